@@ -1,0 +1,165 @@
+# make            build/mtr-packet
+# make run        install what is missing, build, show the program at work; HOST=name adds the path to a host
+# make check      install what the tests need, run all tests; make unit, make system: one group
+# make install    prefix, bindir, mandir come from ./configure; DESTDIR is honoured; make uninstall takes it back
+# make clean      remove the build directory; make distclean: also what configure and autoconf made
+#
+# Variables: V=1 shows the commands; CC, CPPFLAGS, CFLAGS, LDFLAGS, WARNINGS; BUILD=build/asan builds beside the usual.
+
+BUILD ?= build
+PYTHON ?= /usr/bin/python3
+WARNINGS ?= -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes
+WERROR ?=
+HARDEN_CFLAGS ?= -fstack-protector-strong -fPIE
+HARDEN_LDFLAGS ?= -pie -Wl,-z,relro -Wl,-z,now
+Q := $(if $(filter 1,$(V)),,@)
+
+PROGRAM := $(BUILD)/mtr-packet
+LIBRARY := $(BUILD)/libhopline.a
+UNIT := $(BUILD)/tests/unit
+VENV := build/venv
+
+all: $(PROGRAM)
+
+# These need no compiler yet: check and run install it first, then call make again for the rest.
+UNCONFIGURED := configure run check venv clean distclean
+ifneq ($(filter-out $(UNCONFIGURED),$(or $(MAKECMDGOALS),all)),)
+include config.mk
+endif
+
+# What the compiler is told
+
+# Fortify needs an optimising build, and hides errors from the sanitizers.
+OPTIMISED := $(filter-out -O0,$(lastword $(filter -O%,$(CFLAGS))))
+SANITIZED := $(findstring -fsanitize,$(CFLAGS))
+FORTIFY := $(if $(SANITIZED),,$(if $(OPTIMISED),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2))
+
+ALL_CPPFLAGS = -D_GNU_SOURCE -DHOPLINE_VERSION='"$(VERSION)"' $(if $(HAVE_LIBSECCOMP),-DHAVE_LIBSECCOMP=1) -Isrc \
+	$(LIBCAP_CFLAGS) $(if $(HAVE_LIBSECCOMP),$(LIBSECCOMP_CFLAGS)) $(FORTIFY) $(CPPFLAGS)
+ALL_CFLAGS = -std=c11 $(WARNINGS) $(HARDEN_CFLAGS) $(CFLAGS) $(WERROR)
+ALL_LIBS = $(LIBCAP_LIBS) $(if $(HAVE_LIBSECCOMP),$(LIBSECCOMP_LIBS)) $(LIBS)
+COMPILE = $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP
+LINK = $(CC) $(CFLAGS) $(HARDEN_LDFLAGS) $(LDFLAGS)
+
+# What is built from what: all but main.c is a library, for the tests to link
+
+OTHER_SANDBOX := src/sandbox-$(if $(HAVE_LIBSECCOMP),null,seccomp).c
+LIB_SRC := $(filter-out src/main.c $(OTHER_SANDBOX),$(wildcard src/*.c))
+LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
+MAIN_OBJ := $(BUILD)/obj/src/main.o
+UNIT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/unit/*.c))
+
+$(PROGRAM): $(MAIN_OBJ) $(LIBRARY) $(BUILD)/link.flags
+	@echo "  LD  $@"
+	$(Q)$(LINK) -o $@ $(MAIN_OBJ) $(LIBRARY) $(ALL_LIBS)
+
+$(LIBRARY): $(LIB_OBJ) $(BUILD)/objects.flags
+	@echo "  AR  $@"
+	$(Q)rm -f $@ && $(AR) rcs $@ $(LIB_OBJ)
+
+$(UNIT): $(UNIT_OBJ) $(LIBRARY) $(BUILD)/link.flags $(BUILD)/unit.flags
+	@echo "  LD  $@"
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $(UNIT_OBJ) $(LIBRARY) $(CHECK_LIBS) $(ALL_LIBS)
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/compile.flags
+	@echo "  CC  $<"
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) $(if $(filter tests/%,$<),$(CHECK_CFLAGS)) -c -o $@ $<
+
+$(UNIT_OBJ): | have-check
+
+.PHONY: have-check
+have-check:
+	@test -n "$(HAVE_CHECK)" || { echo >&2 "make: check not found: install the Debian package check," \
+		"or run scripts/install-deps check, then ./configure"; exit 1; }
+
+-include $(patsubst %.o,%.d,$(LIB_OBJ) $(MAIN_OBJ) $(UNIT_OBJ))
+
+# Other flags or another list of files than last time: build again. The files are written only when they change.
+$(BUILD)/compile.flags: TEXT = $(COMPILE)
+$(BUILD)/link.flags: TEXT = $(LINK) $(ALL_LIBS)
+$(BUILD)/objects.flags: TEXT = $(AR) $(LIB_OBJ)
+$(BUILD)/unit.flags: TEXT = $(UNIT_OBJ) $(CHECK_CFLAGS) $(CHECK_LIBS)
+$(patsubst %,$(BUILD)/%.flags,compile link objects unit): FORCE | $(BUILD)
+	$(if $(findstring <$(file <$@)>,<$(TEXT)>),,$(file >$@,$(TEXT)))@:
+
+$(BUILD):
+	@mkdir -p $@
+
+.PHONY: FORCE
+FORCE:
+
+# Configuring
+
+# A configuration that exists is renewed with the arguments it was made with.
+config.mk: configure scripts/config.mk.in
+	@echo "  GEN $@"
+	$(Q)if test -x config.status; then \
+		./config.status --quiet --recheck >/dev/null && ./config.status --quiet; \
+	else ./configure --quiet; fi
+
+configure: configure.ac
+	@command -v autoconf >/dev/null || { echo >&2 "make: autoconf not found: install the Debian package autoconf," \
+		"or run scripts/install-deps"; exit 1; }
+	@echo "  GEN $@"
+	$(Q)rm -f $@ && autoconf --output=$@ && rm -rf autom4te.cache
+
+# Running and testing
+
+.PHONY: all run check unit system venv install uninstall clean distclean
+
+run:
+	@scripts/install-deps run
+	@$(MAKE) --no-print-directory all
+	@scripts/demo $(PROGRAM) $(HOST)
+
+check:
+	@scripts/install-deps check
+	@$(MAKE) --no-print-directory all venv
+	+@$(TEST_ENV) tests/run
+
+unit system: all
+	+@$(TEST_ENV) tests/run $@
+
+system: venv
+
+TEST_ENV = BUILD='$(BUILD)' PYTHON='$(PYTHON)' MAKE='$(MAKE)'
+
+# The Python package mtrpacket, one of the real clients in tests/system; not in Debian. The tests that need it skip
+# without it, so that a host without PyPI can run all the others.
+venv: $(VENV)/.made
+	@:
+
+$(VENV)/.made: tests/system/requirements.txt
+	@echo "  GEN $(VENV)"
+	$(Q)rm -rf $(VENV); { $(PYTHON) -m venv $(VENV) && $(VENV)/bin/python -m pip install --quiet --no-input \
+		--disable-pip-version-check --retries 1 --timeout 15 --require-hashes --no-deps --requirement $< && \
+		touch $@; } || { rm -rf $(VENV); echo >&2 "make: warning: no Python package mtrpacket, its tests will skip"; }
+
+# Installing
+
+MAN_PAGES := $(wildcard man/*.1 man/*.8)
+INSTALLED = $(bindir)/mtr-packet
+MAN_INSTALLED = $(foreach page,$(MAN_PAGES),$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
+
+# A package is staged with DESTDIR by an ordinary user, and its own scripts set the capability: nothing to say then.
+# +p, not +ep: with +ep the exec itself fails in a container that lacks cap_net_raw.
+install: all
+	$(Q)install -d '$(DESTDIR)$(bindir)'
+	$(Q)install -m 0755 $(PROGRAM) '$(DESTDIR)$(INSTALLED)'
+	$(Q)for page in $(MAN_PAGES); do install -D -m 0644 -t "$(DESTDIR)$(mandir)/man$${page##*.}" "$$page" || exit; done
+	$(Q)PATH="$$PATH:/usr/sbin:/sbin"; setcap cap_net_raw+p '$(DESTDIR)$(INSTALLED)' 2>/dev/null || \
+		test -n '$(DESTDIR)' -a "$$(id -u)" != 0 || \
+		echo 'To let every user probe, run as root: setcap cap_net_raw+p $(DESTDIR)$(INSTALLED)'
+
+uninstall:
+	$(Q)rm -f $(foreach file,$(INSTALLED) $(MAN_INSTALLED),'$(DESTDIR)$(file)')
+
+clean:
+	$(Q)rm -rf $(BUILD)
+
+distclean: clean
+	$(Q)rm -rf build config.mk config.log config.status configure configure~ autom4te.cache
+
+.DELETE_ON_ERROR:

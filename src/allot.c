@@ -1,0 +1,190 @@
+#include "allot.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "filter.h"
+#include "ports.h"
+#include "protocol.h"
+
+#define UDP_PORT_FIRST 33434 /* traceroute's, and so everyone's */
+#define UDP_PORTS (UINT16_MAX - UDP_PORT_FIRST + 1)
+#define ECHO_NUMBERS (1u << 20) /* sixteen identifiers of 65,536 sequence numbers */
+#define TRIES 1024 /* ports; a request that finds none free must not hold up the others */
+
+struct allotter {
+    struct random random;
+    struct ports *ports;
+    uint32_t echo_number; /* the next: the upper four bits choose the identifier */
+    uint16_t echo_id;     /* the lowest identifier */
+    uint16_t ip_id;       /* the last */
+    uint16_t udp_near;    /* our port while the target's varies; 0: none yet */
+    uint16_t udp_far;     /* the next of the target's ports; 0: all were used */
+};
+
+static void
+read_ephemeral_range(uint16_t *low, uint16_t *high)
+{
+    unsigned from, to;
+    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+    *low = 32768; /* the kernel's default, where /proc is not to be seen */
+    *high = 60999;
+    if (!file)
+        return;
+    if (fscanf(file, "%u %u", &from, &to) == 2 && from <= to && to <= UINT16_MAX) {
+        *low = (uint16_t)from;
+        *high = (uint16_t)to;
+    }
+    fclose(file);
+}
+
+struct allotter *
+allotter_new(void)
+{
+    uint16_t low, high;
+    struct allotter *allotter = calloc(1, sizeof *allotter);
+    if (!allotter)
+        return NULL;
+    read_ephemeral_range(&low, &high);
+    allotter->ports = ports_new(&allotter->random, low, high);
+    if (!allotter->ports) {
+        free(allotter);
+        return NULL;
+    }
+    allotter->echo_id = random_u16(&allotter->random) & ECHO_ID_MASK;
+    allotter->echo_number = random_below(&allotter->random, ECHO_NUMBERS);
+    allotter->ip_id = random_u16(&allotter->random);
+    return allotter;
+}
+
+void
+allotter_free(struct allotter *allotter)
+{
+    if (!allotter)
+        return;
+    ports_free(allotter->ports);
+    free(allotter);
+}
+
+uint16_t
+allotter_echo_id(const struct allotter *allotter)
+{
+    return allotter->echo_id;
+}
+
+/* IP identifications and balanced checksums: never 0, nor 0xffff, which is the same to a checksum. */
+static uint16_t
+next_ip_id(struct allotter *allotter)
+{
+    do
+        allotter->ip_id++;
+    while (allotter->ip_id == 0 || allotter->ip_id == 0xffff);
+    return allotter->ip_id;
+}
+
+static int
+allot_echo_number(struct allotter *allotter, const struct probes *in_flight, struct probe *model)
+{
+    for (uint32_t tries = 0; tries < ECHO_NUMBERS; tries++) {
+        uint32_t number = allotter->echo_number++ % ECHO_NUMBERS;
+        model->identity.near = (uint16_t)(allotter->echo_id | number >> 16);
+        model->identity.far = (uint16_t)number;
+        if (!probes_ports_taken(in_flight, model))
+            return 0;
+    }
+    return ENOSPC;
+}
+
+/*
+ * The target's port is given: ours is the next that no probe to that port has. When the next thousand are all taken, so
+ * may be the rest, and a fresh block of ports is there at once.
+ */
+static int
+allot_near_port(struct allotter *allotter, const struct probes *in_flight, struct probe *model)
+{
+    struct instant now = clock_now();
+    do {
+        for (uint32_t tries = 0; tries == 0 || (tries < ports_count(allotter->ports) && tries < TRIES); tries++) {
+            model->identity.near = ports_next(allotter->ports, now);
+            if (!model->identity.near)
+                return ENOSPC;
+            if (!probes_ports_taken(in_flight, model))
+                return 0;
+        }
+    } while (ports_grow(allotter->ports));
+    return ENOSPC;
+}
+
+/* The next of the target's ports, from 33434 up; our port changes when all of them were used. */
+static uint16_t
+next_far_port(struct allotter *allotter)
+{
+    uint16_t far = allotter->udp_far ? allotter->udp_far : UDP_PORT_FIRST;
+    allotter->udp_far = (uint16_t)(far + 1);
+    return far;
+}
+
+static int
+allot_both_ports(struct allotter *allotter, const struct probes *in_flight, struct probe *model)
+{
+    for (uint32_t tries = 0; tries < 2 * UDP_PORTS; tries++) {
+        if (!allotter->udp_near || !allotter->udp_far)
+            allotter->udp_near = ports_next(allotter->ports, clock_now());
+        if (!allotter->udp_near)
+            return ENOSPC;
+        model->identity.near = allotter->udp_near;
+        model->identity.far = next_far_port(allotter);
+        if (!probes_ports_taken(in_flight, model))
+            return 0;
+    }
+    return ENOSPC;
+}
+
+/* Ports as the request has them, or as its protocol wants them where it has none. */
+static int
+allot_ports(struct allotter *allotter, const struct request *request, const struct probes *in_flight,
+            struct probe *model)
+{
+    const struct protocol *protocol = protocols[request->protocol];
+    struct identity *identity = &model->identity;
+    if (protocol->ports == PORTS_ECHO)
+        return allot_echo_number(allotter, in_flight, model);
+    identity->near = (uint16_t)request->local_port;
+    identity->far = (uint16_t)(request->port ? request->port : protocol->default_port);
+    if (identity->near && !identity->far)
+        identity->far = next_far_port(allotter);
+    if (identity->near)
+        return 0;
+    return identity->far ? allot_near_port(allotter, in_flight, model) : allot_both_ports(allotter, in_flight, model);
+}
+
+int
+allot(struct allotter *allotter, const struct request *request, const struct probes *in_flight, struct probe *model)
+{
+    const struct protocol *protocol = protocols[request->protocol];
+    struct identity *identity = &model->identity;
+    int error = allot_ports(allotter, request, in_flight, model);
+    if (error)
+        return error;
+    identity->ip_id = next_ip_id(allotter);
+    identity->number = protocol->numbered ? random_u32(&allotter->random) | 1 : 0; /* a tag must not be 0 */
+    /* Probes to which a client gives the same two ports are told apart by their checksums. */
+    identity->balanced = protocol->ports == PORTS_FAR_VARIES && request->local_port && request->port &&
+                         packet_payload_size(request) >= sizeof identity->checksum;
+    packet_offer_nonce(request, identity, random_u64(&allotter->random) | 1);
+
+    /* A UDP port that a client named is held, so that no other program's answers come to it. */
+    if (protocol->ports == PORTS_FAR_VARIES && request->local_port)
+        return ports_hold(allotter->ports, request->family, &identity->source, model->scope, identity->near,
+                          &model->hold);
+    return 0;
+}
+
+void
+allot_release(struct allotter *allotter, struct probe *probe)
+{
+    if (probe->hold)
+        ports_release(allotter->ports, probe->hold);
+    probe->hold = 0;
+}

@@ -1,0 +1,30 @@
+/*
+ * What makes each probe in flight unlike every other: ports, ICMP sequence numbers, TCP sequence numbers, SCTP tags,
+ * checksums and nonces. Starting points are random, and what was used is used again as late as possible, so that a late
+ * answer finds nobody.
+ */
+#ifndef HOPLINE_ALLOT_H
+#define HOPLINE_ALLOT_H
+
+#include "probe.h"
+
+struct allotter;
+
+/* Reads the range of ports that the kernel hands out from /proc. NULL: no memory. */
+struct allotter *allotter_new(void);
+void allotter_free(struct allotter *allotter);
+
+/* The lowest of the sixteen ICMP identifiers that echo requests bear. */
+uint16_t allotter_echo_id(const struct allotter *allotter);
+
+/*
+ * Fills in the identity of MODEL, whose source is set, and its hold, where the client named a port. 0, or an errno
+ * value; ENOSPC: everything that could tell it from the probes in flight is in use.
+ */
+int allot(struct allotter *allotter, const struct request *request, const struct probes *in_flight,
+          struct probe *model);
+
+/* Gives up what was held for a probe that has ended, or was not sent. */
+void allot_release(struct allotter *allotter, struct probe *probe);
+
+#endif

@@ -1,0 +1,47 @@
+/* Bytes to answer: the outer IP header here, the rest in the protocols' own files. */
+#include "protocol.h"
+
+/* Takes the IPv4 header, with whatever options, and what it says is behind it. */
+static bool
+read_header_v4(struct reader *bytes, uint8_t *number, struct answer *answer)
+{
+    uint8_t version_length;
+    uint16_t length, fragment;
+    struct reader start = *bytes;
+    if (!read_u8(bytes, &version_length) || !read_u8(bytes, &answer->tos) || !read_u16(bytes, &length) ||
+        !read_skip(bytes, 2) || !read_u16(bytes, &fragment) || !read_u8(bytes, &answer->ttl) ||
+        !read_u8(bytes, number) || !read_skip(bytes, 2) || !read_address(bytes, IPV4, &answer->from) ||
+        !read_address(bytes, IPV4, &answer->to))
+        return false;
+    size_t header = (size_t)(version_length & 15) * 4;
+    if (version_length >> 4 != 4 || header < 20 || length < header || length > start.left || (fragment & 0x1fff) != 0)
+        return false;
+    answer->size = length;
+    reader_limit(&start, length);
+    *bytes = start;
+    return read_skip(bytes, header);
+}
+
+bool
+packet_decode(const struct datagram *datagram, struct answer *answer)
+{
+    struct reader bytes = datagram->bytes;
+    uint8_t number = datagram->number;
+    *answer = (struct answer){
+        .family = datagram->family,
+        .from = datagram->from,
+        .to = datagram->to,
+        .scope = datagram->scope,
+        .arrived = datagram->arrived,
+        .size = families[datagram->family].header_size + bytes.left,
+        .ttl = datagram->ttl,
+        .tos = datagram->tos,
+    };
+    if (datagram->family == IPV4 && !read_header_v4(&bytes, &number, answer))
+        return false;
+    if (!protocol_by_number(datagram->family, number, &answer->protocol))
+        return false;
+    answer->source = answer->to;
+    answer->target = answer->from;
+    return protocols[answer->protocol]->read_answer(bytes, answer);
+}

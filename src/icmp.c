@@ -1,0 +1,179 @@
+/* ICMP echo (RFC 792, RFC 4443), and the errors that quote probes of all protocols. */
+#include "checksum.h"
+#include "icmpext.h"
+#include "protocol.h"
+
+#define HEADER_SIZE 8
+
+static void
+build(const struct request *request, struct identity *identity, struct writer *writer)
+{
+    const struct family *family = &families[request->family];
+    size_t start = writer->used;
+    write_u8(writer, family->echo_request);
+    write_u8(writer, 0);
+    write_u16(writer, 0);
+    write_u16(writer, identity->near);
+    write_u16(writer, identity->far);
+    write_payload(request, identity, writer);
+
+    size_t length = writer->used - start;
+    uint64_t sum = 0;
+    if (request->family == IPV6)
+        sum = pseudo_header_sum(IPV6, &identity->source, &request->target, family->icmp_protocol, length);
+    identity->checksum = checksum_finish(checksum_add(sum, writer->start + start, length));
+    write_u16_at(writer, start + 2, identity->checksum);
+}
+
+/*
+ * The quoted IP header, and behind it the quoted bytes of the transport's header. What a quote is padded with is cut
+ * off by the length in its header (RFC 4884, section 5.1, pads with zeros).
+ */
+static bool
+read_quoted_v4(struct reader *quote, uint8_t *number, struct answer *answer)
+{
+    uint8_t version_length;
+    uint16_t length, fragment;
+    struct reader start = *quote;
+    if (!read_u8(quote, &version_length) || !read_u8(quote, &answer->quoted_tos) || !read_u16(quote, &length) ||
+        !read_u16(quote, &answer->ip_id) || !read_u16(quote, &fragment) || !read_u8(quote, &answer->quoted_ttl) ||
+        !read_u8(quote, number) || !read_skip(quote, 2) || !read_address(quote, IPV4, &answer->source) ||
+        !read_address(quote, IPV4, &answer->target))
+        return false;
+    size_t header = (size_t)(version_length & 15) * 4;
+    if (version_length >> 4 != 4 || header < 20 || (fragment & 0x1fff) != 0)
+        return false;
+    answer->has_ip_id = true;
+    if (length >= header + 8)
+        reader_limit(&start, length);
+    *quote = start;
+    return read_skip(quote, header);
+}
+
+/* Steps over an extension header that stands before the transport's; false when it can't be followed (RFC 8200). */
+static bool
+skip_extension_header(struct reader *quote, uint8_t *number)
+{
+    uint8_t next, length;
+    uint16_t fragment;
+    struct reader header = *quote;
+    if (!read_u8(quote, &next) || !read_u8(quote, &length))
+        return false;
+    size_t size = (size_t)length * 8 + 8;
+    if (*number == IPPROTO_FRAGMENT) {
+        size = 8;
+        if (!read_u16(quote, &fragment) || fragment >> 3 != 0)
+            return false;
+    } else if (*number == IPPROTO_AH) {
+        size = (size_t)length * 4 + 8; /* RFC 4302 counts in 32-bit words */
+    }
+    *number = next;
+    *quote = header;
+    return read_skip(quote, size);
+}
+
+static bool
+is_extension_header(uint8_t number)
+{
+    return number == IPPROTO_HOPOPTS || number == IPPROTO_ROUTING || number == IPPROTO_DSTOPTS ||
+           number == IPPROTO_FRAGMENT || number == IPPROTO_AH;
+}
+
+static bool
+read_quoted_v6(struct reader *quote, uint8_t *number, struct answer *answer)
+{
+    uint32_t version_class_label;
+    uint16_t length;
+    if (!read_u32(quote, &version_class_label) || !read_u16(quote, &length) || !read_u8(quote, number) ||
+        !read_u8(quote, &answer->quoted_ttl) || !read_address(quote, IPV6, &answer->source) ||
+        !read_address(quote, IPV6, &answer->target) || version_class_label >> 28 != 6)
+        return false;
+    answer->quoted_tos = (uint8_t)(version_class_label >> 20);
+    if (length >= 8)
+        reader_limit(quote, length);
+    while (is_extension_header(*number))
+        if (!skip_extension_header(quote, number))
+            return false;
+    return true;
+}
+
+/* MESSAGE begins behind the ICMP header's eight bytes; QUOTED is what RFC 4884's length field says, in bytes. */
+static bool
+read_error(struct reader message, size_t quoted, struct answer *answer)
+{
+    uint8_t number;
+    answer->is_error = true;
+    answer->extensions = icmp_extensions(&message, quoted);
+    bool whole = answer->family == IPV4 ? read_quoted_v4(&message, &number, answer)
+                                        : read_quoted_v6(&message, &number, answer);
+    return whole && message.left >= 8 && protocol_by_number(answer->family, number, &answer->protocol) &&
+           protocols[answer->protocol]->read_quote(message, answer);
+}
+
+/*
+ * An echo reply returns the payload, so its checksum is the request's but for the type: that proves every byte of the
+ * payload without keeping any.
+ */
+static bool
+read_echo_reply(struct reader message, uint16_t checksum, struct answer *answer)
+{
+    const struct family *family = &families[answer->family];
+    answer->has_checksum = true;
+    answer->checksum = checksum_adjust(checksum, (uint16_t)(family->echo_reply << 8),
+                                       (uint16_t)(family->echo_request << 8));
+    answer->has_payload = true;
+    answer->payload = message;
+    return true;
+}
+
+static bool
+read_answer(struct reader bytes, struct answer *answer)
+{
+    const struct family *family = &families[answer->family];
+    struct reader whole = bytes;
+    uint16_t checksum;
+    uint8_t quote_length;
+    if (!read_u8(&bytes, &answer->icmp_type) || !read_u8(&bytes, &answer->icmp_code) || !read_u16(&bytes, &checksum) ||
+        !read_u16(&bytes, &answer->near) || !read_u16(&bytes, &answer->far))
+        return false;
+    /* An IPv4 raw socket sees messages before the kernel has checked them; an IPv6 one with a filter, after. */
+    if (answer->family == IPV4 && checksum_finish(checksum_add(0, whole.at, whole.left)) != 0)
+        return false;
+    if (answer->icmp_type == family->echo_reply)
+        return answer->icmp_code == 0 && read_echo_reply(bytes, checksum, answer);
+
+    answer->meaning = family_icmp_meaning(family, answer->icmp_type, answer->icmp_code);
+    if (answer->meaning == MEANS_NOTHING)
+        return false;
+    if (answer->meaning == MEANS_TOO_BIG) /* IPv4: 16 bits (RFC 1191); IPv6: 32 */
+        answer->mtu = answer->family == IPV4 ? answer->far : (uint32_t)answer->near << 16 | answer->far;
+    bool has_length = answer->family == IPV4 || answer->meaning != MEANS_TOO_BIG;
+    if (!has_length || !read_skip(&whole, family->quote_length_offset) || !read_u8(&whole, &quote_length))
+        quote_length = 0;
+    return read_error(bytes, quote_length * family->quote_unit, answer);
+}
+
+static bool
+read_quote(struct reader bytes, struct answer *answer)
+{
+    uint8_t type, code;
+    if (!read_u8(&bytes, &type) || !read_u8(&bytes, &code) || !read_u16(&bytes, &answer->checksum) ||
+        !read_u16(&bytes, &answer->near) || !read_u16(&bytes, &answer->far))
+        return false;
+    answer->has_checksum = true;
+    answer->has_payload = true;
+    answer->payload = bytes;
+    return type == families[answer->family].echo_request && code == 0;
+}
+
+const struct protocol protocol_icmp = {
+    .name = "icmp",
+    .number = { [IPV4] = IPPROTO_ICMP, [IPV6] = IPPROTO_ICMPV6 },
+    .ports = PORTS_ECHO,
+    .header_size = HEADER_SIZE,
+    .sized = true,
+    .checksum_binds = true,
+    .build = build,
+    .read_answer = read_answer,
+    .read_quote = read_quote,
+};

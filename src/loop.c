@@ -1,0 +1,164 @@
+#include "loop.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <time.h>
+
+#define LINES_PER_TURN 64              /* then the sockets are looked at: their buffers are short */
+#define REPLIES_WAITING_MAX (64 * 1024) /* bytes; beyond, no request is read until the client reads */
+#define RETRY_AFTER NS_PER_MS
+
+enum { PFD_INPUT, PFD_OUTPUT, PFD_SIGNAL, PFD_TRANSPORT };
+
+struct state {
+    struct clock clock;
+    bool backlog;         /* lines were left in the buffer when the turn was over */
+    bool held;            /* the next line could not be sent: try again at `retry` */
+    struct instant retry;
+    uint64_t lost;        /* answers, as last said */
+};
+
+static bool
+may_take_lines(const struct loop *loop)
+{
+    return output_waiting(loop->output) < REPLIES_WAITING_MAX;
+}
+
+static void
+sooner(struct instant *when, bool *set, struct instant other)
+{
+    if (!*set || other.ns < when->ns)
+        *when = other;
+    *set = true;
+}
+
+/* When the loop must go on though nothing has come; false: it need not. */
+static bool
+find_next_wake(const struct loop *loop, const struct state *state, struct instant *when)
+{
+    struct instant other;
+    bool set = false;
+    if (prober_next_deadline(loop->prober, &other))
+        sooner(when, &set, other);
+    if (loop->transport->body->rest(loop->transport, state->clock.now.instant, &other))
+        sooner(when, &set, other);
+    if (state->held)
+        sooner(when, &set, state->retry);
+    else if (state->backlog && may_take_lines(loop))
+        sooner(when, &set, state->clock.now.instant);
+    return set;
+}
+
+static bool
+wait_for_events(const struct loop *loop, struct state *state, struct pollfd *fds, size_t count)
+{
+    struct instant when;
+    struct timespec timeout = { 0, 0 };
+    bool timed = find_next_wake(loop, state, &when);
+    if (timed) {
+        int64_t left = instant_since(when, clock_now());
+        if (left > 0)
+            timeout = (struct timespec){ left / NS_PER_S, left % NS_PER_S };
+    }
+    int ready = ppoll(fds, count, timed ? &timeout : NULL, NULL);
+    for (size_t i = 0; ready < 0 && i < count; i++)
+        fds[i].revents = 0;
+    return ready >= 0 || errno == EINTR || errno == EAGAIN || errno == ENOMEM;
+}
+
+static void
+take_lines(const struct loop *loop, struct state *state)
+{
+    const char *line;
+    size_t length;
+    state->held = false;
+    state->backlog = true;
+    for (int taken = 0; taken < LINES_PER_TURN && may_take_lines(loop); taken++) {
+        switch (input_next(loop->input, &line, &length)) {
+        case INPUT_NONE:
+            state->backlog = false;
+            return;
+        case INPUT_OVERFLOW:
+            prober_refuse_line(loop->prober);
+            break;
+        case INPUT_LINE:
+            if (prober_take_line(loop->prober, line, length))
+                break;
+            input_unget(loop->input);
+            state->held = true;
+            state->retry = instant_after(clock_now(), RETRY_AFTER);
+            return;
+        }
+    }
+}
+
+static void
+tell_losses(const struct loop *loop, struct state *state)
+{
+    uint64_t lost = loop->transport->body->lost(loop->transport);
+    if (loop->verbose && lost != state->lost)
+        fprintf(stderr, "mtr-packet: %" PRIu64 " packets lost in receive buffers so far\n", lost);
+    state->lost = lost;
+}
+
+/* True while there is something left to do. */
+static bool
+is_alive(const struct loop *loop)
+{
+    return !input_ended(loop->input) || prober_in_flight(loop->prober) || output_waiting(loop->output);
+}
+
+/* Which descriptors matter now; the transport's stand behind the fixed ones. Returns their number. */
+static size_t
+choose_descriptors(const struct loop *loop, const struct state *state, struct pollfd *fds)
+{
+    bool read = input_wants_more(loop->input) && !state->backlog && !state->held && may_take_lines(loop);
+    fds[PFD_INPUT] = (struct pollfd){ .fd = read ? loop->input_fd : -1, .events = POLLIN };
+    fds[PFD_OUTPUT] = (struct pollfd){
+        .fd = output_fd(loop->output),
+        .events = output_waiting(loop->output) ? POLLOUT : 0,
+    };
+    fds[PFD_SIGNAL] = (struct pollfd){ .fd = loop->signal_fd, .events = POLLIN };
+    return PFD_TRANSPORT + loop->transport->body->watch(loop->transport, fds + PFD_TRANSPORT);
+}
+
+/*
+ * One turn. Answers come before deadlines, so that what has arrived in time counts; both come before new requests, so
+ * that a flood of these delays neither.
+ */
+static bool
+turn(const struct loop *loop, struct state *state)
+{
+    struct pollfd fds[PFD_TRANSPORT + TRANSPORT_DESCRIPTORS];
+    size_t count = choose_descriptors(loop, state, fds);
+    if (!wait_for_events(loop, state, fds, count))
+        return false;
+    clock_update(&state->clock, clock_read());
+    loop->transport->body->polled(loop->transport, fds + PFD_TRANSPORT, count - PFD_TRANSPORT);
+    if (fds[PFD_OUTPUT].revents & (POLLERR | POLLHUP | POLLNVAL))
+        return false;
+
+    prober_receive(loop->prober, &state->clock);
+    prober_expire(loop->prober, &state->clock);
+    if (fds[PFD_SIGNAL].revents) {
+        output_flush(loop->output);
+        return false;
+    }
+    if (fds[PFD_INPUT].revents)
+        input_fill(loop->input);
+    if (!state->held || instant_since(state->clock.now.instant, state->retry) >= 0)
+        take_lines(loop, state);
+    tell_losses(loop, state);
+    return output_flush(loop->output);
+}
+
+void
+loop_run(const struct loop *loop)
+{
+    struct state state = { .held = false };
+    clock_update(&state.clock, clock_read());
+    while (is_alive(loop) && turn(loop, &state))
+        ;
+}

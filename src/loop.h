@@ -1,0 +1,24 @@
+/* The one poll() loop: requests in, answers in, replies out, and the time. */
+#ifndef HOPLINE_LOOP_H
+#define HOPLINE_LOOP_H
+
+#include "input.h"
+#include "prober.h"
+
+struct loop {
+    struct input *input;
+    int input_fd;
+    struct output *output;
+    struct transport *transport;
+    struct prober *prober;
+    int signal_fd; /* signalfd(2) of the signals that end the process */
+    bool verbose;  /* says on stderr what was lost */
+};
+
+/*
+ * Runs until all requests are answered and the input has ended, until nobody can read the replies any more, or until a
+ * signal comes.
+ */
+void loop_run(const struct loop *loop);
+
+#endif

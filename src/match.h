@@ -1,0 +1,13 @@
+/*
+ * Answer to probe. A wrong match is worse than a lost probe: an answer is accepted only if everything that it returns
+ * of a probe agrees, and no other probe in flight fits as well.
+ */
+#ifndef HOPLINE_MATCH_H
+#define HOPLINE_MATCH_H
+
+#include "probe.h"
+
+/* The probe that this answer is proven to belong to, or NULL. */
+struct probe *match_find(const struct probes *probes, const struct answer *answer);
+
+#endif

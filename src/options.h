@@ -1,0 +1,18 @@
+/* The command line. */
+#ifndef HOPLINE_OPTIONS_H
+#define HOPLINE_OPTIONS_H
+
+#include <stdbool.h>
+
+struct options {
+    bool strict;
+    bool verbose;
+    bool old_words; /* --replies 0.95, or the environment's MTR_PACKET_REPLIES */
+};
+
+enum options_result { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_WRONG };
+
+/* Prints what --help and --version ask for (DONE), or one line on stderr about what is wrong. */
+enum options_result options_read(int argc, char **argv, struct options *options);
+
+#endif

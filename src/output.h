@@ -1,0 +1,29 @@
+/*
+ * Lines to a descriptor that may be slow. What is written never parts a line, so that a reader who reads once gets a
+ * whole one, and never blocks. The buffer grows with what waits in it.
+ */
+#ifndef HOPLINE_OUTPUT_H
+#define HOPLINE_OUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct output;
+
+/* Leaves FD's own blocking mode alone, since others may share it. NULL: no memory. */
+struct output *output_new(int fd);
+void output_free(struct output *output);
+
+/* The descriptor to poll, which may be another than was given. */
+int output_fd(const struct output *output);
+
+/* Adds one line, newline included, at most PIPE_BUF bytes. Waits for the reader only when memory is at its end. */
+void output_line(struct output *output, const char *line, size_t length);
+
+/* Bytes that wait to be written. */
+size_t output_waiting(const struct output *output);
+
+/* Writes what can be written without blocking. False when nobody will ever read it. */
+bool output_flush(struct output *output);
+
+#endif

@@ -1,0 +1,104 @@
+/*
+ * Packets as values: what identifies a probe on the wire, the bytes that carry it, and what an answer tells. Pure:
+ * memory in, memory out. All numbers are in host order.
+ */
+#ifndef HOPLINE_PACKET_H
+#define HOPLINE_PACKET_H
+
+#include "clock.h"
+#include "family.h"
+#include "request.h"
+
+#define PACKET_MAX 65535 /* bytes, of a whole IP packet of either family */
+#define NONCE_SIZE 8
+
+/* All by which an answer can be known to be that probe's. */
+struct identity {
+    struct address source;
+    uint64_t nonce;    /* in the payload; 0: none */
+    uint32_t number;   /* TCP: sequence number; SCTP: initiate tag */
+    uint16_t near;     /* our port; ICMP: identifier */
+    uint16_t far;      /* the target's port; ICMP: sequence */
+    uint16_t ip_id;    /* IPv4 identification; IPv6: of fragments */
+    uint16_t checksum; /* of the transport header, as sent */
+    bool balanced;     /* UDP: the payload's first two bytes make the checksum equal to ip_id */
+};
+
+/* Bytes of payload that this request's packet carries. */
+size_t packet_payload_size(const struct request *request);
+
+/*
+ * Gives the identity a nonce if the request leaves room for it: a payload of enough bytes, and no pattern asked for.
+ * NONCE is not 0; `balanced` is set before.
+ */
+void packet_offer_nonce(const struct request *request, struct identity *identity, uint64_t nonce);
+
+/* Where the nonce begins in the payload, in bytes. */
+size_t packet_nonce_offset(const struct identity *identity);
+
+/*
+ * Writes the whole IP packet and sets identity->checksum. The IPv4 header checksum is left to the kernel. Returns the
+ * packet's length, or 0 if it does not fit in SIZE bytes.
+ */
+size_t packet_build(const struct request *request, struct identity *identity, uint8_t *to, size_t size);
+
+/*
+ * Writes to TO the fragment of PACKET (LENGTH bytes, as packet_build() made it) that begins at *OFFSET, at most MTU
+ * bytes long, and moves *OFFSET behind it (RFC 791; RFC 8200, section 4.5). *OFFSET starts at 0. Returns the fragment's
+ * length; 0 at the end, or when MTU is too small for any.
+ */
+size_t packet_fragment(enum family_id family, const uint8_t *packet, size_t length, size_t mtu, uint16_t id,
+                       size_t *offset, uint8_t *to);
+
+/* The pseudo header's sum, for checksum_add(): RFC 9293, section 3.1; RFC 8200, section 8.1. LENGTH in bytes. */
+uint64_t pseudo_header_sum(enum family_id family, const struct address *source, const struct address *target,
+                           uint8_t number, size_t length);
+
+/* What a socket received. */
+struct datagram {
+    enum family_id family;
+    uint8_t number;       /* IPv6: protocol of the bytes; IPv4: stands in the header */
+    struct reader bytes;  /* IPv4: from the IP header on; IPv6: from the transport header on */
+    struct address from;  /* IPv6 only, as the next four */
+    struct address to;
+    uint32_t scope;
+    uint8_t ttl;
+    uint8_t tos;
+    struct instant arrived;
+};
+
+/* What an answer tells, in the terms of the probe that it may belong to. Views point into the datagram. */
+struct answer {
+    enum family_id family;
+    enum protocol_id protocol; /* the probe's */
+    struct address from;       /* who answered */
+    struct address to;         /* whom it reached: us */
+    uint32_t scope;            /* interface index, for link-local addresses, or 0 */
+    struct instant arrived;
+    size_t size;               /* bytes of the IP packet; IPv6: without extension headers */
+    uint8_t ttl, tos;
+
+    bool is_error;             /* an ICMP message that quotes the probe; else the target's protocol answered */
+    uint8_t icmp_type, icmp_code;
+    enum meaning meaning;      /* of an error */
+    uint32_t mtu;              /* of an error that means TOO_BIG, bytes */
+    struct reader extensions;  /* ICMP extension objects, checksum proven; see icmpext.h */
+
+    /* What is returned of the probe's identity. */
+    struct address source, target; /* of an error: the quoted addresses. Else `to` and `from`. */
+    uint16_t near, far;
+    bool has_number;
+    uint32_t number;
+    bool has_checksum;
+    uint16_t checksum;
+    bool has_ip_id;
+    uint16_t ip_id;
+    bool has_payload;
+    struct reader payload;     /* as much of it as came back */
+    uint8_t quoted_ttl, quoted_tos;
+};
+
+/* False when the datagram is malformed or can't be an answer to any probe. */
+MUST_USE bool packet_decode(const struct datagram *datagram, struct answer *answer);
+
+#endif

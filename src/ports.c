@@ -1,0 +1,264 @@
+#include "ports.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "filter.h"
+#include "index.h"
+
+#define BLOCK 512
+#define BLOCKS (65536 / BLOCK)
+#define PORT_MIN 1024
+#define HIGH_PORTS 49152 /* from here on no service is at home */
+
+/* A port is not used again within this time while another block can be had: a late answer then finds nobody. */
+#define REST (30 * NS_PER_S)
+#define BLOCKS_FOR_REST 8 /* beyond these only probes in flight count, so that other daemons find blocks too */
+
+/* A port that clients named, by slot. */
+struct hold {
+    int fd;
+    uint32_t users;
+    enum family_id family;
+    struct address source;
+    uint16_t port;
+};
+
+struct ports {
+    uint16_t free_blocks[BLOCKS]; /* first ports of the blocks that nobody was found to have, best last */
+    size_t free_count;
+    uint16_t blocks[BLOCKS]; /* ours */
+    int guards[BLOCKS];      /* the sockets that hold them */
+    size_t count;
+    size_t block, offset;    /* the next port, but for the order within a block: */
+    uint16_t scramble;       /* is added bit by bit to the offset, so that nobody knows where we begin */
+    struct instant lap;      /* when the turn through all began */
+
+    struct chunks holds;     /* struct hold */
+    struct index by_port;
+    uint32_t hold_count;     /* slots ever used */
+};
+
+static void
+shuffle(uint16_t *blocks, size_t count, struct random *random)
+{
+    for (size_t i = count; i > 1; i--) {
+        size_t other = random_below(random, (uint32_t)i);
+        uint16_t block = blocks[i - 1];
+        blocks[i - 1] = blocks[other];
+        blocks[other] = block;
+    }
+}
+
+/* Lists the blocks between LOW and HIGH that do not touch the ephemeral range, in random order. */
+static void
+list_blocks(struct ports *ports, struct random *random, uint32_t low, uint32_t high, uint32_t ephemeral_low,
+            uint32_t ephemeral_high)
+{
+    size_t start = ports->free_count;
+    for (uint32_t first = low; first + BLOCK <= high; first += BLOCK)
+        if (first + BLOCK <= ephemeral_low || first > ephemeral_high)
+            ports->free_blocks[ports->free_count++] = (uint16_t)first;
+    shuffle(ports->free_blocks + start, ports->free_count - start, random);
+}
+
+struct ports *
+ports_new(struct random *random, uint16_t ephemeral_low, uint16_t ephemeral_high)
+{
+    struct ports *ports = calloc(1, sizeof *ports);
+    if (!ports)
+        return NULL;
+    list_blocks(ports, random, PORT_MIN, HIGH_PORTS, ephemeral_low, ephemeral_high);
+    list_blocks(ports, random, HIGH_PORTS, 65536, ephemeral_low, ephemeral_high);
+    if (ports->free_count == 0) /* the kernel hands out everything: then we share, and matching keeps us apart */
+        list_blocks(ports, random, HIGH_PORTS, 65536, 0, 0);
+    ports->scramble = (uint16_t)random_below(random, BLOCK);
+    chunks_init(&ports->holds, sizeof(struct hold));
+    index_init(&ports->by_port);
+    return ports;
+}
+
+static struct hold *
+hold_at(const struct ports *ports, uint32_t slot)
+{
+    return chunks_at(&ports->holds, slot);
+}
+
+void
+ports_free(struct ports *ports)
+{
+    if (!ports)
+        return;
+    for (size_t i = 0; i < ports->count; i++)
+        if (ports->guards[i] >= 0)
+            close(ports->guards[i]);
+    for (uint32_t slot = 0; slot < ports->hold_count; slot++)
+        if (hold_at(ports, slot)->users)
+            close(hold_at(ports, slot)->fd);
+    chunks_free(&ports->holds);
+    index_free(&ports->by_port);
+    free(ports);
+}
+
+/* A socket that has a UDP port and receives nothing. -1 and errno when it can't be had. */
+static int
+bind_port(enum family_id family, const struct address *source, uint32_t scope, uint16_t port)
+{
+    struct sockaddr_storage name;
+    socklen_t length = address_to_socket(family, source, scope, port, &name);
+    int fd = socket(families[family].domain, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    int error = filter_everything(fd);
+    if (!error && bind(fd, (struct sockaddr *)&name, length) < 0)
+        error = errno;
+    if (!error)
+        return fd;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+/* One IPv6 socket guards both families; where there is no IPv6, an IPv4 one. */
+static int
+bind_guard(uint16_t port)
+{
+    static const struct address any;
+    int fd = bind_port(IPV6, &any, 0, port);
+    return fd < 0 && errno != EADDRINUSE ? bind_port(IPV4, &any, 0, port) : fd;
+}
+
+static void
+add_block(struct ports *ports, uint16_t first, int guard)
+{
+    ports->blocks[ports->count] = first;
+    ports->guards[ports->count] = guard;
+    ports->block = ports->count++; /* and go on there */
+    ports->offset = 0;
+}
+
+bool
+ports_grow(struct ports *ports)
+{
+    while (ports->free_count > 0) {
+        uint16_t first = ports->free_blocks[--ports->free_count];
+        int guard = bind_guard(first);
+        if (guard >= 0) {
+            add_block(ports, first, guard);
+            return true;
+        }
+        if (errno != EADDRINUSE) { /* no descriptor or memory: the block may be had later */
+            ports->free_count++;
+            return false;
+        }
+    }
+    return false;
+}
+
+/* Where no block can be had for us alone, one is used that others may use too: matching still keeps us apart. */
+static bool
+take_first_block(struct ports *ports)
+{
+    uint16_t last_resort = ports->free_blocks[0];
+    if (ports->free_count == 0)
+        return false;
+    if (!ports_grow(ports))
+        add_block(ports, last_resort, -1);
+    return true;
+}
+
+/* Goes on to the next block; at the end of the turn through all, to a new one if the turn was a short one. */
+static void
+next_block(struct ports *ports, struct instant now)
+{
+    ports->offset = 0;
+    ports->block++;
+    if (ports->block < ports->count)
+        return;
+    bool short_turn = instant_since(now, ports->lap) < REST && ports->count < BLOCKS_FOR_REST;
+    if (short_turn && ports_grow(ports))
+        return;
+    ports->block = 0;
+    ports->lap = now;
+}
+
+uint16_t
+ports_next(struct ports *ports, struct instant now)
+{
+    if (ports->count == 0) {
+        if (!take_first_block(ports))
+            return 0;
+        ports->lap = now;
+    }
+    if (ports->offset == BLOCK)
+        next_block(ports, now);
+    return (uint16_t)(ports->blocks[ports->block] + (ports->offset++ ^ ports->scramble));
+}
+
+uint32_t
+ports_count(const struct ports *ports)
+{
+    return (uint32_t)ports->count * BLOCK;
+}
+
+static uint32_t
+hash_port(uint16_t port)
+{
+    return port * UINT32_C(2654435761);
+}
+
+static uint32_t
+find_hold(const struct ports *ports, enum family_id family, const struct address *source, uint16_t port)
+{
+    uint32_t slot = index_first(&ports->by_port, hash_port(port));
+    for (; slot != INDEX_NONE; slot = index_next(&ports->by_port, slot)) {
+        const struct hold *hold = hold_at(ports, slot);
+        if (hold->family == family && hold->port == port && address_same(&hold->source, source))
+            break;
+    }
+    return slot;
+}
+
+/* A slot that no hold uses. Holds are as few as descriptors, so a search is short. */
+static uint32_t
+free_slot(const struct ports *ports)
+{
+    uint32_t slot = 0;
+    while (slot < ports->hold_count && hold_at(ports, slot)->users)
+        slot++;
+    return slot;
+}
+
+int
+ports_hold(struct ports *ports, enum family_id family, const struct address *source, uint32_t scope, uint16_t port,
+           uint32_t *hold)
+{
+    uint32_t slot = find_hold(ports, family, source, port);
+    if (slot == INDEX_NONE) {
+        slot = free_slot(ports);
+        if (!chunks_reach(&ports->holds, slot) || !index_reach(&ports->by_port, slot))
+            return ENOMEM;
+        int fd = bind_port(family, source, scope, port);
+        if (fd < 0)
+            return errno;
+        *hold_at(ports, slot) = (struct hold){ fd, 0, family, *source, port };
+        index_add(&ports->by_port, slot, hash_port(port));
+        if (slot == ports->hold_count)
+            ports->hold_count++;
+    }
+    hold_at(ports, slot)->users++;
+    *hold = slot + 1;
+    return 0;
+}
+
+void
+ports_release(struct ports *ports, uint32_t hold)
+{
+    uint32_t slot = hold - 1;
+    if (--hold_at(ports, slot)->users)
+        return;
+    close(hold_at(ports, slot)->fd);
+    index_remove(&ports->by_port, slot);
+}

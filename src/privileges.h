@@ -1,0 +1,29 @@
+/*
+ * What the process may do. It starts with whatever it was given, opens its sockets, then drops all but CAP_NET_RAW,
+ * which stays permitted but not effective: it is raised around the sending of a probe with a mark (SO_MARK), no longer.
+ */
+#ifndef HOPLINE_PRIVILEGES_H
+#define HOPLINE_PRIVILEGES_H
+
+#include <stdbool.h>
+
+struct privileges;
+
+/* Makes the network capabilities effective that are permitted. NULL, with errno set: no memory. */
+struct privileges *privileges_raise_all(void);
+void privileges_free(struct privileges *privileges);
+
+/*
+ * Drops set-uid and set-gid identity and all capabilities, for good, and proves it. False, with errno set, when that
+ * failed: then the process must end.
+ */
+bool privileges_drop(struct privileges *privileges);
+
+/* True when a mark can be sent: CAP_NET_RAW is permitted and enough for it (Linux 5.17). */
+bool privileges_allow_mark(const struct privileges *privileges);
+
+/* To be called in pairs, around one system call, when privileges_allow_mark(). */
+void privileges_raise_for_mark(struct privileges *privileges);
+void privileges_lower(struct privileges *privileges);
+
+#endif

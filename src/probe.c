@@ -1,0 +1,198 @@
+#include "probe.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "index.h"
+#include "protocol.h"
+#include "timer.h"
+
+struct probes {
+    struct chunks table; /* struct probe, by slot */
+    struct index indexes[PROBE_INDEXES];
+    struct timers timers;
+    uint64_t seed;
+    uint32_t reached;    /* slots below this have memory */
+    uint32_t free_count;
+    struct chunks free;  /* uint32_t: the free slots below `reached`, last freed last, so that memory in use stays warm */
+};
+
+static struct probe *
+probe_at(const struct probes *probes, uint32_t slot)
+{
+    return chunks_at(&probes->table, slot);
+}
+
+struct probes *
+probes_new(uint64_t seed)
+{
+    struct probes *probes = calloc(1, sizeof *probes);
+    if (!probes)
+        return NULL;
+    chunks_init(&probes->table, sizeof(struct probe));
+    chunks_init(&probes->free, sizeof(uint32_t));
+    for (size_t i = 0; i < PROBE_INDEXES; i++)
+        index_init(&probes->indexes[i]);
+    timers_init(&probes->timers);
+    probes->seed = seed;
+    return probes;
+}
+
+void
+probes_free(struct probes *probes)
+{
+    if (!probes)
+        return;
+    chunks_free(&probes->table);
+    chunks_free(&probes->free);
+    for (size_t i = 0; i < PROBE_INDEXES; i++)
+        index_free(&probes->indexes[i]);
+    timers_free(&probes->timers);
+    free(probes);
+}
+
+/* Mixes one more word into a hash: a multiplication spreads every bit upwards, the shift brings it down again. */
+static uint64_t
+mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 29;
+}
+
+static uint32_t
+hash_key(const struct probes *probes, enum probe_index index, enum family_id family, enum protocol_id protocol,
+         const struct address *target, uint64_t rest)
+{
+    uint64_t words[2];
+    memcpy(words, target->bytes, sizeof words);
+    uint64_t hash = mix(probes->seed, (uint64_t)index << 16 | (uint64_t)family << 8 | (uint64_t)protocol);
+    hash = mix(mix(mix(hash, words[0]), words[1]), rest);
+    return (uint32_t)(mix(hash, probes->seed) >> 32);
+}
+
+/* Who may answer: only the target, or, for an echo reply and to a group, anyone. */
+static const struct address *
+indexed_target(enum family_id family, enum protocol_id protocol, const struct address *target)
+{
+    static const struct address anyone;
+    bool known = protocols[protocol]->ports != PORTS_ECHO && !address_is_group(family, target);
+    return known ? target : &anyone;
+}
+
+uint32_t
+probes_hash_ports(const struct probes *probes, enum family_id family, enum protocol_id protocol,
+                  const struct address *target, uint16_t near, uint16_t far)
+{
+    return hash_key(probes, BY_PORTS, family, protocol, indexed_target(family, protocol, target),
+                    (uint64_t)near << 16 | far);
+}
+
+uint32_t
+probes_hash_number(const struct probes *probes, enum family_id family, enum protocol_id protocol,
+                   const struct address *target, uint16_t far, uint32_t number)
+{
+    return hash_key(probes, BY_NUMBER, family, protocol, target, (uint64_t)far << 32 | number);
+}
+
+static uint32_t
+hash_of(const struct probes *probes, const struct probe *probe, enum probe_index index)
+{
+    const struct identity *identity = &probe->identity;
+    enum family_id family = (enum family_id)probe->family;
+    enum protocol_id protocol = (enum protocol_id)probe->protocol;
+    if (index == BY_PORTS)
+        return probes_hash_ports(probes, family, protocol, &probe->target, identity->near, identity->far);
+    uint32_t number = 0;
+    if (protocols[protocol]->numbered)
+        number = identity->number;
+    else if (family == IPV4 || identity->balanced)
+        number = identity->ip_id;
+    return probes_hash_number(probes, family, protocol, &probe->target, identity->far, number);
+}
+
+/* Memory for one more slot, in every array that is indexed by slots. */
+static bool
+reach(struct probes *probes, uint32_t slot)
+{
+    bool reached = chunks_reach(&probes->table, slot) && chunks_reach(&probes->free, slot) &&
+                   timers_reach(&probes->timers, slot);
+    for (size_t i = 0; i < PROBE_INDEXES; i++)
+        reached = reached && index_reach(&probes->indexes[i], slot);
+    return reached;
+}
+
+bool
+probes_reserve(struct probes *probes)
+{
+    return probes->free_count > 0 || reach(probes, probes->reached);
+}
+
+struct probe *
+probes_add(struct probes *probes, const struct probe *model, struct instant deadline)
+{
+    uint32_t slot = probes->free_count > 0 ? *(uint32_t *)chunks_at(&probes->free, --probes->free_count)
+                                           : probes->reached++;
+    struct probe *probe = probe_at(probes, slot);
+    *probe = *model;
+    probe->slot = slot;
+    for (enum probe_index i = 0; i < PROBE_INDEXES; i++)
+        index_add(&probes->indexes[i], slot, hash_of(probes, probe, i));
+    timers_set(&probes->timers, slot, deadline);
+    return probe;
+}
+
+void
+probes_remove(struct probes *probes, struct probe *probe)
+{
+    timers_end(&probes->timers, probe->slot);
+    for (size_t i = 0; i < PROBE_INDEXES; i++)
+        index_remove(&probes->indexes[i], probe->slot);
+    *(uint32_t *)chunks_at(&probes->free, probes->free_count++) = probe->slot;
+}
+
+uint32_t
+probes_count(const struct probes *probes)
+{
+    return probes->reached - probes->free_count;
+}
+
+struct probe *
+probes_next_to_expire(const struct probes *probes, struct instant *deadline)
+{
+    uint32_t slot;
+    return timers_next(&probes->timers, &slot, deadline) ? probe_at(probes, slot) : NULL;
+}
+
+struct instant
+probes_deadline(const struct probes *probes, const struct probe *probe)
+{
+    return timers_get(&probes->timers, probe->slot);
+}
+
+struct probe *
+probes_first(const struct probes *probes, enum probe_index index, uint32_t hash)
+{
+    uint32_t slot = index_first(&probes->indexes[index], hash);
+    return slot == INDEX_NONE ? NULL : probe_at(probes, slot);
+}
+
+struct probe *
+probes_next(const struct probes *probes, enum probe_index index, const struct probe *probe)
+{
+    uint32_t slot = index_next(&probes->indexes[index], probe->slot);
+    return slot == INDEX_NONE ? NULL : probe_at(probes, slot);
+}
+
+bool
+probes_ports_taken(const struct probes *probes, const struct probe *model)
+{
+    const struct probe *probe = probes_first(probes, BY_PORTS, hash_of(probes, model, BY_PORTS));
+    for (; probe; probe = probes_next(probes, BY_PORTS, probe)) {
+        bool same_target = protocols[model->protocol]->ports == PORTS_ECHO ||
+                           address_same(&probe->target, &model->target);
+        if (probe->family == model->family && probe->protocol == model->protocol && same_target &&
+            probe->identity.near == model->identity.near && probe->identity.far == model->identity.far)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,66 @@
+/*
+ * All probes in flight: added, found by what answers return of their identity, removed, and expired, each in constant
+ * time (deadlines: logarithmic), up to PROBES_MAX of them.
+ */
+#ifndef HOPLINE_PROBE_H
+#define HOPLINE_PROBE_H
+
+#include "chunks.h"
+#include "packet.h"
+
+#define PROBES_MAX CHUNKS_ELEMENTS /* 1,048,576 */
+
+struct probe {
+    struct identity identity;
+    struct address target;
+    struct instant departed;
+    uint32_t scope;        /* interface index of a link-local target, or 0 */
+    int32_t token;
+    uint32_t hold;         /* the transport's: a port held for this probe, or 0 */
+    uint32_t slot;         /* the table's own */
+    uint16_t payload_size; /* bytes */
+    uint8_t family;        /* enum family_id, enum protocol_id: as bytes, since there may be a million */
+    uint8_t protocol;
+    bool group;            /* a target that others answer for: broadcast, multicast */
+};
+
+struct probes;
+
+/* SEED is random and secret: it keeps others from choosing which probes share a bucket. NULL: no memory. */
+struct probes *probes_new(uint64_t seed);
+void probes_free(struct probes *probes);
+
+/* Makes sure that the next probes_add() works. False: the table is full, or there is no memory. */
+MUST_USE bool probes_reserve(struct probes *probes);
+
+/* Copies MODEL into the table, after probes_reserve(). */
+struct probe *probes_add(struct probes *probes, const struct probe *model, struct instant deadline);
+void probes_remove(struct probes *probes, struct probe *probe);
+
+uint32_t probes_count(const struct probes *probes);
+
+/* The probe whose deadline comes first, or NULL. */
+struct probe *probes_next_to_expire(const struct probes *probes, struct instant *deadline);
+struct instant probes_deadline(const struct probes *probes, const struct probe *probe);
+
+/*
+ * Two ways to look a probe up, by a hash of what answers return of it.
+ * BY_PORTS: target, near and far (ICMP and group targets: without the target, since others may answer).
+ * BY_NUMBER: target, far, and what tells apart probes that share their ports: identity.number where the protocol has
+ * one, else ip_id where it comes back (IPv4, or as a balanced checksum), else 0.
+ */
+enum probe_index { BY_PORTS, BY_NUMBER, PROBE_INDEXES };
+
+uint32_t probes_hash_ports(const struct probes *probes, enum family_id family, enum protocol_id protocol,
+                           const struct address *target, uint16_t near, uint16_t far);
+uint32_t probes_hash_number(const struct probes *probes, enum family_id family, enum protocol_id protocol,
+                            const struct address *target, uint16_t far, uint32_t number);
+
+/* The probes under a hash, newest first, then NULL. They may differ from what was hashed: compare. */
+struct probe *probes_first(const struct probes *probes, enum probe_index index, uint32_t hash);
+struct probe *probes_next(const struct probes *probes, enum probe_index index, const struct probe *probe);
+
+/* True when a probe to this target is in flight with these ports. */
+bool probes_ports_taken(const struct probes *probes, const struct probe *model);
+
+#endif

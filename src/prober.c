@@ -1,0 +1,300 @@
+#include "prober.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "match.h"
+#include "protocol.h"
+#include "random.h"
+#include "reply.h"
+
+#define RECEIVE_ROUNDS 16    /* batches of answers before others have their turn */
+#define EXPIRE_AT_ONCE 4096  /* probes, likewise */
+
+struct prober {
+    struct transport *transport;
+    struct output *output;
+    struct probes *probes;
+    struct prober_options options;
+};
+
+struct prober *
+prober_new(struct transport *transport, struct output *output, struct prober_options options)
+{
+    struct random random = { .left = 0 };
+    struct prober *prober = calloc(1, sizeof *prober);
+    if (!prober)
+        return NULL;
+    *prober = (struct prober){ transport, output, probes_new(random_u64(&random)), options };
+    if (prober->probes)
+        return prober;
+    free(prober);
+    return NULL;
+}
+
+void
+prober_free(struct prober *prober)
+{
+    if (!prober)
+        return;
+    probes_free(prober->probes);
+    free(prober);
+}
+
+static void
+say(struct prober *prober, const struct reply *reply)
+{
+    char line[REPLY_MAX];
+    output_line(prober->output, line, reply_write(reply, prober->options.old_words, line));
+}
+
+/* ---- check-support ---- */
+
+static bool
+supports_family(const struct prober *prober, enum family_id family)
+{
+    bool any = false;
+    for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++)
+        any = any || prober->transport->body->supports(prober->transport, family, protocol);
+    return any;
+}
+
+static bool
+supports_protocol(const struct prober *prober, enum protocol_id protocol)
+{
+    bool any = false;
+    for (enum family_id family = 0; family < FAMILIES; family++)
+        any = any || prober->transport->body->supports(prober->transport, family, protocol);
+    return any;
+}
+
+static bool
+supports(const struct prober *prober, struct word feature)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++)
+        if (word_is(feature, families[family].target_name))
+            return supports_family(prober, family);
+    for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++)
+        if (word_is(feature, protocols[protocol]->name))
+            return supports_protocol(prober, protocol);
+    if (word_is(feature, "mark"))
+        return prober->transport->body->supports_mark(prober->transport);
+    return word_is(feature, "send-probe") || word_is(feature, "packet-too-big") || request_knows_feature(feature);
+}
+
+static void
+check_support(struct prober *prober, const struct request *request)
+{
+    const char *support = supports(prober, request->feature) ? "ok" : "no";
+    if (word_is(request->feature, "version"))
+        support = HOPLINE_VERSION;
+    say(prober, &(struct reply){ .token = request->token, .kind = REPLY_FEATURE_SUPPORT, .support = support });
+}
+
+/* ---- send-probe ---- */
+
+static void
+complain(struct prober *prober, const struct complaint *complaint)
+{
+    static const enum reply_kind kinds[] = {
+        [COMPLAINT_PARSE] = REPLY_PARSE_ERROR,
+        [COMPLAINT_UNKNOWN_COMMAND] = REPLY_UNKNOWN_COMMAND,
+        [COMPLAINT_INVALID_ARGUMENT] = REPLY_INVALID_ARGUMENT,
+    };
+    say(prober, &(struct reply){
+                    .token = complaint->token,
+                    .kind = kinds[complaint->kind],
+                    .reason = complaint->reason,
+                    .argument = complaint->argument,
+                });
+}
+
+/* What this process can't send, though the request is right. REASON_NONE: it can. */
+static enum reason
+find_lack(const struct prober *prober, const struct request *request, const char **argument)
+{
+    *argument = families[request->family].target_name;
+    if (!supports_family(prober, request->family))
+        return REASON_IP_VERSION_NOT_SUPPORTED;
+    *argument = "protocol";
+    if (!prober->transport->body->supports(prober->transport, request->family, request->protocol))
+        return REASON_PROTOCOL_NOT_SUPPORTED;
+    return REASON_NONE;
+}
+
+static struct probe
+model_of(const struct request *request)
+{
+    return (struct probe){
+        .target = request->target,
+        .token = request->token,
+        .payload_size = (uint16_t)packet_payload_size(request),
+        .family = (uint8_t)request->family,
+        .protocol = (uint8_t)request->protocol,
+        .group = address_is_group(request->family, &request->target),
+    };
+}
+
+/* 0, EAGAIN, or what the local host refused with. */
+static int
+launch(struct prober *prober, const struct request *request, uint32_t *mtu)
+{
+    struct probe model = model_of(request);
+    if (request->mark && !prober->transport->body->supports_mark(prober->transport))
+        return EPERM;
+    if (!probes_reserve(prober->probes))
+        return ENOSPC;
+    int error = prober->transport->body->send(prober->transport, request, prober->probes, &model, mtu);
+    if (!error)
+        probes_add(prober->probes, &model, instant_after(model.departed, request->timeout * NS_PER_US));
+    return error;
+}
+
+static bool
+send_probe(struct prober *prober, const struct request *request)
+{
+    uint32_t mtu = 0;
+    const char *argument;
+    enum reason lack = find_lack(prober, request, &argument);
+    if (lack != REASON_NONE) {
+        struct word name = { argument, strlen(argument) };
+        complain(prober, &(struct complaint){ request->token, COMPLAINT_INVALID_ARGUMENT, lack, name });
+        return true;
+    }
+    int error = launch(prober, request, &mtu);
+    if (error == EAGAIN)
+        return false;
+    if (error)
+        say(prober, &(struct reply){
+                        .token = request->token,
+                        .kind = reply_kind_of_error(error),
+                        .error = error,
+                        .mtu = error == EMSGSIZE ? mtu : 0,
+                    });
+    return true;
+}
+
+bool
+prober_take_line(struct prober *prober, const char *line, size_t length)
+{
+    struct request request;
+    struct complaint complaint;
+    switch (request_parse(line, length, prober->options.strict, &request, &complaint)) {
+    case LINE_EMPTY:
+        return true;
+    case LINE_COMPLAINT:
+        complain(prober, &complaint);
+        return true;
+    case LINE_REQUEST:
+        break;
+    }
+    if (request.command == COMMAND_SEND_PROBE)
+        return send_probe(prober, &request);
+    check_support(prober, &request);
+    return true;
+}
+
+void
+prober_refuse_line(struct prober *prober)
+{
+    say(prober, &(struct reply){ .token = 0, .kind = REPLY_BUFFER_OVERFLOW });
+}
+
+/* ---- answers ---- */
+
+/* A refusal is the target's own answer only when the target itself sent it. */
+static enum reply_kind
+kind_of_answer(const struct answer *answer, const struct probe *probe)
+{
+    static const enum reply_kind kinds[] = {
+        [MEANS_NOTHING] = REPLY_REPLY,
+        [MEANS_TTL_EXPIRED] = REPLY_TTL_EXPIRED,
+        [MEANS_NO_ROUTE_HOST] = REPLY_NO_ROUTE_HOST,
+        [MEANS_NO_ROUTE_NETWORK] = REPLY_NO_ROUTE_NETWORK,
+        [MEANS_REFUSED] = REPLY_NO_ROUTE_HOST,
+        [MEANS_TOO_BIG] = REPLY_PACKET_TOO_BIG,
+    };
+    if (!answer->is_error)
+        return REPLY_REPLY;
+    if (answer->meaning == MEANS_REFUSED && address_same(&answer->from, &probe->target))
+        return REPLY_REPLY;
+    return kinds[answer->meaning];
+}
+
+static void
+finish(struct prober *prober, struct probe *probe)
+{
+    prober->transport->body->release(prober->transport, probe);
+    probes_remove(prober->probes, probe);
+}
+
+static void
+take_answer(struct prober *prober, const struct answer *answer)
+{
+    struct probe *probe = match_find(prober->probes, answer);
+    /* An answer that came after the deadline is none, even if the deadline was not looked at yet. */
+    if (!probe || instant_since(answer->arrived, probes_deadline(prober->probes, probe)) > 0)
+        return;
+    int64_t round_trip = instant_since(answer->arrived, probe->departed);
+    say(prober, &(struct reply){
+                    .token = probe->token,
+                    .kind = kind_of_answer(answer, probe),
+                    .answered = true,
+                    .family = answer->family,
+                    .responder = answer->from,
+                    .round_trip = round_trip > 0 ? (round_trip + NS_PER_US / 2) / NS_PER_US : 0,
+                    .extensions = answer->extensions,
+                    .mtu = answer->mtu,
+                });
+    finish(prober, probe);
+}
+
+void
+prober_receive(struct prober *prober, const struct clock *clock)
+{
+    struct answer answers[TRANSPORT_BATCH];
+    size_t count;
+    for (int round = 0; round < RECEIVE_ROUNDS; round++) {
+        if (!prober->transport->body->receive(prober->transport, clock, answers, &count))
+            return;
+        for (size_t i = 0; i < count; i++)
+            take_answer(prober, &answers[i]);
+    }
+}
+
+/*
+ * Answers count by their arrival, so those that wait in a socket come first: what expires is what was due before the
+ * last of them that we have seen.
+ */
+void
+prober_expire(struct prober *prober, const struct clock *clock)
+{
+    struct instant deadline;
+    const struct transport_body *body = prober->transport->body;
+    if (!probes_next_to_expire(prober->probes, &deadline) || instant_since(clock->now.instant, deadline) < 0)
+        return;
+    body->expect_all(prober->transport);
+    prober_receive(prober, clock);
+
+    struct instant until = body->received_until(prober->transport, clock);
+    for (int expired = 0; expired < EXPIRE_AT_ONCE; expired++) {
+        struct probe *probe = probes_next_to_expire(prober->probes, &deadline);
+        if (!probe || instant_since(until, deadline) < 0)
+            return;
+        say(prober, &(struct reply){ .token = probe->token, .kind = REPLY_NO_REPLY });
+        finish(prober, probe);
+    }
+}
+
+bool
+prober_next_deadline(const struct prober *prober, struct instant *when)
+{
+    return probes_next_to_expire(prober->probes, when) != NULL;
+}
+
+uint32_t
+prober_in_flight(const struct prober *prober)
+{
+    return probes_count(prober->probes);
+}

@@ -1,0 +1,42 @@
+/*
+ * What happens to a line: request, probe, and in the end one reply. The loop calls in here with what it has read, and
+ * with the time; nothing here waits.
+ */
+#ifndef HOPLINE_PROBER_H
+#define HOPLINE_PROBER_H
+
+#include "output.h"
+#include "transport.h"
+
+struct prober;
+
+struct prober_options {
+    bool strict;
+    bool old_words; /* replies as mtr 0.95 knows them */
+};
+
+/* Does not take ownership of TRANSPORT and OUTPUT. NULL: no memory. */
+struct prober *prober_new(struct transport *transport, struct output *output, struct prober_options options);
+void prober_free(struct prober *prober);
+
+/*
+ * Does what a line of LENGTH bytes asks for. False: not possible just now, give the same line again in a millisecond;
+ * nothing has been said yet.
+ */
+bool prober_take_line(struct prober *prober, const char *line, size_t length);
+
+/* Says that a line was too long. */
+void prober_refuse_line(struct prober *prober);
+
+/* Receives answers and replies to them: what has come, or as much as does not keep others waiting. */
+void prober_receive(struct prober *prober, const struct clock *clock);
+
+/* Ends the probes whose deadline has passed and whose answer has not arrived. */
+void prober_expire(struct prober *prober, const struct clock *clock);
+
+/* True, and *WHEN, while a probe is in flight: the first deadline. */
+bool prober_next_deadline(const struct prober *prober, struct instant *when);
+
+uint32_t prober_in_flight(const struct prober *prober);
+
+#endif

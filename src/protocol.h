@@ -1,0 +1,47 @@
+/*
+ * The protocols that probes are sent by: one row each, in a file of its own (icmp.c, udp.c, tcp.c, sctp.c), and nothing
+ * elsewhere asks which protocol it has. Reading takes bytes as they came from the network.
+ */
+#ifndef HOPLINE_PROTOCOL_H
+#define HOPLINE_PROTOCOL_H
+
+#include "packet.h"
+
+/* How a probe's two ports (ICMP: identifier and sequence) are come by, where the request does not give them. */
+enum ports_kind {
+    PORTS_ECHO,       /* near and far are one number that counts on */
+    PORTS_FAR_VARIES, /* without `port` the target's port varies, else ours does */
+    PORTS_NEAR_VARIES,
+};
+
+struct protocol {
+    const char *name;
+    uint8_t number[FAMILIES]; /* in the IP header */
+    enum ports_kind ports;
+    uint16_t default_port;
+    size_t header_size;   /* bytes before the payload */
+    bool sized;           /* `size` and the pattern count; else there is no payload */
+    bool dont_fragment;   /* IPv4 DF */
+    bool numbered;        /* identity.number goes out and comes back */
+    bool checksum_binds;  /* a quoted checksum that is not ours disproves; middleboxes rewrite the others' */
+
+    /* Writes header and payload, whose IP addresses are SOURCE and the request's target; sets identity->checksum. */
+    void (*build)(const struct request *request, struct identity *identity, struct writer *writer);
+
+    /* Reads an answer that is no quote. ANSWER has its IP header's fields already. */
+    bool (*read_answer)(struct reader bytes, struct answer *answer);
+
+    /* Reads what an ICMP error quotes behind the quoted IP header, at least 8 bytes. */
+    bool (*read_quote)(struct reader bytes, struct answer *answer);
+};
+
+extern const struct protocol protocol_icmp, protocol_udp, protocol_tcp, protocol_sctp;
+extern const struct protocol *const protocols[PROTOCOLS];
+
+/* The protocol with this number in a header of this family; false when it is none of ours. */
+MUST_USE bool protocol_by_number(enum family_id family, uint8_t number, enum protocol_id *id);
+
+/* Writes the payload as the identity asks for it. */
+void write_payload(const struct request *request, const struct identity *identity, struct writer *writer);
+
+#endif

@@ -1,0 +1,335 @@
+#include "raw.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "allot.h"
+#include "protocol.h"
+#include "receiver.h"
+#include "route.h"
+#include "sender.h"
+
+#define RECEIVERS (FAMILIES * PROTOCOLS)
+
+struct raw {
+    struct transport transport;
+    struct privileges *privileges;
+    int send_fd[FAMILIES];
+    struct receiver receivers[FAMILIES][PROTOCOLS];
+    struct receive_buffers *receive_buffers;
+    struct send_buffers *send_buffers;
+    struct allotter *allotter;
+    struct routes *routes;
+};
+
+static struct raw *
+raw_of(struct transport *transport)
+{
+    return (struct raw *)(void *)transport;
+}
+
+static const struct raw *
+const_raw_of(const struct transport *transport)
+{
+    return (const struct raw *)(const void *)transport;
+}
+
+static bool
+supports(const struct transport *transport, enum family_id family, enum protocol_id protocol)
+{
+    const struct raw *raw = const_raw_of(transport);
+    return raw->send_fd[family] >= 0 && raw->receivers[family][protocol].fd >= 0;
+}
+
+static bool
+supports_mark(const struct transport *transport)
+{
+    return privileges_allow_mark(const_raw_of(transport)->privileges);
+}
+
+/* ---- sending ---- */
+
+/* The route that this request takes. */
+static int
+find_route(struct raw *raw, const struct request *request, uint32_t device, struct route *route)
+{
+    struct route_query query = {
+        .target = request->target,
+        .local = request->local,
+        .device = device,
+        .mark = request->mark,
+        .tos = (uint8_t)request->tos,
+        .family = (uint8_t)request->family,
+    };
+    int error = routes_find(raw->routes, &query, route);
+    if (error)
+        return error == EAGAIN || error == ENOBUFS ? EAGAIN : error;
+    if (route->error)
+        return route->error;
+    return address_is_unspecified(&route->source) ? EADDRNOTAVAIL : 0;
+}
+
+/* Sends with the source that the route gives; *STALE when it may have been an old one. */
+static int
+send_by_route(struct raw *raw, const struct request *request, const struct probes *in_flight, struct probe *model,
+              uint32_t *mtu, bool *stale)
+{
+    uint32_t device;
+    struct route route;
+    int fd = raw->send_fd[request->family];
+    int error = sender_find_device(fd, request, &device);
+    if (!error)
+        error = find_route(raw, request, device, &route);
+    if (error)
+        return error;
+    model->identity.source = route.source;
+    error = allot(raw->allotter, request, in_flight, model);
+    if (error)
+        return error;
+    error = sender_send(fd, request, &model->identity, device, &route, raw->privileges, raw->send_buffers,
+                        &model->departed);
+    *mtu = route.mtu;
+    *stale = error == EINVAL || error == EMSGSIZE;
+    return error;
+}
+
+/* The two receivers that a probe may be answered at: its own protocol's, and ICMP's for errors. */
+static int
+expect_answers(struct raw *raw, enum family_id family, enum protocol_id protocol)
+{
+    int error = receiver_expect(&raw->receivers[family][PROTOCOL_ICMP]);
+    if (error || protocol == PROTOCOL_ICMP)
+        return error;
+    error = receiver_expect(&raw->receivers[family][protocol]);
+    if (error)
+        receiver_forgo(&raw->receivers[family][PROTOCOL_ICMP], clock_now());
+    return error;
+}
+
+static void
+forgo_answers(struct raw *raw, enum family_id family, enum protocol_id protocol)
+{
+    struct instant now = clock_now();
+    receiver_forgo(&raw->receivers[family][PROTOCOL_ICMP], now);
+    if (protocol != PROTOCOL_ICMP)
+        receiver_forgo(&raw->receivers[family][protocol], now);
+}
+
+static int
+send_probe(struct transport *transport, const struct request *request, const struct probes *in_flight,
+           struct probe *model, uint32_t *mtu)
+{
+    struct raw *raw = raw_of(transport);
+    bool stale = false;
+    int error = expect_answers(raw, request->family, request->protocol);
+    if (error)
+        return error;
+    error = send_by_route(raw, request, in_flight, model, mtu, &stale);
+    if (error && stale) {
+        routes_forget(raw->routes);
+        allot_release(raw->allotter, model);
+        error = send_by_route(raw, request, in_flight, model, mtu, &stale);
+    }
+    if (!error)
+        return 0;
+    forgo_answers(raw, request->family, request->protocol);
+    allot_release(raw->allotter, model);
+    if (error == EINVAL && !address_is_unspecified(&request->local))
+        return EADDRNOTAVAIL;
+    return error == ENOBUFS ? EAGAIN : error;
+}
+
+static void
+release(struct transport *transport, struct probe *probe)
+{
+    struct raw *raw = raw_of(transport);
+    allot_release(raw->allotter, probe);
+    forgo_answers(raw, (enum family_id)probe->family, (enum protocol_id)probe->protocol);
+}
+
+/* ---- receiving ---- */
+
+static struct receiver *
+receiver_at(struct raw *raw, size_t place)
+{
+    return &raw->receivers[place / PROTOCOLS][place % PROTOCOLS];
+}
+
+static size_t
+watch(struct transport *transport, struct pollfd *fds)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < RECEIVERS; i++) {
+        const struct receiver *receiver = receiver_at(raw_of(transport), i);
+        if (receiver->awake)
+            fds[count++] = (struct pollfd){ .fd = receiver->fd, .events = POLLIN };
+    }
+    return count;
+}
+
+static void
+polled(struct transport *transport, const struct pollfd *fds, size_t count)
+{
+    for (size_t i = 0; i < RECEIVERS && count > 0; i++) {
+        struct receiver *receiver = receiver_at(raw_of(transport), i);
+        if (receiver->fd != fds->fd)
+            continue;
+        receiver->ready = fds->revents != 0;
+        fds++;
+        count--;
+    }
+    routes_refresh(raw_of(transport)->routes);
+}
+
+static void
+expect_all(struct transport *transport)
+{
+    for (size_t i = 0; i < RECEIVERS; i++) {
+        struct receiver *receiver = receiver_at(raw_of(transport), i);
+        receiver->ready = receiver->awake;
+    }
+}
+
+static bool
+receive(struct transport *transport, const struct clock *clock, struct answer *answers, size_t *count)
+{
+    struct raw *raw = raw_of(transport);
+    struct datagram datagrams[RECEIVER_BATCH];
+    size_t place = 0;
+    *count = 0;
+    while (place < RECEIVERS && !receiver_at(raw, place)->ready)
+        place++;
+    if (place == RECEIVERS)
+        return false;
+    size_t received = receiver_receive(receiver_at(raw, place), raw->receive_buffers, clock, datagrams);
+    for (size_t i = 0; i < received; i++)
+        if (packet_decode(&datagrams[i], &answers[*count]))
+            ++*count;
+    return true;
+}
+
+static struct instant
+received_until(const struct transport *transport, const struct clock *clock)
+{
+    struct instant until = clock->now.instant;
+    for (size_t i = 0; i < RECEIVERS; i++) {
+        const struct receiver *receiver = &const_raw_of(transport)->receivers[i / PROTOCOLS][i % PROTOCOLS];
+        if (receiver->ready && receiver->complete.ns < until.ns)
+            until = receiver->complete;
+    }
+    return until;
+}
+
+static bool
+rest(struct transport *transport, struct instant now, struct instant *when)
+{
+    bool again = false;
+    for (size_t i = 0; i < RECEIVERS; i++) {
+        struct instant next;
+        if (!receiver_rest(receiver_at(raw_of(transport), i), now, &next))
+            continue;
+        if (!again || next.ns < when->ns)
+            *when = next;
+        again = true;
+    }
+    return again;
+}
+
+static uint64_t
+lost(const struct transport *transport)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < RECEIVERS; i++)
+        sum += const_raw_of(transport)->receivers[i / PROTOCOLS][i % PROTOCOLS].lost;
+    return sum;
+}
+
+/* ---- opening ---- */
+
+static void
+close_raw(struct transport *transport)
+{
+    struct raw *raw = raw_of(transport);
+    for (enum family_id family = 0; family < FAMILIES; family++)
+        if (raw->send_fd[family] >= 0)
+            close(raw->send_fd[family]);
+    for (size_t i = 0; i < RECEIVERS; i++)
+        receiver_close(receiver_at(raw, i));
+    receive_buffers_free(raw->receive_buffers);
+    free(raw->send_buffers);
+    allotter_free(raw->allotter);
+    routes_free(raw->routes);
+    free(raw);
+}
+
+static const struct transport_body body = {
+    .supports = supports,
+    .supports_mark = supports_mark,
+    .send = send_probe,
+    .release = release,
+    .watch = watch,
+    .polled = polled,
+    .expect_all = expect_all,
+    .receive = receive,
+    .received_until = received_until,
+    .rest = rest,
+    .lost = lost,
+    .close = close_raw,
+};
+
+/* A family is served when its errors can be received; each protocol of it when its answers can. */
+static int
+open_family(struct raw *raw, enum family_id family)
+{
+    int error = 0;
+    raw->send_fd[family] = sender_open(family);
+    if (raw->send_fd[family] < 0)
+        return errno;
+    for (enum protocol_id protocol = 0; protocol < PROTOCOLS && !error; protocol++) {
+        int refused = receiver_open(&raw->receivers[family][protocol], family, protocol,
+                                    allotter_echo_id(raw->allotter));
+        if (protocol == PROTOCOL_ICMP)
+            error = refused;
+    }
+    if (error) {
+        close(raw->send_fd[family]);
+        raw->send_fd[family] = -1;
+    }
+    return error;
+}
+
+/* What needs no privilege, but memory. */
+static bool
+allocate(struct raw *raw)
+{
+    raw->allotter = allotter_new();
+    raw->routes = routes_new();
+    raw->receive_buffers = receive_buffers_new();
+    raw->send_buffers = calloc(1, sizeof *raw->send_buffers);
+    return raw->allotter && raw->routes && raw->receive_buffers && raw->send_buffers;
+}
+
+struct transport *
+raw_open(struct privileges *privileges)
+{
+    struct raw *raw = calloc(1, sizeof *raw);
+    if (!raw)
+        return NULL;
+    raw->transport.body = &body;
+    raw->privileges = privileges;
+    for (size_t i = 0; i < RECEIVERS; i++)
+        receiver_at(raw, i)->fd = -1;
+    for (enum family_id family = 0; family < FAMILIES; family++)
+        raw->send_fd[family] = -1;
+
+    int error = allocate(raw) ? 0 : errno;
+    int refused[FAMILIES] = { error, error };
+    for (enum family_id family = 0; family < FAMILIES && !error; family++)
+        refused[family] = open_family(raw, family);
+    if (!refused[IPV4] || !refused[IPV6])
+        return &raw->transport;
+    close_raw(&raw->transport);
+    errno = refused[IPV4];
+    return NULL;
+}

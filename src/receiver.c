@@ -1,0 +1,229 @@
+#include "receiver.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "filter.h"
+#include "protocol.h"
+
+#define RECEIVE_BUFFER (16 << 20) /* bytes; only what is queued takes memory */
+#define PARK_AFTER (200 * NS_PER_MS)
+
+/* Not a multiple of the page size, so that the packets' first lines do not compete for the same places in the cache. */
+#define SLOT_SIZE (65536 + 320)
+#define CONTROL_SIZE 256
+
+struct receive_buffers {
+    struct mmsghdr messages[RECEIVER_BATCH];
+    struct iovec vectors[RECEIVER_BATCH];
+    struct sockaddr_storage names[RECEIVER_BATCH];
+    _Alignas(struct cmsghdr) uint8_t controls[RECEIVER_BATCH][CONTROL_SIZE];
+    uint8_t bytes[RECEIVER_BATCH][SLOT_SIZE];
+};
+
+/* Class E, which no host has, and the discard prefix (RFC 6666). */
+static const struct address nobody[FAMILIES] = {
+    [IPV4] = { { 240, 0, 0, 1 } },
+    [IPV6] = { { 0x01 } },
+};
+
+struct receive_buffers *
+receive_buffers_new(void)
+{
+    struct receive_buffers *buffers = calloc(1, sizeof *buffers); /* 2 MiB that stay untouched until packets come */
+    for (size_t i = 0; buffers && i < RECEIVER_BATCH; i++) {
+        buffers->vectors[i] = (struct iovec){ buffers->bytes[i], PACKET_MAX };
+        buffers->messages[i].msg_hdr = (struct msghdr){
+            .msg_name = &buffers->names[i],
+            .msg_iov = &buffers->vectors[i],
+            .msg_iovlen = 1,
+            .msg_control = buffers->controls[i],
+        };
+    }
+    return buffers;
+}
+
+void
+receive_buffers_free(struct receive_buffers *buffers)
+{
+    free(buffers);
+}
+
+static bool
+enable(int fd, int level, int option)
+{
+    int on = 1;
+    return option < 0 || setsockopt(fd, level, option, &on, sizeof on) == 0;
+}
+
+static int
+bind_address(const struct receiver *receiver, const struct address *address)
+{
+    struct sockaddr_storage name;
+    socklen_t length = address_to_socket(receiver->family, address, 0, 0, &name);
+    return bind(receiver->fd, (struct sockaddr *)&name, length) < 0 ? errno : 0;
+}
+
+static int
+set_up(struct receiver *receiver, uint16_t echo_id)
+{
+    const struct family *family = &families[receiver->family];
+    int fd = receiver->fd;
+    int size = RECEIVE_BUFFER;
+    int error = filter_answers(fd, receiver->family, receiver->protocol, echo_id);
+    if (error)
+        return error;
+    if (!enable(fd, SOL_SOCKET, SO_TIMESTAMPNS) || !enable(fd, SOL_SOCKET, SO_RXQ_OVFL) ||
+        !enable(fd, family->level, family->freebind) || !enable(fd, family->level, family->recv_ttl) ||
+        !enable(fd, family->level, family->recv_tos) || !enable(fd, family->level, family->recv_pktinfo))
+        return errno;
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) < 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size); /* as much as the host allows */
+    return bind_address(receiver, &nobody[receiver->family]);
+}
+
+int
+receiver_open(struct receiver *receiver, enum family_id family, enum protocol_id protocol, uint16_t echo_id)
+{
+    *receiver = (struct receiver){ .family = family, .protocol = protocol };
+    receiver->fd = socket(families[family].domain, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                          protocols[protocol]->number[family]);
+    int error = receiver->fd < 0 ? errno : set_up(receiver, echo_id);
+    if (error)
+        receiver_close(receiver);
+    return error;
+}
+
+void
+receiver_close(struct receiver *receiver)
+{
+    if (receiver->fd >= 0)
+        close(receiver->fd);
+    receiver->fd = -1;
+}
+
+/* Takes what is queued away, so that nothing old is found when the socket is used again. */
+static void
+discard_queue(const struct receiver *receiver)
+{
+    char byte;
+    while (recv(receiver->fd, &byte, sizeof byte, MSG_TRUNC) >= 0)
+        ;
+}
+
+int
+receiver_expect(struct receiver *receiver)
+{
+    static const struct address any;
+    int error = receiver->awake ? 0 : bind_address(receiver, &any);
+    if (error)
+        return error;
+    receiver->awake = true;
+    receiver->waiting++;
+    return 0;
+}
+
+void
+receiver_forgo(struct receiver *receiver, struct instant now)
+{
+    if (--receiver->waiting == 0)
+        receiver->idle = now;
+}
+
+bool
+receiver_rest(struct receiver *receiver, struct instant now, struct instant *when)
+{
+    if (!receiver->awake || receiver->waiting)
+        return false;
+    *when = instant_after(receiver->idle, PARK_AFTER);
+    if (instant_since(now, *when) < 0)
+        return true;
+    if (bind_address(receiver, &nobody[receiver->family]) == 0) {
+        receiver->awake = false;
+        receiver->ready = false;
+        discard_queue(receiver);
+    }
+    return false;
+}
+
+static int
+int_in(const struct cmsghdr *control)
+{
+    int value;
+    memcpy(&value, CMSG_DATA(control), sizeof value);
+    return value;
+}
+
+static bool
+is_control(const struct cmsghdr *control, int level, int type, size_t size)
+{
+    return control->cmsg_level == level && control->cmsg_type == type && control->cmsg_len >= CMSG_LEN(size);
+}
+
+/* Takes what came along with one packet. STAMP stays as it is when the kernel gave none. */
+static void
+read_controls(struct receiver *receiver, struct msghdr *message, struct datagram *datagram, struct wall *stamp)
+{
+    for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control; control = CMSG_NXTHDR(message, control)) {
+        struct timespec time;
+        struct in6_pktinfo info;
+        if (is_control(control, SOL_SOCKET, SCM_TIMESTAMPNS, sizeof time)) {
+            memcpy(&time, CMSG_DATA(control), sizeof time);
+            stamp->ns = time.tv_sec * NS_PER_S + time.tv_nsec;
+        } else if (is_control(control, SOL_SOCKET, SO_RXQ_OVFL, sizeof(uint32_t))) {
+            receiver->lost = (uint32_t)int_in(control);
+        } else if (is_control(control, IPPROTO_IPV6, IPV6_HOPLIMIT, sizeof(int))) {
+            datagram->ttl = (uint8_t)int_in(control);
+        } else if (is_control(control, IPPROTO_IPV6, IPV6_TCLASS, sizeof(int))) {
+            datagram->tos = (uint8_t)int_in(control);
+        } else if (is_control(control, IPPROTO_IPV6, IPV6_PKTINFO, sizeof info)) {
+            memcpy(&info, CMSG_DATA(control), sizeof info);
+            memcpy(datagram->to.bytes, &info.ipi6_addr, sizeof info.ipi6_addr);
+        }
+    }
+}
+
+static bool
+read_message(struct receiver *receiver, struct mmsghdr *received, const struct clock *clock, struct datagram *datagram)
+{
+    struct msghdr *message = &received->msg_hdr;
+    enum family_id family;
+    struct wall stamp = clock->now.wall;
+    *datagram = (struct datagram){
+        .family = receiver->family,
+        .number = protocols[receiver->protocol]->number[receiver->family],
+        .bytes = { message->msg_iov->iov_base, received->msg_len },
+    };
+    if (!address_from_socket(message->msg_name, &family, &datagram->from, &datagram->scope))
+        return false;
+    read_controls(receiver, message, datagram, &stamp);
+    datagram->arrived = clock_of_stamp(clock, stamp);
+    return (message->msg_flags & MSG_TRUNC) == 0;
+}
+
+size_t
+receiver_receive(struct receiver *receiver, struct receive_buffers *buffers, const struct clock *clock,
+                 struct datagram datagrams[RECEIVER_BATCH])
+{
+    for (size_t i = 0; i < RECEIVER_BATCH; i++) {
+        buffers->messages[i].msg_hdr.msg_namelen = sizeof buffers->names[i];
+        buffers->messages[i].msg_hdr.msg_controllen = CONTROL_SIZE;
+    }
+    int got = recvmmsg(receiver->fd, buffers->messages, RECEIVER_BATCH, MSG_DONTWAIT, NULL);
+    if (got < 0 && errno == EINTR)
+        return 0;
+    if (got < RECEIVER_BATCH) {
+        receiver->ready = false;
+        receiver->complete = clock->now.instant;
+    }
+    size_t count = 0;
+    for (int i = 0; i < got; i++)
+        if (read_message(receiver, &buffers->messages[i], clock, &datagrams[count]))
+            count++;
+    if (receiver->ready && count > 0)
+        receiver->complete = datagrams[count - 1].arrived;
+    return count;
+}

@@ -1,0 +1,194 @@
+#include "reply.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#include "icmpext.h"
+
+#define ARGUMENT_MAX 256 /* characters of a name that is said again */
+
+static const struct {
+    const char *word;
+    const char *old_word; /* NULL: the same */
+} kinds[REPLY_KINDS] = {
+    [REPLY_REPLY] = { "reply", NULL },
+    [REPLY_TTL_EXPIRED] = { "ttl-expired", NULL },
+    [REPLY_NO_REPLY] = { "no-reply", NULL },
+    [REPLY_NO_ROUTE_HOST] = { "no-route-host", "no-route" },
+    [REPLY_NO_ROUTE_NETWORK] = { "no-route-network", "no-route" },
+    [REPLY_PACKET_TOO_BIG] = { "packet-too-big", NULL },
+    [REPLY_NETWORK_DOWN] = { "network-down", NULL },
+    [REPLY_NO_SUCH_DEVICE] = { "network-down reason no-such-device", NULL },
+    [REPLY_HOST_DOWN] = { "host-down", NULL },
+    [REPLY_PERMISSION_DENIED] = { "permission-denied", NULL },
+    [REPLY_ADDRESS_IN_USE] = { "address-in-use", NULL },
+    [REPLY_ADDRESS_NOT_AVAILABLE] = { "address-not-available", NULL },
+    [REPLY_PROBES_EXHAUSTED] = { "probes-exhausted", NULL },
+    [REPLY_INVALID_ARGUMENT] = { "invalid-argument", NULL },
+    [REPLY_UNEXPECTED_ERROR] = { "unexpected-error", NULL },
+    [REPLY_PARSE_ERROR] = { "command-parse-error", NULL },
+    [REPLY_BUFFER_OVERFLOW] = { "command-buffer-overflow", NULL },
+    [REPLY_UNKNOWN_COMMAND] = { "unknown-command", NULL },
+    [REPLY_FEATURE_SUPPORT] = { "feature-support", NULL },
+};
+
+static const char *const reasons[] = {
+    [REASON_MISSING_ADDRESS] = "missing-address",
+    [REASON_BAD_VALUE] = "bad-value",
+    [REASON_OUT_OF_RANGE] = "out-of-range",
+    [REASON_WRONG_FAMILY] = "wrong-family",
+    [REASON_IP_VERSION_NOT_SUPPORTED] = "ip-version-not-supported",
+    [REASON_PROTOCOL_NOT_SUPPORTED] = "protocol-not-supported",
+    [REASON_MISSING_FEATURE] = "missing-feature",
+    [REASON_UNKNOWN_ARGUMENT] = "unknown-argument",
+};
+
+/* Errors of sending that have a word of their own; any other is an unexpected-error. */
+static const struct {
+    int error;
+    enum reply_kind kind;
+} errors[] = {
+    { ENETUNREACH, REPLY_NO_ROUTE_NETWORK },
+    { EHOSTUNREACH, REPLY_NO_ROUTE_HOST },
+    { ENETDOWN, REPLY_NETWORK_DOWN },
+    { ENODEV, REPLY_NO_SUCH_DEVICE },
+    { EHOSTDOWN, REPLY_HOST_DOWN },
+    { EPERM, REPLY_PERMISSION_DENIED },
+    { EACCES, REPLY_PERMISSION_DENIED },
+    { EADDRINUSE, REPLY_ADDRESS_IN_USE },
+    { EADDRNOTAVAIL, REPLY_ADDRESS_NOT_AVAILABLE },
+    { EMSGSIZE, REPLY_PACKET_TOO_BIG },
+    { ENOSPC, REPLY_PROBES_EXHAUSTED },
+    { ENOMEM, REPLY_PROBES_EXHAUSTED },
+    { EMFILE, REPLY_PROBES_EXHAUSTED },
+    { ENFILE, REPLY_PROBES_EXHAUSTED },
+};
+
+enum reply_kind
+reply_kind_of_error(int error)
+{
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+        if (errors[i].error == error)
+            return errors[i].kind;
+    return REPLY_UNEXPECTED_ERROR;
+}
+
+static void
+put_text(struct writer *line, const char *text)
+{
+    write_bytes(line, text, strlen(text));
+}
+
+static void
+put_number(struct writer *line, int64_t number)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    do {
+        digits[--at] = (char)('0' + left % 10);
+        left /= 10;
+    } while (left);
+    if (number < 0)
+        write_u8(line, '-');
+    write_bytes(line, digits + at, sizeof digits - at);
+}
+
+static void
+put_name(struct writer *line, const char *name)
+{
+    write_u8(line, ' ');
+    put_text(line, name);
+    write_u8(line, ' ');
+}
+
+static void
+put_address(struct writer *line, enum family_id family, const struct address *address)
+{
+    char text[INET6_ADDRSTRLEN];
+    inet_ntop(families[family].domain, address->bytes, text, sizeof text);
+    put_name(line, families[family].target_name);
+    put_text(line, text);
+}
+
+/* Four numbers a label. A label that would not fit is left out with all after it. */
+static void
+put_labels(struct writer *line, struct reader extensions)
+{
+    struct extension extension;
+    bool first = true;
+    while (extension_next(&extensions, &extension)) {
+        struct mpls_label label;
+        while (extension_is_mpls(&extension) && mpls_next(&extension.payload, &label)) {
+            struct writer before = *line;
+            if (first)
+                put_name(line, "mpls");
+            const int64_t numbers[] = { label.label, label.traffic_class, label.bottom_of_stack, label.ttl };
+            for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+                if (!first || i > 0)
+                    write_u8(line, ',');
+                put_number(line, numbers[i]);
+            }
+            if (line->overflow) {
+                *line = before;
+                return;
+            }
+            first = false;
+        }
+    }
+}
+
+static bool
+is_printable(struct word word)
+{
+    for (size_t i = 0; i < word.length; i++)
+        if (word.at[i] <= ' ' || word.at[i] > '~')
+            return false;
+    return word.length > 0 && word.length <= ARGUMENT_MAX;
+}
+
+static void
+put_details(struct writer *line, const struct reply *reply)
+{
+    if (reply->reason != REASON_NONE) {
+        put_name(line, "reason");
+        put_text(line, reasons[reply->reason]);
+    }
+    if (is_printable(reply->argument)) {
+        put_name(line, "argument");
+        write_bytes(line, reply->argument.at, reply->argument.length);
+    }
+    if (reply->kind == REPLY_UNEXPECTED_ERROR) {
+        put_name(line, "errno");
+        put_number(line, reply->error);
+    }
+    if (reply->support) {
+        put_name(line, "support");
+        put_text(line, reply->support);
+    }
+}
+
+size_t
+reply_write(const struct reply *reply, bool old_words, char to[REPLY_MAX])
+{
+    struct writer line = { .start = (uint8_t *)to, .size = REPLY_MAX - 32 }; /* what follows the labels always fits */
+    const char *old_word = kinds[reply->kind].old_word;
+    put_number(&line, reply->token);
+    write_u8(&line, ' ');
+    put_text(&line, old_words && old_word ? old_word : kinds[reply->kind].word);
+    if (reply->answered) {
+        put_address(&line, reply->family, &reply->responder);
+        put_name(&line, "round-trip-time");
+        put_number(&line, reply->round_trip);
+        put_labels(&line, reply->extensions);
+    }
+    line.size = REPLY_MAX;
+    if (reply->mtu) {
+        put_name(&line, "mtu");
+        put_number(&line, reply->mtu);
+    }
+    put_details(&line, reply);
+    write_u8(&line, '\n');
+    return line.used;
+}

@@ -1,0 +1,56 @@
+/* Replies as text: the only place that spells the protocol's reply words. Pure: memory in, memory out. */
+#ifndef HOPLINE_REPLY_H
+#define HOPLINE_REPLY_H
+
+#include "family.h"
+#include "request.h"
+
+/* A reply fits into what a pipe takes in one write() without parting it (PIPE_BUF). Only a label stack can be cut. */
+#define REPLY_MAX 4096
+
+enum reply_kind {
+    REPLY_REPLY,
+    REPLY_TTL_EXPIRED,
+    REPLY_NO_REPLY,
+    REPLY_NO_ROUTE_HOST,
+    REPLY_NO_ROUTE_NETWORK,
+    REPLY_PACKET_TOO_BIG,
+    REPLY_NETWORK_DOWN,
+    REPLY_NO_SUCH_DEVICE,
+    REPLY_HOST_DOWN,
+    REPLY_PERMISSION_DENIED,
+    REPLY_ADDRESS_IN_USE,
+    REPLY_ADDRESS_NOT_AVAILABLE,
+    REPLY_PROBES_EXHAUSTED,
+    REPLY_INVALID_ARGUMENT,
+    REPLY_UNEXPECTED_ERROR,
+    REPLY_PARSE_ERROR,
+    REPLY_BUFFER_OVERFLOW,
+    REPLY_UNKNOWN_COMMAND,
+    REPLY_FEATURE_SUPPORT,
+    REPLY_KINDS,
+};
+
+/* What is zero or NULL is not said. */
+struct reply {
+    int32_t token;
+    enum reply_kind kind;
+    bool answered;            /* then the next three are said */
+    enum family_id family;
+    struct address responder;
+    int64_t round_trip;       /* us */
+    struct reader extensions; /* of the answer: its MPLS labels are said */
+    uint32_t mtu;             /* bytes */
+    enum reason reason;
+    struct word argument;     /* said if it is printable ASCII */
+    int error;                /* errno value */
+    const char *support;      /* of check-support */
+};
+
+/* OLD_WORDS: as mtr 0.95 knows them. Returns the line's length, newline included. */
+size_t reply_write(const struct reply *reply, bool old_words, char to[REPLY_MAX]);
+
+/* What is said when the local host refused to send with this errno value. */
+enum reply_kind reply_kind_of_error(int error);
+
+#endif

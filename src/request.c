@@ -1,0 +1,349 @@
+#include "request.h"
+
+#include <string.h>
+
+#include "protocol.h"
+
+#define TTL_WHEN_ABSENT 255
+#define SIZE_WHEN_ABSENT 64
+#define TIMEOUT_WHEN_ABSENT INT64_C(10000000)
+#define US_PER_S INT64_C(1000000)
+
+struct argument {
+    const char *name;
+    const char *feature; /* check-support's name for it, or NULL when every daemon knows it */
+    enum command command;
+    enum reason (*read)(const struct argument *argument, struct word value, struct request *request);
+    int64_t low, high; /* of a number */
+    size_t field;      /* offset in struct request */
+};
+
+static void *
+field_of(const struct argument *argument, struct request *request)
+{
+    return (char *)request + argument->field;
+}
+
+bool
+word_is(struct word word, const char *text)
+{
+    return strlen(text) == word.length && memcmp(word.at, text, word.length) == 0;
+}
+
+static bool
+is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Digits from AT on, up to END; moves AT behind them. What exceeds LIMIT becomes LIMIT + 1, however long it is. */
+static int64_t
+read_digits(const char **at, const char *end, int64_t limit)
+{
+    int64_t number = 0;
+    for (; *at < end && is_digit(**at); ++*at)
+        if (number <= limit)
+            number = number * 10 + (**at - '0');
+    return number <= limit ? number : limit + 1;
+}
+
+/* A decimal integer and nothing else. One that does not fit in 32 bits, signed or unsigned, comes out beyond both. */
+static bool
+read_integer(struct word word, int64_t *number)
+{
+    const char *at = word.at;
+    const char *end = word.at + word.length;
+    bool negative = at < end && *at == '-';
+    at += negative;
+    if (at == end || !is_digit(*at))
+        return false;
+    *number = read_digits(&at, end, UINT32_MAX);
+    if (negative)
+        *number = -*number;
+    return at == end;
+}
+
+static enum reason
+read_number(const struct argument *argument, struct word value, struct request *request)
+{
+    int64_t number;
+    if (!read_integer(value, &number))
+        return REASON_BAD_VALUE;
+    if (number < argument->low || number > argument->high)
+        return REASON_OUT_OF_RANGE;
+    *(uint32_t *)field_of(argument, request) = (uint32_t)number;
+    return REASON_NONE;
+}
+
+static enum reason
+read_pattern(const struct argument *argument, struct word value, struct request *request)
+{
+    request->pattern_given = true;
+    return read_number(argument, value, request);
+}
+
+/* Seconds with up to six decimals; LOW and HIGH are in seconds, the field in microseconds. */
+static enum reason
+read_timeout(const struct argument *argument, struct word value, struct request *request)
+{
+    const char *at = value.at;
+    const char *end = value.at + value.length;
+    bool negative = at < end && *at == '-';
+    at += negative;
+    if (at == end || !is_digit(*at))
+        return REASON_BAD_VALUE;
+    int64_t time = read_digits(&at, end, argument->high) * US_PER_S;
+    if (at < end && *at == '.') {
+        const char *decimals = ++at;
+        int64_t unit = US_PER_S;
+        for (; at < end && is_digit(*at); at++) {
+            unit /= 10;
+            time += (*at - '0') * unit; /* beyond the sixth the unit is 0 */
+        }
+        if (at == decimals)
+            return REASON_BAD_VALUE;
+    }
+    if (at != end)
+        return REASON_BAD_VALUE;
+    if ((negative && time) || time > argument->high * US_PER_S)
+        return REASON_OUT_OF_RANGE;
+    *(int64_t *)field_of(argument, request) = time;
+    return REASON_NONE;
+}
+
+static enum reason
+read_protocol(const struct argument *argument, struct word value, struct request *request)
+{
+    for (enum protocol_id id = 0; id < PROTOCOLS; id++) {
+        if (word_is(value, protocols[id]->name)) {
+            *(enum protocol_id *)field_of(argument, request) = id;
+            return REASON_NONE;
+        }
+    }
+    return REASON_PROTOCOL_NOT_SUPPORTED;
+}
+
+static enum reason
+read_device(const struct argument *argument, struct word value, struct request *request)
+{
+    char *name = field_of(argument, request);
+    if (value.length >= IFNAMSIZ || memchr(value.at, '\0', value.length))
+        return REASON_BAD_VALUE;
+    memcpy(name, value.at, value.length);
+    name[value.length] = '\0';
+    return REASON_NONE;
+}
+
+static enum reason
+read_feature(const struct argument *argument, struct word value, struct request *request)
+{
+    *(struct word *)field_of(argument, request) = value;
+    return REASON_NONE;
+}
+
+static enum reason
+read_target(const struct argument *argument, struct word value, struct request *request)
+{
+    request->family = (enum family_id)argument->low;
+    if (!address_parse(request->family, value.at, value.length, field_of(argument, request)))
+        return REASON_BAD_VALUE;
+    return REASON_NONE;
+}
+
+/* LOW and HIGH are the families that the name allows. The table has the targets first, so the family is known. */
+static enum reason
+read_local(const struct argument *argument, struct word value, struct request *request)
+{
+    for (enum family_id family = (enum family_id)argument->low; family <= (enum family_id)argument->high; family++) {
+        struct address local;
+        if (!address_parse(family, value.at, value.length, &local))
+            continue;
+        if (address_is_unspecified(&local))
+            return REASON_NONE;
+        if (family != request->family)
+            return REASON_WRONG_FAMILY;
+        *(struct address *)field_of(argument, request) = local;
+        return REASON_NONE;
+    }
+    return REASON_BAD_VALUE;
+}
+
+#define FIELD(name) offsetof(struct request, name)
+
+/* The rows that a command can't do without. */
+enum { ROW_FEATURE, ROW_TARGET_V4, ROW_TARGET_V6 };
+
+/* Values are read in this order, so what another depends on stands before it. */
+static const struct argument arguments[] = {
+    [ROW_FEATURE] = { "feature", NULL, COMMAND_CHECK_SUPPORT, read_feature, 0, 0, FIELD(feature) },
+    [ROW_TARGET_V4] = { "ip-4", NULL, COMMAND_SEND_PROBE, read_target, IPV4, IPV4, FIELD(target) },
+    [ROW_TARGET_V6] = { "ip-6", NULL, COMMAND_SEND_PROBE, read_target, IPV6, IPV6, FIELD(target) },
+    { "protocol", NULL, COMMAND_SEND_PROBE, read_protocol, 0, 0, FIELD(protocol) },
+    { "port", NULL, COMMAND_SEND_PROBE, read_number, 0, UINT16_MAX, FIELD(port) },
+    { "local-ip-4", NULL, COMMAND_SEND_PROBE, read_local, IPV4, IPV4, FIELD(local) },
+    { "local-ip-6", NULL, COMMAND_SEND_PROBE, read_local, IPV6, IPV6, FIELD(local) },
+    { "local-address", NULL, COMMAND_SEND_PROBE, read_local, IPV4, IPV6, FIELD(local) },
+    { "local-port", NULL, COMMAND_SEND_PROBE, read_number, 1024, UINT16_MAX, FIELD(local_port) },
+    { "local-device", "local-device", COMMAND_SEND_PROBE, read_device, 0, 0, FIELD(device) },
+    { "timeout", "timeout-fraction", COMMAND_SEND_PROBE, read_timeout, 0, INT32_MAX, FIELD(timeout) },
+    { "ttl", NULL, COMMAND_SEND_PROBE, read_number, 1, UINT8_MAX, FIELD(ttl) },
+    { "size", NULL, COMMAND_SEND_PROBE, read_number, 0, UINT16_MAX, FIELD(size) },
+    { "bit-pattern", NULL, COMMAND_SEND_PROBE, read_pattern, INT32_MIN, UINT32_MAX, FIELD(pattern) },
+    { "tos", NULL, COMMAND_SEND_PROBE, read_number, 0, UINT8_MAX, FIELD(tos) },
+    { "mark", NULL, COMMAND_SEND_PROBE, read_number, INT32_MIN, UINT32_MAX, FIELD(mark) },
+};
+
+#define ARGUMENTS (sizeof arguments / sizeof *arguments)
+
+static const struct {
+    const char *name;
+    enum command command;
+} commands[] = {
+    { "send-probe", COMMAND_SEND_PROBE },
+    { "check-support", COMMAND_CHECK_SUPPORT },
+};
+
+bool
+request_knows_feature(struct word name)
+{
+    for (size_t i = 0; i < ARGUMENTS; i++)
+        if (arguments[i].feature && word_is(name, arguments[i].feature))
+            return true;
+    return false;
+}
+
+static bool
+is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Takes the next word off LINE; length 0 at the end. */
+static struct word
+next_word(struct word *line)
+{
+    while (line->length && is_space(*line->at)) {
+        line->at++;
+        line->length--;
+    }
+    struct word word = { line->at, 0 };
+    while (line->length && !is_space(*line->at)) {
+        line->at++;
+        line->length--;
+        word.length++;
+    }
+    return word;
+}
+
+static bool
+find_command(struct word word, enum command *command)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (word_is(word, commands[i].name)) {
+            *command = commands[i].command;
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum line_kind
+complain(struct complaint *complaint, int32_t token, enum complaint_kind kind, enum reason reason, struct word argument)
+{
+    *complaint = (struct complaint){ token, kind, reason, argument };
+    return LINE_COMPLAINT;
+}
+
+/* The row of a name, for this command; ARGUMENTS when there is none. */
+static size_t
+find_argument(struct word name, enum command command)
+{
+    size_t row = 0;
+    while (row < ARGUMENTS && (arguments[row].command != command || !word_is(name, arguments[row].name)))
+        row++;
+    return row;
+}
+
+/*
+ * Sorts the pairs that are left on the line into VALUES, the last of each name. UNKNOWN becomes the first name that
+ * the table does not have. False when a name has no value.
+ */
+static bool
+sort_pairs(struct word line, enum command command, struct word values[ARGUMENTS], struct word *unknown)
+{
+    for (struct word name; (name = next_word(&line)).length;) {
+        struct word value = next_word(&line);
+        if (!value.length)
+            return false;
+        size_t row = find_argument(name, command);
+        if (row < ARGUMENTS)
+            values[row] = value;
+        else if (!unknown->length)
+            *unknown = name;
+    }
+    return true;
+}
+
+/* Reads every value that was given; the row at fault, or ARGUMENTS. */
+static size_t
+read_values(const struct word values[ARGUMENTS], struct request *request, enum reason *reason)
+{
+    for (size_t row = 0; row < ARGUMENTS; row++) {
+        if (!values[row].length)
+            continue;
+        *reason = arguments[row].read(&arguments[row], values[row], request);
+        if (*reason != REASON_NONE)
+            return row;
+    }
+    return ARGUMENTS;
+}
+
+/* What no single argument can say. */
+static enum reason
+find_omission(const struct word values[ARGUMENTS], enum command command)
+{
+    if (command == COMMAND_CHECK_SUPPORT)
+        return values[ROW_FEATURE].length ? REASON_NONE : REASON_MISSING_FEATURE;
+    return values[ROW_TARGET_V4].length || values[ROW_TARGET_V6].length ? REASON_NONE : REASON_MISSING_ADDRESS;
+}
+
+enum line_kind
+request_parse(const char *text, size_t length, bool strict, struct request *request, struct complaint *complaint)
+{
+    const struct word none = { NULL, 0 };
+    struct word line = { text, length };
+    struct word token_word = next_word(&line);
+    struct word command_word = next_word(&line);
+    if (!token_word.length)
+        return LINE_EMPTY;
+
+    int64_t token;
+    if (!command_word.length || !read_integer(token_word, &token) || token < INT32_MIN || token > INT32_MAX)
+        return complain(complaint, 0, COMPLAINT_PARSE, REASON_NONE, none);
+
+    *request = (struct request){
+        .token = (int32_t)token,
+        .ttl = TTL_WHEN_ABSENT,
+        .size = SIZE_WHEN_ABSENT,
+        .timeout = TIMEOUT_WHEN_ABSENT,
+    };
+    bool known = find_command(command_word, &request->command);
+    struct word values[ARGUMENTS] = { none };
+    struct word unknown = none;
+    if (!sort_pairs(line, request->command, values, &unknown))
+        return complain(complaint, 0, COMPLAINT_PARSE, REASON_NONE, none);
+    if (!known)
+        return complain(complaint, request->token, COMPLAINT_UNKNOWN_COMMAND, REASON_NONE, none);
+    if (strict && unknown.length && request->command == COMMAND_SEND_PROBE)
+        return complain(complaint, request->token, COMPLAINT_INVALID_ARGUMENT, REASON_UNKNOWN_ARGUMENT, unknown);
+
+    enum reason reason = find_omission(values, request->command);
+    if (reason != REASON_NONE)
+        return complain(complaint, request->token, COMPLAINT_INVALID_ARGUMENT, reason, none);
+    size_t row = read_values(values, request, &reason);
+    if (row < ARGUMENTS) {
+        struct word name = { arguments[row].name, strlen(arguments[row].name) };
+        return complain(complaint, request->token, COMPLAINT_INVALID_ARGUMENT, reason, name);
+    }
+    return LINE_REQUEST;
+}

@@ -1,0 +1,276 @@
+#include "route.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CACHE_SIZE 1024u /* routes; a power of two */
+#define ROUTING_TOS 0x1c /* the bits of TOS that IPv4 routing looks at, and that RTM_GETROUTE takes */
+
+struct cached_route {
+    struct route_query query;
+    struct route route;
+    uint32_t epoch; /* the cache's when it was asked */
+};
+
+struct routes {
+    int query_fd;
+    int change_fd;
+    uint32_t sequence;
+    uint32_t epoch;
+    struct cached_route *cache;
+};
+
+static const int change_groups[] = {
+    RTNLGRP_LINK,       RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
+    RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,   RTNLGRP_IPV6_RULE,
+};
+
+static int
+open_netlink(void)
+{
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+    struct sockaddr_nl name = { .nl_family = AF_NETLINK };
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&name, sizeof name) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static bool
+subscribe(int fd)
+{
+    for (size_t i = 0; i < sizeof change_groups / sizeof *change_groups; i++)
+        if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &change_groups[i], sizeof *change_groups) < 0)
+            return false;
+    return true;
+}
+
+struct routes *
+routes_new(void)
+{
+    struct routes *routes = calloc(1, sizeof *routes);
+    if (!routes)
+        return NULL;
+    routes->query_fd = open_netlink();
+    routes->change_fd = open_netlink();
+    routes->cache = calloc(CACHE_SIZE, sizeof *routes->cache);
+    routes->epoch = 1;
+    if (routes->query_fd >= 0 && routes->change_fd >= 0 && subscribe(routes->change_fd) && routes->cache)
+        return routes;
+    int error = errno;
+    routes_free(routes);
+    errno = error;
+    return NULL;
+}
+
+void
+routes_free(struct routes *routes)
+{
+    if (!routes)
+        return;
+    if (routes->query_fd >= 0)
+        close(routes->query_fd);
+    if (routes->change_fd >= 0)
+        close(routes->change_fd);
+    free(routes->cache);
+    free(routes);
+}
+
+void
+routes_forget(struct routes *routes)
+{
+    routes->epoch++;
+}
+
+void
+routes_refresh(struct routes *routes)
+{
+    char message[1024]; /* what has changed does not matter, so a message may be cut short */
+    while (recv(routes->change_fd, message, sizeof message, 0) >= 0 || errno == ENOBUFS)
+        routes_forget(routes);
+}
+
+static struct cached_route *
+place_of(const struct routes *routes, const struct route_query *query)
+{
+    uint64_t hash = 0; /* one's own client chooses the targets: there is nobody to hide the order from */
+    const unsigned char *bytes = (const unsigned char *)query;
+    for (size_t at = 0; at < sizeof *query; at += sizeof(uint32_t)) {
+        uint32_t word;
+        memcpy(&word, bytes + at, sizeof word);
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+    }
+    return &routes->cache[hash & (CACHE_SIZE - 1)];
+}
+
+struct route_message {
+    struct nlmsghdr header;
+    struct rtmsg route;
+    char attributes[96];
+};
+
+static void
+add_attribute(struct route_message *message, unsigned short type, const void *data, size_t size)
+{
+    char *at = (char *)message + NLMSG_ALIGN(message->header.nlmsg_len);
+    struct rtattr attribute = { .rta_len = (unsigned short)RTA_LENGTH(size), .rta_type = type };
+    memcpy(at, &attribute, sizeof attribute);
+    memcpy(at + RTA_LENGTH(0), data, size);
+    message->header.nlmsg_len = (uint32_t)(NLMSG_ALIGN(message->header.nlmsg_len) + RTA_ALIGN(attribute.rta_len));
+}
+
+static int
+ask(struct routes *routes, const struct route_query *query)
+{
+    const struct family *family = &families[query->family];
+    struct route_message message = {
+        .header = {
+            .nlmsg_len = NLMSG_LENGTH(sizeof message.route),
+            .nlmsg_type = RTM_GETROUTE,
+            .nlmsg_flags = NLM_F_REQUEST,
+            .nlmsg_seq = ++routes->sequence,
+        },
+        .route = {
+            .rtm_family = (unsigned char)family->domain,
+            .rtm_dst_len = (unsigned char)(family->address_size * 8),
+            .rtm_tos = query->family == IPV4 ? query->tos & ROUTING_TOS : 0,
+        },
+    };
+    add_attribute(&message, RTA_DST, query->target.bytes, family->address_size);
+    if (!address_is_unspecified(&query->local)) {
+        message.route.rtm_src_len = message.route.rtm_dst_len;
+        add_attribute(&message, RTA_SRC, query->local.bytes, family->address_size);
+    }
+    if (query->device)
+        add_attribute(&message, RTA_OIF, &query->device, sizeof query->device);
+    if (query->mark)
+        add_attribute(&message, RTA_MARK, &query->mark, sizeof query->mark);
+    return send(routes->query_fd, &message, message.header.nlmsg_len, 0) < 0 ? errno : 0;
+}
+
+/* The number in an attribute that holds one; 0 when it is too short. */
+static uint32_t
+number_in(const struct rtattr *attribute)
+{
+    uint32_t number = 0;
+    if (RTA_PAYLOAD(attribute) >= sizeof number)
+        memcpy(&number, RTA_DATA(attribute), sizeof number);
+    return number;
+}
+
+static uint32_t
+mtu_in(struct rtattr *metrics)
+{
+    size_t left = RTA_PAYLOAD(metrics);
+    for (struct rtattr *metric = RTA_DATA(metrics); RTA_OK(metric, left); metric = RTA_NEXT(metric, left))
+        if (metric->rta_type == RTAX_MTU)
+            return number_in(metric);
+    return 0;
+}
+
+static void
+read_attribute(struct rtattr *attribute, enum family_id family, struct route *route)
+{
+    struct rta_cacheinfo info;
+    switch (attribute->rta_type) {
+    case RTA_PREFSRC:
+        if (RTA_PAYLOAD(attribute) == families[family].address_size)
+            memcpy(route->source.bytes, RTA_DATA(attribute), families[family].address_size);
+        break;
+    case RTA_OIF:
+        route->device = number_in(attribute);
+        break;
+    case RTA_METRICS:
+        route->mtu = mtu_in(attribute);
+        break;
+    case RTA_CACHEINFO:
+        if (RTA_PAYLOAD(attribute) >= sizeof info) {
+            memcpy(&info, RTA_DATA(attribute), sizeof info);
+            route->error = abs((int)info.rta_error);
+        }
+        break;
+    }
+}
+
+/* The kernel's answer to ask(); it is there as soon as the question is. */
+static int
+read_answer(struct routes *routes, const struct route_query *query, struct route *route)
+{
+    union {
+        struct nlmsghdr header;
+        char bytes[4096];
+    } answer;
+    ssize_t got;
+    do {
+        got = recv(routes->query_fd, &answer, sizeof answer, 0);
+        if (got < 0)
+            return errno;
+    } while (!NLMSG_OK(&answer.header, (size_t)got) || answer.header.nlmsg_seq != routes->sequence);
+
+    *route = (struct route){ 0 };
+    if (answer.header.nlmsg_type == NLMSG_ERROR) {
+        struct nlmsgerr error = { 0 };
+        if (NLMSG_PAYLOAD(&answer.header, 0) >= sizeof error.error)
+            memcpy(&error.error, NLMSG_DATA(&answer.header), sizeof error.error);
+        route->error = error.error ? -error.error : EIO;
+        return 0;
+    }
+    struct rtmsg *message = NLMSG_DATA(&answer.header);
+    size_t left = NLMSG_PAYLOAD(&answer.header, sizeof *message);
+    for (struct rtattr *attribute = RTM_RTA(message); RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left))
+        read_attribute(attribute, (enum family_id)query->family, route);
+    return 0;
+}
+
+/* 0 when the address is the host's, so that a socket may be bound to it. */
+static int
+check_local(const struct route_query *query)
+{
+    struct sockaddr_storage name;
+    enum family_id family = (enum family_id)query->family;
+    socklen_t length = address_to_socket(family, &query->local, query->device, 0, &name);
+    int fd = socket(families[family].domain, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return errno;
+    int error = bind(fd, (struct sockaddr *)&name, length) < 0 ? errno : 0;
+    close(fd);
+    return error;
+}
+
+static int
+ask_whole(struct routes *routes, const struct route_query *query, struct route *route)
+{
+    bool has_local = !address_is_unspecified(&query->local);
+    int refused = has_local ? check_local(query) : 0;
+    int error = ask(routes, query);
+    if (!error)
+        error = read_answer(routes, query, route);
+    if (route->error == EINVAL) /* a blackhole */
+        route->error = ENETUNREACH;
+    if (has_local)
+        route->source = query->local;
+    if (refused)
+        route->error = refused;
+    return error;
+}
+
+int
+routes_find(struct routes *routes, const struct route_query *query, struct route *route)
+{
+    struct cached_route *cached = place_of(routes, query);
+    if (cached->epoch != routes->epoch || memcmp(&cached->query, query, sizeof *query) != 0) {
+        int error = ask_whole(routes, query, &cached->route);
+        cached->epoch = error ? 0 : routes->epoch;
+        if (error)
+            return error;
+        cached->query = *query;
+    }
+    *route = cached->route;
+    return 0;
+}

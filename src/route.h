@@ -1,0 +1,42 @@
+/*
+ * Which source address a probe leaves from, and what fits through its route: the kernel's answer to RTM_GETROUTE
+ * (rtnetlink(7)), which needs no privilege, remembered until routes, rules, addresses or links change.
+ */
+#ifndef HOPLINE_ROUTE_H
+#define HOPLINE_ROUTE_H
+
+#include "family.h"
+
+struct routes;
+
+struct route_query {
+    struct address target;
+    struct address local; /* unspecified: the route's choice */
+    uint32_t device;      /* interface index, or 0 */
+    uint32_t mark;
+    uint8_t tos;
+    uint8_t family;  /* enum family_id */
+    uint16_t zero;   /* queries are compared as bytes: no padding */
+};
+
+struct route {
+    struct address source; /* the one asked for, else the route's; unspecified where it has none */
+    uint32_t device;       /* interface index by which it leaves */
+    uint32_t mtu;          /* bytes, if the route has one of its own or learned one, else 0 */
+    int error;             /* errno value of a route that refuses, or 0; EADDRNOTAVAIL: `local` is not the host's */
+};
+
+/* NULL, with errno set, when there is no rtnetlink or no memory. */
+struct routes *routes_new(void);
+void routes_free(struct routes *routes);
+
+/* 0 and *ROUTE; or an errno value when the kernel did not answer. */
+int routes_find(struct routes *routes, const struct route_query *query, struct route *route);
+
+/* Forgets what has changed since it was asked. To be called before the probes of each turn of the loop. */
+void routes_refresh(struct routes *routes);
+
+/* Forgets everything. */
+void routes_forget(struct routes *routes);
+
+#endif

@@ -1,0 +1,80 @@
+/* SCTP probes (RFC 9260): one INIT, with its CRC32c our own, so that no kernel support is needed. */
+#include "checksum.h"
+#include "protocol.h"
+
+#define HEADER_SIZE 32 /* common header and INIT chunk */
+#define CHECKSUM_OFFSET 8
+#define CHUNK_INIT 1
+#define CHUNK_INIT_ACK 2
+#define CHUNK_ABORT 6
+#define CHUNK_INIT_SIZE 20
+#define RECEIVE_WINDOW 106496
+#define STREAMS_OUT 10
+#define STREAMS_IN 65535
+
+static uint32_t
+byte_swapped(uint32_t value)
+{
+    return value >> 24 | (value >> 8 & 0xff00) | (value << 8 & 0xff0000) | value << 24;
+}
+
+static void
+build(const struct request *request, struct identity *identity, struct writer *writer)
+{
+    (void)request;
+    size_t start = writer->used;
+    write_u16(writer, identity->near);
+    write_u16(writer, identity->far);
+    write_u32(writer, 0); /* the verification tag of a packet with INIT is 0 */
+    write_u32(writer, 0);
+    write_u8(writer, CHUNK_INIT);
+    write_u8(writer, 0);
+    write_u16(writer, CHUNK_INIT_SIZE);
+    write_u32(writer, identity->number);
+    write_u32(writer, RECEIVE_WINDOW);
+    write_u16(writer, STREAMS_OUT);
+    write_u16(writer, STREAMS_IN);
+    write_u32(writer, identity->number); /* initial TSN: any number */
+    if (writer->overflow)
+        return;
+    uint32_t crc = byte_swapped(crc32c(writer->start + start, writer->used - start)); /* low byte first */
+    write_u16_at(writer, start + CHECKSUM_OFFSET, (uint16_t)(crc >> 16));
+    write_u16_at(writer, start + CHECKSUM_OFFSET + 2, (uint16_t)crc);
+    identity->checksum = (uint16_t)(crc >> 16);
+}
+
+/* Both answers bear our initiate tag as their verification tag (sections 5.1 and 8.4). */
+static bool
+read_answer(struct reader bytes, struct answer *answer)
+{
+    uint8_t chunk, flags;
+    if (!read_u16(&bytes, &answer->far) || !read_u16(&bytes, &answer->near) || !read_u32(&bytes, &answer->number) ||
+        !read_skip(&bytes, 4) || !read_u8(&bytes, &chunk) || !read_u8(&bytes, &flags))
+        return false;
+    answer->has_number = true;
+    return chunk == CHUNK_INIT_ACK || chunk == CHUNK_ABORT;
+}
+
+/* Eight quoted bytes hold the ports alone; the tag stands at byte 16. */
+static bool
+read_quote(struct reader bytes, struct answer *answer)
+{
+    if (!read_u16(&bytes, &answer->near) || !read_u16(&bytes, &answer->far) || !read_skip(&bytes, 4))
+        return false;
+    answer->has_checksum = read_u16(&bytes, &answer->checksum);
+    answer->has_number = read_skip(&bytes, 6) && read_u32(&bytes, &answer->number);
+    return true;
+}
+
+const struct protocol protocol_sctp = {
+    .name = "sctp",
+    .number = { [IPV4] = IPPROTO_SCTP, [IPV6] = IPPROTO_SCTP },
+    .ports = PORTS_NEAR_VARIES,
+    .default_port = 80,
+    .header_size = HEADER_SIZE,
+    .dont_fragment = true,
+    .numbered = true,
+    .build = build,
+    .read_answer = read_answer,
+    .read_quote = read_quote,
+};

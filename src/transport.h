@@ -1,0 +1,63 @@
+/*
+ * How probes leave and answers come in: one interface, so that nothing above it asks which body it has. A body makes a
+ * probe's identity, since what can be chosen freely depends on the kind of socket.
+ */
+#ifndef HOPLINE_TRANSPORT_H
+#define HOPLINE_TRANSPORT_H
+
+#include <poll.h>
+
+#include "probe.h"
+
+#define TRANSPORT_BATCH 32       /* answers that one receive() gives at most */
+#define TRANSPORT_DESCRIPTORS 16 /* that watch() gives at most */
+
+struct transport;
+
+struct transport_body {
+    /* What this process can do here and now. */
+    bool (*supports)(const struct transport *transport, enum family_id family, enum protocol_id protocol);
+    bool (*supports_mark)(const struct transport *transport);
+
+    /*
+     * Sends a probe and fills in MODEL's identity, departure and hold; the rest of it is set before. IN_FLIGHT is what
+     * the new identity must differ from. 0; EAGAIN: not now, try the same request again in a millisecond; else the
+     * errno value with which the local host refused (ENODEV: no such device; EMSGSIZE: *MTU bytes would fit;
+     * ENOSPC: nothing left that would tell this probe from those in flight).
+     */
+    int (*send)(struct transport *transport, const struct request *request, const struct probes *in_flight,
+                struct probe *model, uint32_t *mtu);
+
+    /* A probe that was sent has ended; to be called once for each. */
+    void (*release)(struct transport *transport, struct probe *probe);
+
+    /* Descriptors to poll, at most TRANSPORT_DESCRIPTORS, and how they came back. Returns their number. */
+    size_t (*watch)(struct transport *transport, struct pollfd *fds);
+    void (*polled)(struct transport *transport, const struct pollfd *fds, size_t count);
+
+    /* As if every descriptor had been polled ready: to be called before probes expire. */
+    void (*expect_all)(struct transport *transport);
+
+    /*
+     * The next answers, at most TRANSPORT_BATCH; their views are good until the next call. Sets *COUNT. False when
+     * nothing is left to be received.
+     */
+    bool (*receive)(struct transport *transport, const struct clock *clock, struct answer *answers, size_t *count);
+
+    /* Every answer that had arrived by this instant has been received. */
+    struct instant (*received_until)(const struct transport *transport, const struct clock *clock);
+
+    /* What can be put away does so. True, and *WHEN: to be called again by then. */
+    bool (*rest)(struct transport *transport, struct instant now, struct instant *when);
+
+    /* Answers that the kernel had to drop because we were slow. */
+    uint64_t (*lost)(const struct transport *transport);
+
+    void (*close)(struct transport *transport);
+};
+
+struct transport {
+    const struct transport_body *body;
+};
+
+#endif
