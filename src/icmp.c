@@ -4,6 +4,7 @@
 #include "protocol.h"
 
 #define HEADER_SIZE 8
+#define TRANSPORT_QUOTE_MIN 8 /* bytes of the transport header that every router quotes (RFC 792) */
 
 static void
 build(const struct request *request, struct identity *identity, struct writer *writer)
@@ -106,7 +107,7 @@ read_error(struct reader message, size_t quoted, struct answer *answer)
     answer->extensions = icmp_extensions(&message, quoted);
     bool whole = answer->family == IPV4 ? read_quoted_v4(&message, &number, answer)
                                         : read_quoted_v6(&message, &number, answer);
-    return whole && message.left >= 8 && protocol_by_number(answer->family, number, &answer->protocol) &&
+    return whole && message.left >= TRANSPORT_QUOTE_MIN && protocol_by_number(answer->family, number, &answer->protocol) &&
            protocols[answer->protocol]->read_quote(message, answer);
 }
 

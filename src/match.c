@@ -12,6 +12,17 @@ enum fit { IMPOSSIBLE, POSSIBLE, PROVEN };
 /* What is said by the nonce in a payload that came back. */
 enum nonce { NONCE_ABSENT, NONCE_RIGHT, NONCE_WRONG };
 
+/*
+ * A router that quotes little pads with zeros to make room for extensions (RFC 4884, section 5.1). So zeros up to the
+ * end, behind right bytes if any, prove nothing and disprove nothing.
+ */
+static bool
+ends_in_padding(uint64_t seen, uint64_t expected)
+{
+    int first_wrong_byte = __builtin_clzll(seen ^ expected) / 8;
+    return (seen & UINT64_MAX >> first_wrong_byte * 8) == 0;
+}
+
 static enum nonce
 look_at_nonce(const struct probe *probe, const struct answer *answer)
 {
@@ -20,7 +31,9 @@ look_at_nonce(const struct probe *probe, const struct answer *answer)
     if (!probe->identity.nonce || !answer->has_payload || !read_skip(&payload, packet_nonce_offset(&probe->identity)) ||
         !read_u64(&payload, &nonce))
         return NONCE_ABSENT;
-    return nonce == probe->identity.nonce ? NONCE_RIGHT : NONCE_WRONG;
+    if (nonce == probe->identity.nonce)
+        return NONCE_RIGHT;
+    return answer->is_error && ends_in_padding(nonce, probe->identity.nonce) ? NONCE_ABSENT : NONCE_WRONG;
 }
 
 /*

@@ -7,7 +7,9 @@
 #define CHUNK_INIT 1
 #define CHUNK_INIT_ACK 2
 #define CHUNK_ABORT 6
-#define CHUNK_INIT_SIZE 20
+#define CHUNK_HEADER_SIZE 4
+#define CHUNK_INIT_SIZE 20 /* INIT ACK's fixed part is as long */
+#define INIT_VERIFICATION_TAG 0 /* section 8.5.1 */
 #define RECEIVE_WINDOW 106496
 #define STREAMS_OUT 10
 #define STREAMS_IN 65535
@@ -25,7 +27,7 @@ build(const struct request *request, struct identity *identity, struct writer *w
     size_t start = writer->used;
     write_u16(writer, identity->near);
     write_u16(writer, identity->far);
-    write_u32(writer, 0); /* the verification tag of a packet with INIT is 0 */
+    write_u32(writer, INIT_VERIFICATION_TAG);
     write_u32(writer, 0);
     write_u8(writer, CHUNK_INIT);
     write_u8(writer, 0);
@@ -48,21 +50,29 @@ static bool
 read_answer(struct reader bytes, struct answer *answer)
 {
     uint8_t chunk, flags;
+    uint16_t length;
     if (!read_u16(&bytes, &answer->far) || !read_u16(&bytes, &answer->near) || !read_u32(&bytes, &answer->number) ||
-        !read_skip(&bytes, 4) || !read_u8(&bytes, &chunk) || !read_u8(&bytes, &flags))
+        !read_skip(&bytes, 4) || !read_u8(&bytes, &chunk) || !read_u8(&bytes, &flags) || !read_u16(&bytes, &length))
         return false;
     answer->has_number = true;
-    return chunk == CHUNK_INIT_ACK || chunk == CHUNK_ABORT;
+    size_t least = chunk == CHUNK_INIT_ACK ? CHUNK_INIT_SIZE : CHUNK_HEADER_SIZE;
+    return (chunk == CHUNK_INIT_ACK || chunk == CHUNK_ABORT) && length >= least &&
+           length - (size_t)CHUNK_HEADER_SIZE <= bytes.left;
 }
 
-/* Eight quoted bytes hold the ports alone; the tag stands at byte 16. */
+/*
+ * Eight quoted bytes hold no more than the ports; the initiate tag stands at byte 16. It is not 0: where it is, a short
+ * quote was padded to make room for extensions.
+ */
 static bool
 read_quote(struct reader bytes, struct answer *answer)
 {
-    if (!read_u16(&bytes, &answer->near) || !read_u16(&bytes, &answer->far) || !read_skip(&bytes, 4))
+    uint32_t verification_tag;
+    if (!read_u16(&bytes, &answer->near) || !read_u16(&bytes, &answer->far) || !read_u32(&bytes, &verification_tag) ||
+        verification_tag != INIT_VERIFICATION_TAG)
         return false;
     answer->has_checksum = read_u16(&bytes, &answer->checksum);
-    answer->has_number = read_skip(&bytes, 6) && read_u32(&bytes, &answer->number);
+    answer->has_number = read_skip(&bytes, 6) && read_u32(&bytes, &answer->number) && answer->number != 0;
     return true;
 }
 
