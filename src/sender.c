@@ -57,7 +57,10 @@ add_control(struct msghdr *message, int level, int type, const void *data, size_
     message->msg_controllen += CMSG_SPACE(size);
 }
 
-/* The source goes along too: routing rules look at it, and the kernel refuses one that is not the host's. */
+/*
+ * The source goes along too, for the routing rules that look at it. Not with a device, though: IPv6 takes a device for a
+ * wish only, once the source is given.
+ */
 static void
 add_pktinfo(struct msghdr *message, enum family_id family, const struct address *source, uint32_t device)
 {
@@ -67,7 +70,8 @@ add_pktinfo(struct msghdr *message, enum family_id family, const struct address 
         add_control(message, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
     } else {
         struct in6_pktinfo info = { .ipi6_ifindex = device };
-        memcpy(&info.ipi6_addr, source->bytes, sizeof info.ipi6_addr);
+        if (!device)
+            memcpy(&info.ipi6_addr, source->bytes, sizeof info.ipi6_addr);
         add_control(message, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
     }
 }
