@@ -1,0 +1,1 @@
+"""What the system tests are made of: namespaces, the daemon, captures, packets."""
