@@ -8,6 +8,7 @@
 
 #define LINES_PER_TURN 64              /* then the sockets are looked at: their buffers are short */
 #define REPLIES_WAITING_MAX (64 * 1024) /* bytes; beyond, no request is read until the client reads */
+#define REPLIES_AT_ONCE (16 * 1024)    /* bytes; while there is more to do, so many are written together */
 #define RETRY_AFTER NS_PER_MS
 
 enum { PFD_INPUT, PFD_OUTPUT, PFD_SIGNAL, PFD_TRANSPORT };
@@ -151,7 +152,9 @@ turn(const struct loop *loop, struct state *state)
     if (!state->held || instant_since(state->clock.now.instant, state->retry) >= 0)
         take_lines(loop, state);
     tell_losses(loop, state);
-    return output_flush(loop->output);
+    /* Each write wakes the client: when requests are at hand anyway, more replies go with one. */
+    bool busy = state->backlog && !state->held;
+    return (busy && output_waiting(loop->output) < REPLIES_AT_ONCE) || output_flush(loop->output);
 }
 
 void

@@ -103,17 +103,16 @@ expect_answers(struct raw *raw, enum family_id family, enum protocol_id protocol
         return error;
     error = receiver_expect(&raw->receivers[family][protocol]);
     if (error)
-        receiver_forgo(&raw->receivers[family][PROTOCOL_ICMP], clock_now());
+        receiver_forgo(&raw->receivers[family][PROTOCOL_ICMP]);
     return error;
 }
 
 static void
 forgo_answers(struct raw *raw, enum family_id family, enum protocol_id protocol)
 {
-    struct instant now = clock_now();
-    receiver_forgo(&raw->receivers[family][PROTOCOL_ICMP], now);
+    receiver_forgo(&raw->receivers[family][PROTOCOL_ICMP]);
     if (protocol != PROTOCOL_ICMP)
-        receiver_forgo(&raw->receivers[family][protocol], now);
+        receiver_forgo(&raw->receivers[family][protocol]);
 }
 
 static int

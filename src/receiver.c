@@ -37,7 +37,6 @@ receive_buffers_new(void)
     for (size_t i = 0; buffers && i < RECEIVER_BATCH; i++) {
         buffers->vectors[i] = (struct iovec){ buffers->bytes[i], PACKET_MAX };
         buffers->messages[i].msg_hdr = (struct msghdr){
-            .msg_name = &buffers->names[i],
             .msg_iov = &buffers->vectors[i],
             .msg_iovlen = 1,
             .msg_control = buffers->controls[i],
@@ -127,10 +126,10 @@ receiver_expect(struct receiver *receiver)
 }
 
 void
-receiver_forgo(struct receiver *receiver, struct instant now)
+receiver_forgo(struct receiver *receiver)
 {
     if (--receiver->waiting == 0)
-        receiver->idle = now;
+        receiver->idle = clock_now();
 }
 
 bool
@@ -197,7 +196,7 @@ read_message(struct receiver *receiver, struct mmsghdr *received, const struct c
         .number = protocols[receiver->protocol]->number[receiver->family],
         .bytes = { message->msg_iov->iov_base, received->msg_len },
     };
-    if (!address_from_socket(message->msg_name, &family, &datagram->from, &datagram->scope))
+    if (message->msg_name && !address_from_socket(message->msg_name, &family, &datagram->from, &datagram->scope))
         return false;
     read_controls(receiver, message, datagram, &stamp);
     datagram->arrived = clock_of_stamp(clock, stamp);
@@ -208,8 +207,10 @@ size_t
 receiver_receive(struct receiver *receiver, struct receive_buffers *buffers, const struct clock *clock,
                  struct datagram datagrams[RECEIVER_BATCH])
 {
+    bool named = receiver->family == IPV6; /* an IPv4 packet's own header has the sender */
     for (size_t i = 0; i < RECEIVER_BATCH; i++) {
-        buffers->messages[i].msg_hdr.msg_namelen = sizeof buffers->names[i];
+        buffers->messages[i].msg_hdr.msg_name = named ? &buffers->names[i] : NULL;
+        buffers->messages[i].msg_hdr.msg_namelen = named ? sizeof buffers->names[i] : 0;
         buffers->messages[i].msg_hdr.msg_controllen = CONTROL_SIZE;
     }
     int got = recvmmsg(receiver->fd, buffers->messages, RECEIVER_BATCH, MSG_DONTWAIT, NULL);

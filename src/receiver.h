@@ -37,7 +37,7 @@ void receiver_close(struct receiver *receiver);
 
 /* One more probe, or one less, may be answered here. 0, or an errno value. */
 int receiver_expect(struct receiver *receiver);
-void receiver_forgo(struct receiver *receiver, struct instant now);
+void receiver_forgo(struct receiver *receiver);
 
 /* Parks it when it was idle for long enough. True, and *WHEN: it will have been by then. */
 bool receiver_rest(struct receiver *receiver, struct instant now, struct instant *when);

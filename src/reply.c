@@ -1,6 +1,5 @@
 #include "reply.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
@@ -104,12 +103,61 @@ put_name(struct writer *line, const char *name)
 }
 
 static void
+put_dotted(struct writer *line, const uint8_t bytes[4])
+{
+    for (size_t i = 0; i < 4; i++) {
+        if (i > 0)
+            write_u8(line, '.');
+        put_number(line, bytes[i]);
+    }
+}
+
+static void
+put_hex(struct writer *line, unsigned number)
+{
+    static const char digits[] = "0123456789abcdef";
+    int shift = 12;
+    while (shift > 0 && number >> shift == 0)
+        shift -= 4;
+    for (; shift >= 0; shift -= 4)
+        write_u8(line, (uint8_t)digits[number >> shift & 15]);
+}
+
+/* As RFC 5952 has it: lower case, no leading zeros, the first of the longest runs of zeros (two at least) as "::". */
+static void
+put_colons(struct writer *line, const uint8_t bytes[16])
+{
+    size_t run = 8, run_length = 1;
+    for (size_t i = 0; i < 8; i++) {
+        size_t length = 0;
+        while (i + length < 8 && bytes[2 * (i + length)] == 0 && bytes[2 * (i + length) + 1] == 0)
+            length++;
+        if (length > run_length) {
+            run = i;
+            run_length = length;
+        }
+    }
+    for (size_t i = 0; i < 8; i++) {
+        if (i == run) {
+            put_text(line, "::");
+            i += run_length - 1;
+            continue;
+        }
+        if (i > 0 && i != run + run_length)
+            write_u8(line, ':');
+        put_hex(line, (unsigned)bytes[2 * i] << 8 | bytes[2 * i + 1]);
+    }
+}
+
+/* Written here since inet_ntop(3) took a fifth of all our instructions for a probe. */
+static void
 put_address(struct writer *line, enum family_id family, const struct address *address)
 {
-    char text[INET6_ADDRSTRLEN];
-    inet_ntop(families[family].domain, address->bytes, text, sizeof text);
     put_name(line, families[family].target_name);
-    put_text(line, text);
+    if (family == IPV4)
+        put_dotted(line, address->bytes);
+    else
+        put_colons(line, address->bytes);
 }
 
 /* Four numbers a label. A label that would not fit is left out with all after it. */

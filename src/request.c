@@ -27,7 +27,7 @@ field_of(const struct argument *argument, struct request *request)
 bool
 word_is(struct word word, const char *text)
 {
-    return strlen(text) == word.length && memcmp(word.at, text, word.length) == 0;
+    return strncmp(text, word.at, word.length) == 0 && text[word.length] == '\0';
 }
 
 static bool
@@ -222,17 +222,15 @@ is_space(char c)
 static struct word
 next_word(struct word *line)
 {
-    while (line->length && is_space(*line->at)) {
-        line->at++;
-        line->length--;
-    }
-    struct word word = { line->at, 0 };
-    while (line->length && !is_space(*line->at)) {
-        line->at++;
-        line->length--;
-        word.length++;
-    }
-    return word;
+    const char *start = line->at;
+    const char *line_end = line->at + line->length;
+    while (start < line_end && is_space(*start))
+        start++;
+    const char *end = start;
+    while (end < line_end && !is_space(*end))
+        end++;
+    *line = (struct word){ end, (size_t)(line_end - end) };
+    return (struct word){ start, (size_t)(end - start) };
 }
 
 static bool

@@ -58,8 +58,8 @@ add_control(struct msghdr *message, int level, int type, const void *data, size_
 }
 
 /*
- * The source goes along too, for the routing rules that look at it. Not with a device, though: IPv6 takes a device for a
- * wish only, once the source is given.
+ * For the routing rules that look at the source, it goes along with the packet. Not with a device, though: IPv6 takes a
+ * device for a wish only, once the source is given.
  */
 static void
 add_pktinfo(struct msghdr *message, enum family_id family, const struct address *source, uint32_t device)
@@ -90,11 +90,14 @@ address_letter(struct letter *letter, const struct request *request, const struc
     int tos = (int)request->tos;
     letter->message = (struct msghdr){ .msg_name = &letter->target, .msg_control = letter->controls };
     letter->message.msg_namelen = address_to_socket(request->family, &request->target, device, 0, &letter->target);
-    add_pktinfo(&letter->message, request->family, source, device);
+    if (device || !address_is_unspecified(&request->local)) /* else the routes chose the source, without one given */
+        add_pktinfo(&letter->message, request->family, source, device);
     if (request->tos) /* the header has it already; this is for routing rules */
         add_control(&letter->message, family->level, family->tos, &tos, sizeof tos);
     if (request->mark)
         add_control(&letter->message, SOL_SOCKET, SO_MARK, &request->mark, sizeof request->mark);
+    if (letter->message.msg_controllen == 0)
+        letter->message.msg_control = NULL;
 }
 
 /* PRIVILEGES: NULL when none are needed. */
