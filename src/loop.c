@@ -85,7 +85,7 @@ take_lines(const struct loop *loop, struct state *state)
             prober_refuse_line(loop->prober);
             break;
         case INPUT_LINE:
-            if (prober_take_line(loop->prober, line, length))
+            if (prober_take_line(loop->prober, &state->clock, line, length))
                 break;
             input_unget(loop->input);
             state->held = true;

@@ -138,21 +138,21 @@ model_of(const struct request *request)
 
 /* 0, EAGAIN, or what the local host refused with. */
 static int
-launch(struct prober *prober, const struct request *request, uint32_t *mtu)
+launch(struct prober *prober, const struct clock *clock, const struct request *request, uint32_t *mtu)
 {
     struct probe model = model_of(request);
     if (request->mark && !prober->transport->body->supports_mark(prober->transport))
         return EPERM;
     if (!probes_reserve(prober->probes))
         return ENOSPC;
-    int error = prober->transport->body->send(prober->transport, request, prober->probes, &model, mtu);
+    int error = prober->transport->body->send(prober->transport, request, prober->probes, clock, &model, mtu);
     if (!error)
         probes_add(prober->probes, &model, instant_after(model.departed, request->timeout * NS_PER_US));
     return error;
 }
 
 static bool
-send_probe(struct prober *prober, const struct request *request)
+send_probe(struct prober *prober, const struct clock *clock, const struct request *request)
 {
     uint32_t mtu = 0;
     const char *argument;
@@ -162,7 +162,7 @@ send_probe(struct prober *prober, const struct request *request)
         complain(prober, &(struct complaint){ request->token, COMPLAINT_INVALID_ARGUMENT, lack, name });
         return true;
     }
-    int error = launch(prober, request, &mtu);
+    int error = launch(prober, clock, request, &mtu);
     if (error == EAGAIN)
         return false;
     if (error)
@@ -176,7 +176,7 @@ send_probe(struct prober *prober, const struct request *request)
 }
 
 bool
-prober_take_line(struct prober *prober, const char *line, size_t length)
+prober_take_line(struct prober *prober, const struct clock *clock, const char *line, size_t length)
 {
     struct request request;
     struct complaint complaint;
@@ -190,7 +190,7 @@ prober_take_line(struct prober *prober, const char *line, size_t length)
         break;
     }
     if (request.command == COMMAND_SEND_PROBE)
-        return send_probe(prober, &request);
+        return send_probe(prober, clock, &request);
     check_support(prober, &request);
     return true;
 }

@@ -23,7 +23,7 @@ void prober_free(struct prober *prober);
  * Does what a line of LENGTH bytes asks for. False: not possible just now, give the same line again in a millisecond;
  * nothing has been said yet.
  */
-bool prober_take_line(struct prober *prober, const char *line, size_t length);
+bool prober_take_line(struct prober *prober, const struct clock *clock, const char *line, size_t length);
 
 /* Says that a line was too long. */
 void prober_refuse_line(struct prober *prober);

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "allot.h"
 #include "protocol.h"
@@ -15,7 +14,7 @@
 struct raw {
     struct transport transport;
     struct privileges *privileges;
-    int send_fd[FAMILIES];
+    struct sender senders[FAMILIES];
     struct receiver receivers[FAMILIES][PROTOCOLS];
     struct receive_buffers *receive_buffers;
     struct send_buffers *send_buffers;
@@ -39,7 +38,7 @@ static bool
 supports(const struct transport *transport, enum family_id family, enum protocol_id protocol)
 {
     const struct raw *raw = const_raw_of(transport);
-    return raw->send_fd[family] >= 0 && raw->receivers[family][protocol].fd >= 0;
+    return raw->senders[family].fd >= 0 && raw->receivers[family][protocol].fd >= 0;
 }
 
 static bool
@@ -70,15 +69,15 @@ find_route(struct raw *raw, const struct request *request, uint32_t device, stru
     return address_is_unspecified(&route->source) ? EADDRNOTAVAIL : 0;
 }
 
-/* Sends with the source that the route gives; *STALE when it may have been an old one. */
+/* Sends with the source that the route gives; *MTU becomes the route's. */
 static int
-send_by_route(struct raw *raw, const struct request *request, const struct probes *in_flight, struct probe *model,
-              uint32_t *mtu, bool *stale)
+send_by_route(struct raw *raw, const struct request *request, const struct probes *in_flight,
+              const struct clock *clock, struct probe *model, uint32_t *mtu)
 {
     uint32_t device;
     struct route route;
-    int fd = raw->send_fd[request->family];
-    int error = sender_find_device(fd, request, &device);
+    struct sender *sender = &raw->senders[request->family];
+    int error = sender_find_device(sender, request, &device);
     if (!error)
         error = find_route(raw, request, device, &route);
     if (error)
@@ -87,10 +86,8 @@ send_by_route(struct raw *raw, const struct request *request, const struct probe
     error = allot(raw->allotter, request, in_flight, model);
     if (error)
         return error;
-    error = sender_send(fd, request, &model->identity, device, &route, raw->privileges, raw->send_buffers,
-                        &model->departed);
+    error = sender_send(sender, request, &model->identity, device, &route, clock, &model->departed);
     *mtu = route.mtu;
-    *stale = error == EINVAL || error == EMSGSIZE;
     return error;
 }
 
@@ -117,18 +114,17 @@ forgo_answers(struct raw *raw, enum family_id family, enum protocol_id protocol)
 
 static int
 send_probe(struct transport *transport, const struct request *request, const struct probes *in_flight,
-           struct probe *model, uint32_t *mtu)
+           const struct clock *clock, struct probe *model, uint32_t *mtu)
 {
     struct raw *raw = raw_of(transport);
-    bool stale = false;
     int error = expect_answers(raw, request->family, request->protocol);
     if (error)
         return error;
-    error = send_by_route(raw, request, in_flight, model, mtu, &stale);
-    if (error && stale) {
+    error = send_by_route(raw, request, in_flight, clock, model, mtu);
+    if (error == EINVAL || error == EMSGSIZE) { /* what we remember of the route may be old */
         routes_forget(raw->routes);
         allot_release(raw->allotter, model);
-        error = send_by_route(raw, request, in_flight, model, mtu, &stale);
+        error = send_by_route(raw, request, in_flight, clock, model, mtu);
     }
     if (!error)
         return 0;
@@ -251,8 +247,7 @@ close_raw(struct transport *transport)
 {
     struct raw *raw = raw_of(transport);
     for (enum family_id family = 0; family < FAMILIES; family++)
-        if (raw->send_fd[family] >= 0)
-            close(raw->send_fd[family]);
+        sender_close(&raw->senders[family]);
     for (size_t i = 0; i < RECEIVERS; i++)
         receiver_close(receiver_at(raw, i));
     receive_buffers_free(raw->receive_buffers);
@@ -281,20 +276,15 @@ static const struct transport_body body = {
 static int
 open_family(struct raw *raw, enum family_id family)
 {
-    int error = 0;
-    raw->send_fd[family] = sender_open(family);
-    if (raw->send_fd[family] < 0)
-        return errno;
+    int error = sender_open(&raw->senders[family], family, raw->privileges, raw->send_buffers);
     for (enum protocol_id protocol = 0; protocol < PROTOCOLS && !error; protocol++) {
         int refused = receiver_open(&raw->receivers[family][protocol], family, protocol,
                                     allotter_echo_id(raw->allotter));
         if (protocol == PROTOCOL_ICMP)
             error = refused;
     }
-    if (error) {
-        close(raw->send_fd[family]);
-        raw->send_fd[family] = -1;
-    }
+    if (error)
+        sender_close(&raw->senders[family]);
     return error;
 }
 
@@ -320,7 +310,7 @@ raw_open(struct privileges *privileges)
     for (size_t i = 0; i < RECEIVERS; i++)
         receiver_at(raw, i)->fd = -1;
     for (enum family_id family = 0; family < FAMILIES; family++)
-        raw->send_fd[family] = -1;
+        raw->senders[family].fd = -1;
 
     int error = allocate(raw) ? 0 : errno;
     int refused[FAMILIES] = { error, error };

@@ -1,6 +1,8 @@
 #include "sender.h"
 
 #include <errno.h>
+#include <linux/errqueue.h>
+#include <linux/net_tstamp.h>
 #include <net/if.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -8,29 +10,47 @@
 
 #include "protocol.h"
 
+/*
+ * A probe that leaves so long after the one before is at rest: there is time to ask the kernel when exactly it left. That
+ * is 2 us later than the clock says before the system call, but takes 1 us that a flood of probes has not got.
+ */
+#define REST_BETWEEN (50 * NS_PER_US)
+
 int
-sender_open(enum family_id family)
+sender_open(struct sender *sender, enum family_id family, struct privileges *privileges, struct send_buffers *buffers)
 {
     const struct family *of = &families[family];
     int on = 1;
+    int stamps = SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_TSONLY;
     int fd = socket(of->domain, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
+    *sender = (struct sender){ .fd = fd, .privileges = privileges, .buffers = buffers };
     /* RECVERR: else a full queue of the interface would drop packets in silence. */
-    if (fd >= 0 && setsockopt(fd, of->level, of->recverr, &on, sizeof on) < 0) {
-        close(fd);
-        return -1;
+    if (fd < 0 || setsockopt(fd, of->level, of->recverr, &on, sizeof on) < 0) {
+        int error = errno;
+        sender_close(sender);
+        return error;
     }
-    return fd;
+    setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &stamps, sizeof stamps); /* without it there are no stamps, no harm */
+    return 0;
+}
+
+void
+sender_close(struct sender *sender)
+{
+    if (sender->fd >= 0)
+        close(sender->fd);
+    sender->fd = -1;
 }
 
 int
-sender_find_device(int fd, const struct request *request, uint32_t *device)
+sender_find_device(const struct sender *sender, const struct request *request, uint32_t *device)
 {
     struct ifreq interface = { 0 };
     *device = 0;
     if (!request->device[0])
         return 0;
     memcpy(interface.ifr_name, request->device, sizeof interface.ifr_name);
-    if (ioctl(fd, SIOCGIFINDEX, &interface) < 0)
+    if (ioctl(sender->fd, SIOCGIFINDEX, &interface) < 0)
         return ENODEV;
     *device = (uint32_t)interface.ifr_ifindex;
     return 0;
@@ -38,10 +58,10 @@ sender_find_device(int fd, const struct request *request, uint32_t *device)
 
 /* Bytes; 0 when the interface is gone. */
 static uint32_t
-device_mtu(int fd, uint32_t device)
+device_mtu(const struct sender *sender, uint32_t device)
 {
     struct ifreq interface = { .ifr_ifindex = (int)device };
-    if (ioctl(fd, SIOCGIFNAME, &interface) < 0 || ioctl(fd, SIOCGIFMTU, &interface) < 0)
+    if (ioctl(sender->fd, SIOCGIFNAME, &interface) < 0 || ioctl(sender->fd, SIOCGIFMTU, &interface) < 0)
         return 0;
     return (uint32_t)interface.ifr_mtu;
 }
@@ -100,62 +120,102 @@ address_letter(struct letter *letter, const struct request *request, const struc
         letter->message.msg_control = NULL;
 }
 
-/* PRIVILEGES: NULL when none are needed. */
+static void
+ask_for_stamp(struct letter *letter)
+{
+    uint32_t stamp = SOF_TIMESTAMPING_TX_SOFTWARE;
+    letter->message.msg_control = letter->controls;
+    add_control(&letter->message, SOL_SOCKET, SO_TIMESTAMPING, &stamp, sizeof stamp);
+}
+
 static int
-send_bytes(int fd, struct letter *letter, struct privileges *privileges, uint8_t *bytes, size_t length)
+send_bytes(const struct sender *sender, const struct request *request, struct letter *letter, uint8_t *bytes,
+           size_t length)
 {
     struct iovec vector = { bytes, length };
     letter->message.msg_iov = &vector;
     letter->message.msg_iovlen = 1;
-    if (privileges)
-        privileges_raise_for_mark(privileges);
-    int error = sendmsg(fd, &letter->message, MSG_DONTWAIT) < 0 ? errno : 0;
-    if (privileges)
-        privileges_lower(privileges);
+    if (request->mark)
+        privileges_raise_for_mark(sender->privileges);
+    int error = sendmsg(sender->fd, &letter->message, MSG_DONTWAIT) < 0 ? errno : 0;
+    if (request->mark)
+        privileges_lower(sender->privileges);
     return error;
 }
 
 static int
-send_fragments(int fd, struct letter *letter, struct privileges *privileges, enum family_id family,
-               struct send_buffers *buffers, size_t length, size_t mtu, uint16_t id)
+send_fragments(const struct sender *sender, const struct request *request, struct letter *letter, size_t length,
+               size_t mtu, uint16_t id)
 {
+    struct send_buffers *buffers = sender->buffers;
     size_t offset = 0;
     size_t size;
-    while ((size = packet_fragment(family, buffers->packet, length, mtu, id, &offset, buffers->fragment)) > 0) {
-        int error = send_bytes(fd, letter, privileges, buffers->fragment, size);
+    while ((size = packet_fragment(request->family, buffers->packet, length, mtu, id, &offset, buffers->fragment)) > 0) {
+        int error = send_bytes(sender, request, letter, buffers->fragment, size);
         if (error)
             return error;
     }
     return offset ? 0 : EMSGSIZE;
 }
 
-/* Local refusals are queued as errors too: nobody reads them there, so they would fill the queue. */
-static void
-discard_errors(int fd)
+/* The stamp in a message of the error queue; false when it tells of something else. */
+static bool
+read_stamp(struct msghdr *message, struct wall *stamp)
 {
-    char byte;
-    while (recv(fd, &byte, sizeof byte, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0)
-        ;
+    for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control; control = CMSG_NXTHDR(message, control)) {
+        struct scm_timestamping stamps;
+        if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_TIMESTAMPING ||
+            control->cmsg_len < CMSG_LEN(sizeof stamps))
+            continue;
+        memcpy(&stamps, CMSG_DATA(control), sizeof stamps);
+        stamp->ns = stamps.ts[0].tv_sec * NS_PER_S + stamps.ts[0].tv_nsec;
+        return true;
+    }
+    return false;
+}
+
+/*
+ * Empties the error queue, where the kernel puts stamps, and local refusals too, which nobody needs there. True when
+ * the last stamp in it is of a packet that left between EARLIEST and now.
+ */
+static bool
+drain_errors(const struct sender *sender, const struct clock *clock, struct instant earliest, struct instant *stamped)
+{
+    _Alignas(struct cmsghdr) char controls[256];
+    struct wall stamp = { 0 };
+    for (;;) {
+        struct msghdr message = { .msg_control = controls, .msg_controllen = sizeof controls };
+        if (recvmsg(sender->fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+            break;
+        read_stamp(&message, &stamp);
+    }
+    *stamped = (struct instant){ stamp.ns - clock->offset };
+    return instant_since(*stamped, earliest) >= 0 && instant_since(clock_now(), *stamped) >= 0;
 }
 
 int
-sender_send(int fd, const struct request *request, struct identity *identity, uint32_t device, struct route *route,
-            struct privileges *privileges, struct send_buffers *buffers, struct instant *departed)
+sender_send(struct sender *sender, const struct request *request, struct identity *identity, uint32_t device,
+            struct route *route, const struct clock *clock, struct instant *departed)
 {
     struct letter letter;
-    struct privileges *needed = request->mark ? privileges : NULL;
-    size_t length = packet_build(request, identity, buffers->packet, sizeof buffers->packet);
+    struct instant stamped;
+    size_t length = packet_build(request, identity, sender->buffers->packet, sizeof sender->buffers->packet);
     address_letter(&letter, request, &identity->source, device);
     if (length > families[request->family].mtu_min && !route->mtu)
-        route->mtu = device_mtu(fd, route->device);
+        route->mtu = device_mtu(sender, route->device);
 
+    bool whole = !route->mtu || length <= route->mtu;
     int error = EMSGSIZE;
     *departed = clock_now();
-    if (!route->mtu || length <= route->mtu)
-        error = send_bytes(fd, &letter, needed, buffers->packet, length);
+    bool at_rest = whole && instant_since(*departed, sender->last) > REST_BETWEEN;
+    sender->last = *departed;
+    if (at_rest)
+        ask_for_stamp(&letter);
+    if (whole)
+        error = send_bytes(sender, request, &letter, sender->buffers->packet, length);
     if (error == EMSGSIZE && protocols[request->protocol]->sized)
-        error = send_fragments(fd, &letter, needed, request->family, buffers, length, route->mtu, identity->ip_id);
-    if (error)
-        discard_errors(fd);
+        error = send_fragments(sender, request, &letter, length, route->mtu, identity->ip_id);
+    if ((error || at_rest) && drain_errors(sender, clock, *departed, &stamped))
+        *departed = stamped;
     return error;
 }

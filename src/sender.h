@@ -9,23 +9,33 @@
 #include "privileges.h"
 #include "route.h"
 
-/* Memory for one packet and one fragment, shared by both senders. */
+/* Memory for one packet and one fragment, shared by the senders of both families. */
 struct send_buffers {
     uint8_t packet[PACKET_MAX];
     uint8_t fragment[PACKET_MAX];
 };
 
-/* -1, with errno set, when it can't be had. The socket is never handed a packet. */
-int sender_open(enum family_id family);
+struct sender {
+    int fd; /* -1: could not be had. It is never handed a packet */
+    struct privileges *privileges;
+    struct send_buffers *buffers;
+    struct instant last; /* when a packet left */
+};
+
+/* PRIVILEGES and BUFFERS must outlive it. 0, or an errno value. */
+int sender_open(struct sender *sender, enum family_id family, struct privileges *privileges,
+                struct send_buffers *buffers);
+void sender_close(struct sender *sender);
 
 /* The index of the request's interface, 0 if it names none. 0, or ENODEV. */
-int sender_find_device(int fd, const struct request *request, uint32_t *device);
+int sender_find_device(const struct sender *sender, const struct request *request, uint32_t *device);
 
 /*
- * Builds the packet and sends it, in fragments where it must, and notes in *DEPARTED when it left. Looks up the
- * interface's MTU where ROUTE has none. 0, or an errno value.
+ * Builds the packet and sends it, in fragments where it must, and notes in *DEPARTED when it left: by the kernel's
+ * timestamp, unless packets leave one upon the other, or else by the clock just before. DEVICE is an interface index, or
+ * 0. Looks up the interface's MTU where ROUTE has none. 0, or an errno value.
  */
-int sender_send(int fd, const struct request *request, struct identity *identity, uint32_t device, struct route *route,
-                struct privileges *privileges, struct send_buffers *buffers, struct instant *departed);
+int sender_send(struct sender *sender, const struct request *request, struct identity *identity, uint32_t device,
+                struct route *route, const struct clock *clock, struct instant *departed);
 
 #endif

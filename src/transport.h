@@ -26,7 +26,7 @@ struct transport_body {
      * ENOSPC: nothing left that would tell this probe from those in flight).
      */
     int (*send)(struct transport *transport, const struct request *request, const struct probes *in_flight,
-                struct probe *model, uint32_t *mtu);
+                const struct clock *clock, struct probe *model, uint32_t *mtu);
 
     /* A probe that was sent has ended; to be called once for each. */
     void (*release)(struct transport *transport, struct probe *probe);
