@@ -179,7 +179,8 @@ def _foreign_direct(protocol, family):
             ("reply with the next identifier", lambda p: packet(p, message(p, delta=1))),
             ("reply with another sequence", lambda p: packet(p, message(p, dport=p.seq ^ 0x5555))),
             ("reply with the next sequence", lambda p: packet(p, message(p, dport=p.seq + 1))),
-            ("reply with another payload", lambda p: packet(p, message(p, payload=bytes(b ^ 0xff for b in p.payload)))),
+            ("reply with another payload",
+             lambda p: packet(p, message(p, payload=bytes(byte ^ 0xff for byte in p.payload)))),
             ("a request like ours", lambda p: packet(p, wire.icmp(
                 p.dst, p.src, requests, 0, p.icmp_id << 16 | p.seq, p.payload))),
             ("a message of an unknown type", lambda p: packet(p, wire.icmp(
@@ -194,7 +195,8 @@ def _foreign_direct(protocol, family):
     ]
     if protocol == "tcp":
         wrong_flags = {"ACK": wire.ACK, "SYN": wire.SYN, "FIN-ACK": wire.FIN | wire.ACK, "no flag": 0}
-        ports += [(f"{what} acknowledging {delta:+d}", lambda p, f=flags, d=delta: packet(p, message(p, flags=f, delta=d)))
+        ports += [(f"{what} acknowledging {delta:+d}",
+                   lambda p, f=flags, d=delta: packet(p, message(p, flags=f, delta=d)))
                   for what, flags in (("SYN-ACK", wire.SYN | wire.ACK), ("RST", wire.RST | wire.ACK))
                   for delta in (1, -1, 1 << 31)]
         ports += [(f"answer with {name}", lambda p, f=flags: packet(p, message(p, flags=f)))
@@ -296,8 +298,8 @@ def malformed(protocol, family):
 
 
 def bad_extensions(_protocol, _family):
-    """Time exceeded whose quote is right and whose extension is not: to be believed or not, but never with labels that are
-    not there."""
+    """Time exceeded whose quote is right and whose extension is not: to be believed or not, but without labels that
+    are not there."""
     label = wire.mpls((16, 0, 1, 1))
     bad = {
         "wrong checksum": wire.extension(label, value=0x1234),

@@ -41,8 +41,8 @@ async def cancel(silent, host):
 
 
 async def killed(silent):
-    """The process goes while probes wait for it; what each of them raises, and a probe after that. MTR_PACKET must begin
-    with exec, or the process is the shell around the daemon."""
+    """The process goes while probes wait for it; what each of them raises, and a probe after that. MTR_PACKET must
+    begin with exec, or the process is the shell around the daemon."""
     async with mtrpacket.MtrPacket() as mtr:
         tasks = [asyncio.ensure_future(mtr.probe(silent)) for _ in range(10)]
         await asyncio.sleep(0.2)

@@ -87,7 +87,7 @@ class Tun:
     def __init__(self, namespace, ifname="tun0", mtu=1500):
         self.namespace, self.ifname = namespace, ifname
         with namespace.enter():
-            self.fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            self.fd = _open_device()
             fcntl.ioctl(self.fd, TUNSETIFF, struct.pack("16sH22x", ifname.encode(), IFF_TUN | IFF_NO_PI))
         namespace.ip(f"link set {ifname} mtu {mtu} txqueuelen {QUEUE} addrgenmode none up",
                      *(f"addr add {own[family]}/{PREFIX[family]} dev {ifname}{' nodad' if family == 6 else ''}"
@@ -127,6 +127,14 @@ class Tun:
         """IP packets that come in through the device."""
         for packet in packets:
             os.write(self.fd, packet)
+
+
+def _open_device():
+    try:
+        return os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        import pytest  # not at the top: the player needs none
+        pytest.skip(f"no TUN devices here: {error}")
 
 
 class Path(Tun):
