@@ -13,6 +13,7 @@
 #include "privileges.h"
 #include "protocol.h"
 #include "raw.h"
+#include "sandbox.h"
 
 /* Descriptors 0 to 2 must exist, or a socket would become standard output. */
 static bool
@@ -58,29 +59,45 @@ fail(const char *what)
     return EXIT_FAILURE;
 }
 
-static int
-run(const struct options *options, struct transport *transport, int signal_fd)
+/* Everything but the transport. Made before the sandbox, which lets nothing be opened any more. */
+static bool
+set_up(const struct options *options, struct loop *loop)
 {
-    struct output *output = output_new(STDOUT_FILENO);
-    struct input *input = input_new(STDIN_FILENO);
-    struct prober *prober = NULL;
-    if (output)
-        prober = prober_new(transport, output, (struct prober_options){ options->strict, options->old_words });
-    bool ready = input && prober;
-    if (ready)
-        loop_run(&(struct loop){
-            .input = input,
-            .input_fd = STDIN_FILENO,
-            .output = output,
-            .transport = transport,
-            .prober = prober,
-            .signal_fd = signal_fd,
-            .verbose = options->verbose,
-        });
-    prober_free(prober);
-    input_free(input);
-    output_free(output);
-    return ready ? EXIT_SUCCESS : fail("can't start");
+    loop->signal_fd = open_signals();
+    loop->verbose = options->verbose;
+    loop->input_fd = STDIN_FILENO;
+    loop->input = input_new(STDIN_FILENO);
+    loop->output = output_new(STDOUT_FILENO);
+    if (loop->signal_fd >= 0 && loop->input && loop->output)
+        loop->prober = prober_new(loop->transport, loop->output,
+                                  (struct prober_options){ options->strict, options->old_words });
+    return loop->prober != NULL;
+}
+
+static void
+tear_down(struct loop *loop)
+{
+    prober_free(loop->prober);
+    input_free(loop->input);
+    output_free(loop->output);
+    if (loop->signal_fd >= 0)
+        close(loop->signal_fd);
+    if (loop->transport)
+        loop->transport->body->close(loop->transport);
+}
+
+/* From here on nothing can be opened, and nothing is permitted but, perhaps, to mark a packet. */
+static int
+run(const struct options *options, struct privileges *privileges, struct loop *loop)
+{
+    if (!privileges_drop(privileges, sandbox_available()))
+        return fail("can't drop privileges");
+    if (!sandbox_enter())
+        return fail("can't enter the sandbox");
+    if (options->verbose)
+        tell_support(loop->transport);
+    loop_run(loop);
+    return EXIT_SUCCESS;
 }
 
 int
@@ -101,26 +118,17 @@ main(int argc, char **argv)
     struct privileges *privileges = privileges_raise_all();
     if (!privileges)
         return fail("can't read capabilities");
-    struct transport *transport = raw_open(privileges);
-    int open_error = errno;
-    if (!privileges_drop(privileges))
-        return fail("can't drop privileges");
-    if (!transport) {
+    int status = EXIT_FAILURE;
+    struct loop loop = { .transport = raw_open(privileges), .signal_fd = -1 };
+    if (!loop.transport)
         fprintf(stderr,
                 "mtr-packet: can't open raw sockets: %s; run as root, or as root once: setcap cap_net_raw+p %s\n",
-                strerror(open_error), argc ? argv[0] : "mtr-packet");
-        privileges_free(privileges);
-        return EXIT_FAILURE;
-    }
-    int signal_fd = open_signals();
-    if (signal_fd < 0)
-        return fail("can't watch for signals");
-    if (options.verbose)
-        tell_support(transport);
-
-    int status = run(&options, transport, signal_fd);
-    close(signal_fd);
-    transport->body->close(transport);
+                strerror(errno), argc ? argv[0] : "mtr-packet");
+    else if (!set_up(&options, &loop))
+        fail("can't start");
+    else
+        status = run(&options, privileges, &loop);
+    tear_down(&loop);
     privileges_free(privileges);
     return status;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -124,9 +125,27 @@ mark_works(struct privileges *privileges)
     return works;
 }
 
-bool
-privileges_drop(struct privileges *privileges)
+/* The resource limits that the process will never need more of. */
+static bool
+limit_resources(void)
 {
+    const struct rlimit none = { 0, 0 };
+    return setrlimit(RLIMIT_NPROC, &none) == 0 && setrlimit(RLIMIT_CORE, &none) == 0;
+}
+
+/* Gives up the mark, and with it the last capability. */
+static bool
+forget_mark(struct privileges *privileges)
+{
+    privileges->mark = false;
+    return cap_clear(privileges->lowered) == 0 && cap_clear(privileges->raised) == 0;
+}
+
+bool
+privileges_drop(struct privileges *privileges, bool keep_mark)
+{
+    if (!keep_mark && !forget_mark(privileges))
+        return false;
     prctl(PR_SET_KEEPCAPS, 1); /* else leaving uid 0 would take CAP_NET_RAW along */
     empty_bounding_set();      /* while we are who may */
     if (!drop_identity())
@@ -134,7 +153,7 @@ privileges_drop(struct privileges *privileges)
     prctl(PR_SET_KEEPCAPS, 0); /* refused where the securebits lock it already, at 0 */
     if (cap_set_proc(privileges->lowered) < 0)
         return false;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 || !limit_resources())
         return false;
     if (!identity_is_dropped() || !capabilities_are(privileges->lowered) ||
         prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1) {

@@ -1,0 +1,13 @@
+#include "sandbox.h"
+
+bool
+sandbox_available(void)
+{
+    return false;
+}
+
+bool
+sandbox_enter(void)
+{
+    return true;
+}

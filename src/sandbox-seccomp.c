@@ -1,0 +1,168 @@
+#include "sandbox.h"
+
+#include <errno.h>
+#include <linux/net_tstamp.h>
+#include <linux/seccomp.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ANY { 0, SCMP_CMP_EQ, 0, 0 }
+#define IS(argument, value) { argument, SCMP_CMP_EQ, value, 0 }
+#define BITS(argument, mask, value) { argument, SCMP_CMP_MASKED_EQ, mask, value }
+
+/* A call that the loop makes, and, where `compared` is not 0, the arguments with which it does. */
+struct allowed_call {
+    int number;
+    unsigned compared;
+    struct scmp_arg_cmp arguments[2];
+};
+
+/* Flags of socket() that may come with its type. */
+#define TYPE_MASK (~(scmp_datum_t)(SOCK_CLOEXEC | SOCK_NONBLOCK) & UINT32_MAX)
+
+/* Every call that is allowed, and why. What is not here ends the process. */
+static const struct allowed_call allowed_calls[] = {
+    /* waiting, and ending */
+    { SCMP_SYS(ppoll), 0, { ANY } },
+    { SCMP_SYS(poll), 0, { ANY } }, /* is a full output writable again? */
+    { SCMP_SYS(exit_group), 0, { ANY } },
+    { SCMP_SYS(rt_sigreturn), 0, { ANY } }, /* after SIGCONT, or a debugger */
+    { SCMP_SYS(restart_syscall), 0, { ANY } }, /* poll() after SIGSTOP and SIGCONT */
+
+    /* requests, replies and --verbose */
+    { SCMP_SYS(read), 0, { ANY } },
+    { SCMP_SYS(write), 0, { ANY } },
+    { SCMP_SYS(sendto), 0, { ANY } }, /* an output that is a socket; rtnetlink */
+
+    /* probes and answers */
+    { SCMP_SYS(sendmsg), 0, { ANY } },
+    { SCMP_SYS(recvmsg), 0, { ANY } },
+    { SCMP_SYS(recvmmsg), 0, { ANY } },
+    { SCMP_SYS(recvfrom), 0, { ANY } },
+    { SCMP_SYS(bind), 0, { ANY } },  /* parks and wakes receivers, holds ports */
+    { SCMP_SYS(close), 0, { ANY } }, /* ports that are given back */
+
+    /* ports and local addresses are held and tried with datagram sockets, and no others are made */
+    { SCMP_SYS(socket), 2, { IS(0, AF_INET), BITS(1, TYPE_MASK, SOCK_DGRAM) } },
+    { SCMP_SYS(socket), 2, { IS(0, AF_INET6), BITS(1, TYPE_MASK, SOCK_DGRAM) } },
+    { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_ATTACH_FILTER) } },
+    { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_LOCK_FILTER) } },
+
+    /* interfaces by name, and what fits through them */
+    { SCMP_SYS(ioctl), 1, { IS(1, SIOCGIFINDEX) } },
+    { SCMP_SYS(ioctl), 1, { IS(1, SIOCGIFNAME) } },
+    { SCMP_SYS(ioctl), 1, { IS(1, SIOCGIFMTU) } },
+
+    /* CAP_NET_RAW up and down again, around a probe with a mark */
+    { SCMP_SYS(capset), 0, { ANY } },
+
+    /* time and chance, where the C library finds no faster way */
+    { SCMP_SYS(clock_gettime), 0, { ANY } },
+    { SCMP_SYS(getrandom), 0, { ANY } },
+
+    /* memory, none of it executable */
+    { SCMP_SYS(brk), 0, { ANY } },
+    { SCMP_SYS(mmap), 1, { BITS(2, PROT_EXEC, 0) } },
+    { SCMP_SYS(mremap), 0, { ANY } },
+    { SCMP_SYS(munmap), 0, { ANY } },
+    { SCMP_SYS(madvise), 0, { ANY } },
+};
+
+bool
+sandbox_available(void)
+{
+    /* Without SECCOMP_MODE_FILTER in the kernel this is EINVAL; with it, a filter at address NULL is EFAULT. */
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL) < 0 && errno == EFAULT;
+}
+
+static void
+say(const char *text)
+{
+    ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
+    (void)ignored;
+}
+
+/*
+ * Names the refused call with nothing but what a signal handler may use. The numbers of calls have no names that can be
+ * had here without memory, but for those that an intruder would want.
+ */
+static void
+tell_violation(int signal_number, siginfo_t *info, void *context)
+{
+#define NAMED(call) { SCMP_SYS(call), #call }
+    static const struct {
+        int number;
+        const char *name;
+    } calls[] = {
+        NAMED(execve), NAMED(execveat), NAMED(fork), NAMED(vfork), NAMED(clone), NAMED(clone3), NAMED(open),
+        NAMED(openat), NAMED(openat2), NAMED(creat), NAMED(ptrace), NAMED(bpf), NAMED(io_uring_setup), NAMED(socket),
+        NAMED(socketpair), NAMED(connect), NAMED(listen), NAMED(accept), NAMED(accept4), NAMED(setsockopt),
+        NAMED(getsockopt), NAMED(ioctl), NAMED(fcntl), NAMED(mmap), NAMED(mprotect), NAMED(kill), NAMED(tgkill),
+        NAMED(prctl), NAMED(capget), NAMED(setuid), NAMED(setresuid), NAMED(mount), NAMED(unshare), NAMED(setns),
+        NAMED(process_vm_readv), NAMED(memfd_create), NAMED(dup2), NAMED(dup3), NAMED(fstat), NAMED(newfstatat),
+        NAMED(statx), NAMED(lseek), NAMED(nanosleep), NAMED(clock_nanosleep), NAMED(futex), NAMED(rt_sigaction),
+        NAMED(rt_sigprocmask), NAMED(getpid), NAMED(gettid), NAMED(writev), NAMED(readv), NAMED(sendmmsg),
+        NAMED(prlimit64), NAMED(unlink), NAMED(unlinkat), NAMED(rename), NAMED(chmod), NAMED(pidfd_open),
+    };
+#undef NAMED
+    (void)signal_number;
+    (void)context;
+    char digits[12];
+    char *number = digits + sizeof digits;
+    *--number = '\0';
+    for (unsigned left = (unsigned)info->si_syscall; left || !*number; left /= 10)
+        *--number = (char)('0' + left % 10);
+
+    say("mtr-packet: refused system call ");
+    say(number);
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        if (calls[i].number == info->si_syscall) {
+            say(" ");
+            say(calls[i].name);
+        }
+    }
+    say(": this is a bug, please report it\n");
+    _exit(1);
+}
+
+static bool
+catch_violations(void)
+{
+    struct sigaction action = { .sa_sigaction = tell_violation, .sa_flags = SA_SIGINFO };
+    return sigaction(SIGSYS, &action, NULL) == 0;
+}
+
+static int
+load_filter(scmp_filter_ctx filter)
+{
+    for (size_t i = 0; i < sizeof allowed_calls / sizeof *allowed_calls; i++) {
+        const struct allowed_call *call = &allowed_calls[i];
+        int error = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call->number, call->compared, call->arguments);
+        if (error)
+            return -error;
+    }
+    return -seccomp_load(filter);
+}
+
+bool
+sandbox_enter(void)
+{
+    if (!sandbox_available())
+        return true;
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
+    if (!filter || !catch_violations()) {
+        errno = ENOMEM;
+        return false;
+    }
+    int error = load_filter(filter);
+    seccomp_release(filter);
+    errno = error;
+    return error == 0;
+}

@@ -1,0 +1,19 @@
+/*
+ * The cage that the process locks itself into before it reads its first byte: only the system calls of the loop are
+ * left to it. sandbox-seccomp.c does it with libseccomp; sandbox-null.c, in builds without, does nothing.
+ */
+#ifndef HOPLINE_SANDBOX_H
+#define HOPLINE_SANDBOX_H
+
+#include <stdbool.h>
+
+/* True when this build and this kernel can do it. */
+bool sandbox_available(void);
+
+/*
+ * Locks the process in, for good. What is refused from then on ends the process with a line on stderr that names the
+ * call. False, with errno set, when that failed. Without sandbox_available() it does nothing, and succeeds.
+ */
+bool sandbox_enter(void);
+
+#endif
