@@ -1,0 +1,21 @@
+/* Runs every suite. libcheck reads its own environment: CK_TAP_LOG_FILE_NAME, CK_RUN_SUITE, CK_FORK, CK_VERBOSITY. */
+#include <stdlib.h>
+
+#include "suites.h"
+
+int
+main(void)
+{
+    static Suite *(*const suites[])(void) = {
+        bytes_suite,   checksum_suite, chunks_suite, index_suite, timer_suite, clock_suite, random_suite,
+        family_suite,  request_suite,  reply_suite,  build_suite, icmpext_suite, decode_suite, probe_suite,
+        match_suite,   input_suite,    output_suite, ports_suite, allot_suite, prober_suite,
+    };
+    SRunner *runner = srunner_create(NULL);
+    for (size_t i = 0; i < sizeof suites / sizeof *suites; i++)
+        srunner_add_suite(runner, suites[i]());
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,317 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "allot.h"
+#include "filter.h"
+#include "protocol.h"
+#include "suites.h"
+#include "support.h"
+
+static struct request
+request_to(enum family_id family, enum protocol_id protocol)
+{
+    return (struct request){
+        .family = family,
+        .protocol = protocol,
+        .target = address_of(family, family == IPV4 ? "127.0.0.1" : "::1"),
+        .ttl = 9,
+        .size = 64,
+        .timeout = 1,
+    };
+}
+
+static struct probe
+model_of(const struct request *request)
+{
+    return (struct probe){
+        .target = request->target,
+        .identity = { .source = address_of(request->family, request->family == IPV4 ? "127.0.0.1" : "::1") },
+        .payload_size = (uint16_t)packet_payload_size(request),
+        .family = (uint8_t)request->family,
+        .protocol = (uint8_t)request->protocol,
+    };
+}
+
+static struct probe *
+add(struct allotter *allotter, struct probes *in_flight, const struct request *request)
+{
+    struct probe model = model_of(request);
+    MUST(probes_reserve(in_flight));
+    MUST((allot(allotter, request, in_flight, &model)) == 0);
+    return probes_add(in_flight, &model, (struct instant){ 0 });
+}
+
+static void
+drop(struct allotter *allotter, struct probes *in_flight, struct probe *probe)
+{
+    allot_release(allotter, probe);
+    probes_remove(in_flight, probe);
+}
+
+START_TEST(echo_numbers)
+{
+    struct allotter *allotter = allotter_new();
+    struct probes *in_flight = probes_new(1);
+    struct request request = request_to(IPV4, PROTOCOL_ICMP);
+    uint16_t lowest = allotter_echo_id(allotter);
+    MUST((lowest & ECHO_ID_MASK) == lowest);
+    uint8_t *seen = calloc(1u << 20, 1);
+    for (uint32_t i = 0; i < 1u << 20; i++) { /* the next only after all others, though none is in flight any more */
+        struct probe model = model_of(&request);
+        MUST((allot(allotter, &request, in_flight, &model)) == 0);
+        uint32_t id = (uint32_t)model.identity.near - lowest;
+        MUST(id < 16);
+        uint32_t number = id << 16 | model.identity.far;
+        MUST(!seen[number]);
+        seen[number] = 1;
+    }
+    free(seen);
+    probes_free(in_flight);
+    allotter_free(allotter);
+}
+END_TEST
+
+START_TEST(echo_numbers_in_flight_are_skipped)
+{
+    struct allotter *allotter = allotter_new();
+    struct probes *in_flight = probes_new(2);
+    struct request request = request_to(IPV4, PROTOCOL_ICMP);
+    struct probe *probe = add(allotter, in_flight, &request);
+    for (uint32_t i = 0; i < (1u << 20) + 10; i++) {
+        struct probe model = model_of(&request);
+        request.target.bytes[3] = (uint8_t)i; /* anyone may answer, so another target makes no difference */
+        MUST((allot(allotter, &request, in_flight, &model)) == 0);
+        MUST(model.identity.near != probe->identity.near || model.identity.far != probe->identity.far);
+    }
+    probes_free(in_flight);
+    allotter_free(allotter);
+}
+END_TEST
+
+/* A million in flight, then none is left. */
+START_TEST(echo_numbers_exhausted)
+{
+    struct allotter *allotter = allotter_new();
+    struct probes *in_flight = probes_new(3);
+    struct request request = request_to(IPV6, PROTOCOL_ICMP);
+    for (uint32_t i = 0; i < PROBES_MAX; i++)
+        add(allotter, in_flight, &request);
+    struct probe model = model_of(&request);
+    MUST((allot(allotter, &request, in_flight, &model)) == ENOSPC);
+    model.family = IPV4; /* of the other family there are as many */
+    request.family = IPV4;
+    MUST((allot(allotter, &request, in_flight, &model)) == 0);
+    probes_free(in_flight);
+    allotter_free(allotter);
+}
+END_TEST
+
+START_TEST(two_daemons_begin_elsewhere)
+{
+    uint32_t same_id = 0, same_sequence = 0;
+    for (uint32_t i = 0; i < 50; i++) {
+        struct allotter *one = allotter_new(), *other = allotter_new();
+        struct probes *in_flight = probes_new(4);
+        struct request request = request_to(IPV4, PROTOCOL_ICMP);
+        same_id += allotter_echo_id(one) == allotter_echo_id(other);
+        same_sequence += add(one, in_flight, &request)->identity.far == add(other, in_flight, &request)->identity.far;
+        allotter_free(one);
+        allotter_free(other);
+        probes_free(in_flight);
+    }
+    MUST(same_id <= 2);
+    MUST(same_sequence <= 2);
+}
+END_TEST
+
+/* udp without a port: the target's from 33434 up, a new one a probe, from one port of ours until all were used. */
+START_TEST(udp_far_varies)
+{
+    struct allotter *allotter = allotter_new();
+    struct probes *in_flight = probes_new(5);
+    struct request request = request_to(IPV4, PROTOCOL_UDP);
+    struct probe *first = add(allotter, in_flight, &request);
+    uint16_t near = first->identity.near;
+    MUST(first->identity.far == 33434);
+    for (uint32_t far = 33435; far < 65536; far++) {
+        struct probe *probe = add(allotter, in_flight, &request);
+        MUST(probe->identity.far == far);
+        MUST(probe->identity.near == near);
+    }
+    struct probe *next = add(allotter, in_flight, &request);
+    MUST(next->identity.far == 33434);
+    MUST(next->identity.near != near);
+    MUST(!next->identity.balanced && next->identity.nonce && !next->hold);
+    probes_free(in_flight);
+    allotter_free(allotter);
+}
+END_TEST
+
+static void
+read_range(unsigned *low, unsigned *high)
+{
+    *low = 32768;
+    *high = 60999;
+    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "r");
+    if (!file)
+        return;
+    MUST(fscanf(file, "%u %u", low, high) == 2);
+    fclose(file);
+}
+
+/* A given target port: thousands of ports of ours, all different, none that the kernel hands out, few descriptors. */
+START_TEST(near_varies)
+{
+    static const enum protocol_id varying[] = { PROTOCOL_UDP, PROTOCOL_TCP, PROTOCOL_SCTP };
+    struct allotter *allotter = allotter_new();
+    struct probes *in_flight = probes_new(6);
+    struct request request = request_to(IPV4, varying[_i]);
+    unsigned low, high;
+    static bool seen[65536];
+    read_range(&low, &high);
+    request.port = 443;
+    for (uint32_t i = 0; i < 8000; i++) {
+        struct probe *probe = add(allotter, in_flight, &request);
+        MUST(probe->identity.far == 443);
+        MUST(!seen[probe->identity.near]);
+        MUST(probe->identity.near >= 1024 && (probe->identity.near < low || probe->identity.near > high));
+        seen[probe->identity.near] = true;
+    }
+    probes_free(in_flight);
+    allotter_free(allotter);
+}
+END_TEST
+
+START_TEST(default_ports_and_numbers)
+{
+    struct allotter *allotter = allotter_new();
+    struct probes *in_flight = probes_new(7);
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        for (enum protocol_id protocol = PROTOCOL_TCP; protocol <= PROTOCOL_SCTP; protocol++) {
+            uint32_t before = 0;
+            struct request request = request_to(family, protocol);
+            for (uint32_t i = 0; i < 100; i++) {
+                struct probe *probe = add(allotter, in_flight, &request);
+                MUST(probe->identity.far == 80);
+                MUST(probe->identity.number != 0);
+                MUST(probe->identity.number != before);
+                MUST(probe->identity.nonce == 0 && !probe->identity.balanced && !probe->hold);
+                before = probe->identity.number;
+            }
+        }
+    }
+    probes_free(in_flight);
+    allotter_free(allotter);
+}
+END_TEST
+
+/* local-port and port: both are fixed, in every probe; checksums tell udp's apart, and are never one of the zeros. */
+START_TEST(both_ports_given)
+{
+    struct allotter *allotter = allotter_new();
+    struct probes *in_flight = probes_new(8);
+    struct request request = request_to(IPV4, PROTOCOL_UDP);
+    static bool seen[65536];
+    request.local_port = 4322;
+    request.port = 53;
+    for (uint32_t i = 0; i < 65534; i++) {
+        struct probe *probe = add(allotter, in_flight, &request);
+        MUST(probe->identity.near == 4322 && probe->identity.far == 53);
+        MUST(probe->identity.balanced && probe->identity.nonce && probe->hold);
+        MUST(probe->identity.ip_id != 0 && probe->identity.ip_id != 0xffff && !seen[probe->identity.ip_id]);
+        seen[probe->identity.ip_id] = true;
+    }
+    struct instant deadline;
+    for (struct probe *probe; (probe = probes_next_to_expire(in_flight, &deadline));)
+        drop(allotter, in_flight, probe);
+    probes_free(in_flight);
+    allotter_free(allotter);
+}
+END_TEST
+
+/* Without two bytes of payload there is nothing to balance with; with a pattern there is no nonce. */
+START_TEST(balance_and_nonce_where_there_is_room)
+{
+    struct allotter *allotter = allotter_new();
+    struct probes *in_flight = probes_new(9);
+    struct request request = request_to(IPV4, PROTOCOL_UDP);
+    request.local_port = 4323;
+    request.port = 53;
+    for (uint32_t size = 20; size < 50; size++) {
+        for (int pattern = 0; pattern < 2; pattern++) {
+            request.size = size;
+            request.pattern_given = pattern;
+            struct probe *probe = add(allotter, in_flight, &request);
+            MUST(probe->identity.balanced == (size >= 30));
+            MUST((probe->identity.nonce != 0) == (size >= 38 && !pattern));
+            drop(allotter, in_flight, probe);
+        }
+    }
+    probes_free(in_flight);
+    allotter_free(allotter);
+}
+END_TEST
+
+/* local-port alone. */
+START_TEST(near_given)
+{
+    struct allotter *allotter = allotter_new();
+    struct probes *in_flight = probes_new(10);
+    for (enum protocol_id protocol = PROTOCOL_UDP; protocol <= PROTOCOL_SCTP; protocol++) {
+        struct request request = request_to(IPV4, protocol);
+        request.local_port = 4324;
+        uint16_t before = 0;
+        for (uint32_t i = 0; i < 10; i++) {
+            struct probe *probe = add(allotter, in_flight, &request);
+            MUST(probe->identity.near == 4324);
+            MUST(protocol == PROTOCOL_UDP ? probe->identity.far >= 33434 : probe->identity.far == 80);
+            MUST(protocol != PROTOCOL_UDP || probe->identity.far != before);
+            MUST((probe->hold != 0) == (protocol == PROTOCOL_UDP));
+            before = probe->identity.far;
+            drop(allotter, in_flight, probe);
+        }
+    }
+    probes_free(in_flight);
+    allotter_free(allotter);
+}
+END_TEST
+
+START_TEST(a_hold_that_can_not_be_had)
+{
+    struct allotter *allotter = allotter_new();
+    struct probes *in_flight = probes_new(11);
+    struct request request = request_to(IPV4, PROTOCOL_UDP);
+    struct probe model = model_of(&request);
+    request.local_port = 4325;
+    model.identity.source = address_of(IPV4, "192.0.2.77");
+    MUST((allot(allotter, &request, in_flight, &model)) == EADDRNOTAVAIL);
+    MUST(model.hold == 0);
+    allot_release(allotter, &model); /* nothing to give up */
+    probes_free(in_flight);
+    allotter_free(allotter);
+}
+END_TEST
+
+Suite *
+allot_suite(void)
+{
+    Suite *suite = suite_create("allot");
+    TCase *tests = tcase_create("allot");
+    tcase_set_timeout(tests, LONG_TIMEOUT);
+    tcase_add_checked_fixture(tests, enter_own_network, NULL);
+    tcase_add_test(tests, echo_numbers);
+    tcase_add_test(tests, echo_numbers_in_flight_are_skipped);
+    tcase_add_test(tests, echo_numbers_exhausted);
+    tcase_add_test(tests, two_daemons_begin_elsewhere);
+    tcase_add_test(tests, udp_far_varies);
+    tcase_add_loop_test(tests, near_varies, 0, 3);
+    tcase_add_test(tests, default_ports_and_numbers);
+    tcase_add_test(tests, both_ports_given);
+    tcase_add_test(tests, balance_and_nonce_where_there_is_room);
+    tcase_add_test(tests, near_given);
+    tcase_add_test(tests, a_hold_that_can_not_be_had);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

@@ -1,0 +1,139 @@
+#include "clock.h"
+#include "suites.h"
+#include "support.h"
+
+#define EPOCH (INT64_C(1700000000) * NS_PER_S) /* what the wall clock shows when the monotonic one shows 0 */
+#define MS NS_PER_MS
+
+static struct clock_reading
+reading(int64_t monotonic, int64_t wall)
+{
+    return (struct clock_reading){ { monotonic }, { wall } };
+}
+
+START_TEST(without_a_step)
+{
+    struct clock clock = { 0 };
+    clock_update(&clock, reading(1000 * MS, EPOCH + 1000 * MS));
+    clock_update(&clock, reading(1010 * MS, EPOCH + 1010 * MS));
+    ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 1005 * MS }).ns, 1005 * MS);
+    ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 1010 * MS }).ns, 1010 * MS);
+    /* one that waited since before the last reading */
+    ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 900 * MS }).ns, 900 * MS);
+    /* never later than now */
+    ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 1011 * MS }).ns, 1010 * MS);
+}
+END_TEST
+
+START_TEST(the_first_reading_is_enough)
+{
+    struct clock clock = { 0 };
+    clock_update(&clock, reading(1000 * MS, EPOCH + 1000 * MS));
+    ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 999 * MS }).ns, 999 * MS);
+}
+END_TEST
+
+/* Two readings that differ by the time between two calls are no step: the instants do not tremble. */
+START_TEST(a_tremble_is_no_step)
+{
+    struct clock clock = { 0 };
+    clock_update(&clock, reading(1000 * MS, EPOCH + 1000 * MS));
+    clock_update(&clock, reading(1010 * MS, EPOCH + 1010 * MS + 900));
+    ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 1005 * MS }).ns, 1005 * MS);
+    for (int64_t turn = 2; turn < 1000; turn++) {
+        int64_t tremble = turn % 2 ? 900 : -900;
+        clock_update(&clock, reading((1000 + turn * 10) * MS, EPOCH + (1000 + turn * 10) * MS + tremble));
+    }
+    ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 10985 * MS }).ns, 10985 * MS);
+}
+END_TEST
+
+/* The wall clock jumps at 1050 ms, between the readings at 1000 ms and 1100 ms; and time goes on after that. */
+static const int64_t steps[] = {
+    3600 * NS_PER_S, -3600 * NS_PER_S, NS_PER_S, -NS_PER_S, 200 * MS, -200 * MS, INT64_C(-1700000000) * NS_PER_S,
+};
+
+static struct clock
+stepped(int64_t step)
+{
+    struct clock clock = { 0 };
+    clock_update(&clock, reading(900 * MS, EPOCH + 900 * MS));
+    clock_update(&clock, reading(1000 * MS, EPOCH + 1000 * MS));
+    clock_update(&clock, reading(1100 * MS, EPOCH + 1100 * MS + step));
+    return clock;
+}
+
+START_TEST(stamped_before_the_step)
+{
+    struct clock clock = stepped(steps[_i]);
+    ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 1020 * MS }).ns, 1020 * MS);
+}
+END_TEST
+
+START_TEST(stamped_after_the_step)
+{
+    struct clock clock = stepped(steps[_i]);
+    ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 1080 * MS + steps[_i] }).ns, 1080 * MS);
+}
+END_TEST
+
+/* Departure was noted before the step, by the monotonic clock: the round trip is right whatever happened between. */
+START_TEST(round_trip_across_the_step)
+{
+    struct clock clock = stepped(steps[_i]);
+    struct instant departed = { 950 * MS };
+    clock_update(&clock, reading(1200 * MS, EPOCH + 1200 * MS + steps[_i]));
+    struct instant arrived = clock_of_stamp(&clock, (struct wall){ EPOCH + 1150 * MS + steps[_i] });
+    ck_assert_int_eq(instant_since(arrived, departed), 200 * MS);
+}
+END_TEST
+
+START_TEST(step_after_step)
+{
+    struct clock clock = stepped(NS_PER_S);
+    clock_update(&clock, reading(1200 * MS, EPOCH + 1200 * MS - NS_PER_S));
+    ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 1110 * MS + NS_PER_S }).ns, 1110 * MS);
+    ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 1190 * MS - NS_PER_S }).ns, 1190 * MS);
+}
+END_TEST
+
+/* A stamp that fits neither: at least not in the future. */
+START_TEST(nonsense_is_never_later_than_now)
+{
+    for (size_t i = 0; i < COUNT(steps); i++) {
+        struct clock clock = stepped(steps[i]);
+        struct instant arrived = clock_of_stamp(&clock, (struct wall){ EPOCH + 9000 * NS_PER_S });
+        ck_assert_int_le(arrived.ns, 1100 * MS);
+    }
+}
+END_TEST
+
+START_TEST(real_clocks)
+{
+    struct instant before = clock_now();
+    struct clock_reading now = clock_read();
+    struct instant after = clock_now();
+    ck_assert_int_le(before.ns, now.instant.ns);
+    ck_assert_int_le(now.instant.ns, after.ns);
+    ck_assert_int_gt(now.wall.ns, EPOCH);
+    ck_assert_int_eq(instant_since(instant_after(before, 5), before), 5);
+}
+END_TEST
+
+Suite *
+clock_suite(void)
+{
+    Suite *suite = suite_create("clock");
+    TCase *tests = tcase_create("clock");
+    tcase_add_test(tests, without_a_step);
+    tcase_add_test(tests, the_first_reading_is_enough);
+    tcase_add_test(tests, a_tremble_is_no_step);
+    tcase_add_loop_test(tests, stamped_before_the_step, 0, COUNT(steps));
+    tcase_add_loop_test(tests, stamped_after_the_step, 0, COUNT(steps));
+    tcase_add_loop_test(tests, round_trip_across_the_step, 0, COUNT(steps));
+    tcase_add_test(tests, step_after_step);
+    tcase_add_test(tests, nonsense_is_never_later_than_now);
+    tcase_add_test(tests, real_clocks);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

@@ -1,0 +1,844 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "checksum.h"
+#include "match.h"
+#include "protocol.h"
+#include "suites.h"
+#include "support.h"
+
+#define NONCE UINT64_C(0x1122334455667788)
+
+static const struct instant departure = { 1000 * NS_PER_MS };
+static const struct instant deadline = { 5000 * NS_PER_MS };
+static const char *const us[] = { "192.0.2.1", "2001:db8::1" };
+static const char *const targets[] = { "198.51.100.7", "2001:db8:7::7" };
+static const char *const routers[] = { "203.0.113.9", "2001:db8:9::9" };
+static const char *const nats[] = { "203.0.113.200", "2001:db8:9::200" };
+static const char *const strangers[] = { "198.51.100.8", "2001:db8:7::8" };
+
+/* ---- probes and their answers, through the real builder and decoder ---- */
+
+/* What a probe sent, and the bytes that it went as. */
+struct sent {
+    struct request request;
+    struct probe probe;
+    uint8_t packet[256];
+    size_t length;
+};
+
+static struct sent
+send_probe(enum family_id family, enum protocol_id protocol, struct identity identity, bool pattern)
+{
+    struct sent sent = {
+        .request = {
+            .family = family,
+            .protocol = protocol,
+            .target = address_of(family, targets[family]),
+            .ttl = 3,
+            .size = 100,
+            .pattern_given = pattern,
+        },
+    };
+    identity.source = address_of(family, us[family]);
+    packet_offer_nonce(&sent.request, &identity, NONCE + identity.near * 65536u + identity.far + identity.ip_id);
+    sent.length = packet_build(&sent.request, &identity, sent.packet, sizeof sent.packet);
+    sent.probe = (struct probe){
+        .identity = identity,
+        .target = sent.request.target,
+        .departed = departure,
+        .payload_size = (uint16_t)packet_payload_size(&sent.request),
+        .family = (uint8_t)family,
+        .protocol = (uint8_t)protocol,
+    };
+    return sent;
+}
+
+static struct identity
+identity_of(enum protocol_id protocol)
+{
+    bool echo = protocol == PROTOCOL_ICMP;
+    return (struct identity){
+        .near = 0xf012,
+        .far = echo ? 0x0102 : 443,
+        .number = echo || protocol == PROTOCOL_UDP ? 0 : 0x89abcdef,
+        .ip_id = 0x4321,
+    };
+}
+
+static struct probe *
+put_in_flight(struct probes *probes, const struct sent *sent)
+{
+    ck_assert(probes_reserve(probes));
+    return probes_add(probes, &sent->probe, deadline);
+}
+
+static struct answer
+decode(enum family_id family, uint8_t number, const uint8_t *bytes, size_t length, const char *from)
+{
+    static struct blob blob; /* views of the answer point into it */
+    blob_free(&blob);
+    blob = blob_copy(bytes, length);
+    struct datagram datagram = {
+        .family = family,
+        .number = number,
+        .bytes = blob_reader(&blob),
+        .arrived = instant_after(departure, 20 * NS_PER_MS),
+    };
+    if (family == IPV6) {
+        datagram.from = address_of(family, from);
+        datagram.to = address_of(family, us[family]);
+    }
+    struct answer answer;
+    ck_assert(packet_decode(&datagram, &answer));
+    return answer;
+}
+
+/* An IPv4 header, where the receiving socket hands one over. */
+static void
+start_packet(struct writer *writer, enum family_id family, uint8_t number, size_t length, const char *from)
+{
+    struct address source = address_of(family, from), target = address_of(family, us[family]);
+    if (family == IPV6)
+        return;
+    write_u16(writer, 0x4500);
+    write_u16(writer, (uint16_t)(length + 20));
+    write_u32(writer, 0);
+    write_u8(writer, 50);
+    write_u8(writer, number);
+    write_u16(writer, 0);
+    write_address(writer, family, &source);
+    write_address(writer, family, &target);
+}
+
+static struct answer
+finish_icmp(struct writer *writer, enum family_id family, const char *from)
+{
+    if (family == IPV4)
+        write_u16_at(writer, 22, plain_checksum(writer->start + 20, writer->used - 20));
+    return decode(family, families[family].icmp_protocol, writer->start, writer->used, from);
+}
+
+/* A router's time exceeded that quotes COUNT bytes behind the IP header. */
+static struct answer
+quote(const struct sent *sent, size_t count)
+{
+    uint8_t bytes[512];
+    struct writer writer = { .start = bytes, .size = sizeof bytes };
+    enum family_id family = sent->request.family;
+    size_t quoted = families[family].header_size + count;
+    start_packet(&writer, family, families[family].icmp_protocol, 8 + quoted, routers[family]);
+    write_u8(&writer, family == IPV4 ? 11 : 3);
+    write_fill(&writer, 0, 7);
+    write_bytes(&writer, sent->packet, quoted);
+    return finish_icmp(&writer, family, routers[family]);
+}
+
+/* The target's echo reply with the first COUNT bytes of the payload. */
+static struct answer
+echo(const struct sent *sent, size_t count)
+{
+    uint8_t bytes[512];
+    struct writer writer = { .start = bytes, .size = sizeof bytes };
+    enum family_id family = sent->request.family;
+    size_t header = families[family].header_size;
+    start_packet(&writer, family, families[family].icmp_protocol, 8 + count, targets[family]);
+    write_u8(&writer, families[family].echo_reply);
+    write_u8(&writer, 0);
+    /* IPv6: the kernel has checked it, with addresses that we need not have here; adjust the request's */
+    uint16_t checksum = checksum_adjust(sent->probe.identity.checksum, (uint16_t)(families[family].echo_request << 8),
+                                        (uint16_t)(families[family].echo_reply << 8));
+    write_u16(&writer, family == IPV4 ? 0 : checksum);
+    write_bytes(&writer, sent->packet + header + 4, 4 + count);
+    return finish_icmp(&writer, family, targets[family]);
+}
+
+/* SYN-ACK, INIT-ACK or datagram. */
+static struct answer
+direct(const struct sent *sent)
+{
+    uint8_t bytes[128];
+    struct writer writer = { .start = bytes, .size = sizeof bytes };
+    enum family_id family = sent->request.family;
+    const struct identity *identity = &sent->probe.identity;
+    uint8_t number = protocols[sent->request.protocol]->number[family];
+    start_packet(&writer, family, number, sent->request.protocol == PROTOCOL_SCTP ? 32 : 20, targets[family]);
+    write_u16(&writer, identity->far);
+    write_u16(&writer, identity->near);
+    if (sent->request.protocol == PROTOCOL_TCP) {
+        write_u32(&writer, 99);
+        write_u32(&writer, identity->number + 1);
+        write_u32(&writer, 0x50120000);
+        write_u32(&writer, 0);
+    } else if (sent->request.protocol == PROTOCOL_SCTP) {
+        write_u32(&writer, identity->number);
+        write_u32(&writer, 0);
+        write_u32(&writer, 0x02000014);
+        write_fill(&writer, 0, 16);
+    } else {
+        write_u32(&writer, 16u << 16);
+        write_fill(&writer, 0x55, 12);
+    }
+    return decode(family, number, bytes, writer.used, targets[family]);
+}
+
+/* The kinds of answers that each probe may get. */
+enum kind { DIRECT, QUOTE_OF_8, QUOTE_OF_ALL, KINDS };
+
+static struct answer
+answer_of(const struct sent *sent, enum kind kind)
+{
+    if (kind == QUOTE_OF_8)
+        return quote(sent, 8);
+    if (kind == QUOTE_OF_ALL)
+        return quote(sent, sent->length - families[sent->request.family].header_size);
+    return sent->request.protocol == PROTOCOL_ICMP ? echo(sent, sent->probe.payload_size) : direct(sent);
+}
+
+/* All combinations of family, protocol and kind of answer, by one number. */
+#define COMBINATIONS (FAMILIES * PROTOCOLS * KINDS)
+
+struct combination {
+    enum family_id family;
+    enum protocol_id protocol;
+    enum kind kind;
+};
+
+static struct combination
+combination_number(int i)
+{
+    return (struct combination){ (enum family_id)(i % FAMILIES), (enum protocol_id)(i / FAMILIES % PROTOCOLS),
+                                 (enum kind)(i / FAMILIES / PROTOCOLS) };
+}
+
+/* ---- found ---- */
+
+START_TEST(the_right_answer)
+{
+    struct combination is = combination_number(_i);
+    for (int pattern = 0; pattern < 2; pattern++) {
+        struct probes *probes = probes_new(1);
+        struct sent sent = send_probe(is.family, is.protocol, identity_of(is.protocol), pattern);
+        struct answer answer = answer_of(&sent, is.kind);
+        ck_assert_ptr_null(match_find(probes, &answer));
+        struct probe *probe = put_in_flight(probes, &sent);
+        ck_assert_ptr_eq(match_find(probes, &answer), probe);
+        ck_assert_ptr_eq(match_find(probes, &answer), probe); /* looking changes nothing */
+        probes_remove(probes, probe);
+        ck_assert_ptr_null(match_find(probes, &answer)); /* late */
+        probes_free(probes);
+    }
+}
+END_TEST
+
+/* Whatever number of bytes a router quotes, among hundreds of probes that differ in little. */
+START_TEST(quotes_of_every_length)
+{
+    struct combination is = combination_number(_i);
+    struct probes *probes = probes_new(2);
+    static struct sent sent[300];
+    struct probe *in_flight[300];
+    for (uint32_t i = 0; i < COUNT(sent); i++) {
+        struct identity identity = identity_of(is.protocol);
+        identity.near = (uint16_t)(identity.near + i % 20);
+        identity.far = (uint16_t)(identity.far + i / 20);
+        identity.number += identity.number ? i : 0;
+        identity.ip_id = (uint16_t)(identity.ip_id + i);
+        sent[i] = send_probe(is.family, is.protocol, identity, i % 2);
+        in_flight[i] = put_in_flight(probes, &sent[i]);
+    }
+    for (uint32_t i = 0; i < COUNT(sent); i += 7) {
+        for (size_t count = 8; count <= sent[i].length - families[is.family].header_size; count++) {
+            struct answer answer = quote(&sent[i], count);
+            ck_assert_msg(match_find(probes, &answer) == in_flight[i], "probe %u, %zu bytes quoted", i, count);
+        }
+        struct answer answer = answer_of(&sent[i], DIRECT);
+        ck_assert_ptr_eq(match_find(probes, &answer), in_flight[i]);
+    }
+    probes_free(probes);
+}
+END_TEST
+
+/* A router that quotes little and pads with zeros, to make room for extensions (RFC 4884, section 5.1). */
+START_TEST(quotes_padded_with_zeros)
+{
+    struct combination is = combination_number(_i);
+    for (int balanced = 0; balanced < (is.protocol == PROTOCOL_UDP ? 2 : 1); balanced++) {
+        struct probes *probes = probes_new(2);
+        struct identity identity = identity_of(is.protocol);
+        identity.balanced = balanced;
+        struct sent sent = send_probe(is.family, is.protocol, identity, false);
+        struct probe *probe = put_in_flight(probes, &sent);
+        size_t header = families[is.family].header_size;
+        for (size_t count = 8; count <= sent.length - header; count += 4) {
+            struct sent padded = sent;
+            memset(padded.packet + header + count, 0, sent.length - header - count);
+            struct answer answer = answer_of(&padded, QUOTE_OF_ALL);
+            ck_assert_msg(match_find(probes, &answer) == probe, "IPv%u %s, %zu bytes quoted",
+                          families[is.family].version, protocols[is.protocol]->name, count);
+            if (!answer.has_payload || count < 24)
+                continue;
+            padded.packet[header + 8 + packet_nonce_offset(&identity)] ^= 1; /* no padding: another's nonce */
+            answer = answer_of(&padded, QUOTE_OF_ALL);
+            ck_assert_ptr_null(match_find(probes, &answer));
+        }
+        probes_free(probes);
+    }
+}
+END_TEST
+
+/* ---- one wrong field at a time ---- */
+
+static enum family_id
+other_family(const struct answer *answer)
+{
+    return answer->family == IPV4 ? IPV6 : IPV4;
+}
+
+static void
+wrong_family(struct answer *answer)
+{
+    answer->family = other_family(answer);
+}
+
+static void
+wrong_protocol(struct answer *answer)
+{
+    answer->protocol = (enum protocol_id)((answer->protocol + 1) % PROTOCOLS);
+}
+
+static void
+wrong_near(struct answer *answer)
+{
+    answer->near ^= 0x0100;
+}
+
+static void
+wrong_far(struct answer *answer)
+{
+    answer->far ^= 0x0100;
+}
+
+static void
+wrong_number(struct answer *answer)
+{
+    answer->number ^= 1;
+}
+
+static void
+wrong_checksum(struct answer *answer)
+{
+    answer->checksum ^= 0x0100;
+}
+
+static void
+wrong_ip_id(struct answer *answer)
+{
+    answer->ip_id ^= 1;
+}
+
+static void
+wrong_target(struct answer *answer)
+{
+    answer->target = address_of(answer->family, strangers[answer->family]);
+}
+
+static void
+wrong_sender(struct answer *answer)
+{
+    answer->from = address_of(answer->family, strangers[answer->family]);
+    if (!answer->is_error)
+        answer->target = answer->from;
+}
+
+static void
+wrong_receiver(struct answer *answer)
+{
+    answer->to = address_of(answer->family, strangers[answer->family]);
+    if (!answer->is_error)
+        answer->source = answer->to;
+}
+
+/* Gives the answer a payload of its own, to be changed. */
+static uint8_t *
+copy_payload(struct answer *answer)
+{
+    static uint8_t payload[256];
+    memset(payload, 0, sizeof payload);
+    if (answer->payload.left)
+        memcpy(payload, answer->payload.at, answer->payload.left);
+    answer->payload.at = payload;
+    return payload;
+}
+
+static void
+wrong_nonce(struct answer *answer)
+{
+    copy_payload(answer)[7] ^= 1;
+}
+
+static void
+wrong_target_behind_nat(struct answer *answer)
+{
+    wrong_target(answer);
+    answer->source = address_of(answer->family, nats[answer->family]);
+}
+
+static void
+too_early(struct answer *answer)
+{
+    answer->arrived = instant_after(departure, -NS_PER_MS);
+}
+
+static void
+hardly_too_early(struct answer *answer)
+{
+    answer->arrived = instant_after(departure, -5 * NS_PER_US);
+}
+
+static void
+payload_too_long(struct answer *answer)
+{
+    copy_payload(answer);
+    answer->payload.left++;
+}
+
+static void
+nothing_wrong(struct answer *answer)
+{
+    (void)answer;
+}
+
+/* In which answers a wrong field must be noticed: in all, in none, or as the answer is. */
+enum noticed { ALWAYS, NEVER, IF_DIRECT, IF_NUMBER, IF_NONCE, IF_BINDING_CHECKSUM, IF_ECHO_REPLY };
+
+static const struct {
+    const char *name;
+    void (*spoil)(struct answer *answer);
+    enum noticed noticed;
+} wrongs[] = {
+    { "nothing", nothing_wrong, NEVER },
+    { "family", wrong_family, ALWAYS },
+    { "protocol", wrong_protocol, ALWAYS },
+    { "near", wrong_near, ALWAYS },
+    { "far", wrong_far, ALWAYS },
+    { "number", wrong_number, IF_NUMBER },
+    { "checksum", wrong_checksum, IF_BINDING_CHECKSUM },
+    { "IP identification", wrong_ip_id, NEVER }, /* some routers rewrite it */
+    { "target", wrong_target, ALWAYS },
+    { "target, behind a NAT", wrong_target_behind_nat, ALWAYS },
+    { "receiver", wrong_receiver, IF_DIRECT }, /* whom an error reached is not the probe's */
+    { "nonce", wrong_nonce, IF_NONCE },
+    { "arrival before departure", too_early, ALWAYS },
+    { "arrival before departure by a tremble of clocks", hardly_too_early, NEVER },
+    { "payload longer than sent", payload_too_long, IF_ECHO_REPLY },
+};
+
+/* Whether what is wrong can be seen in this answer at all. */
+static bool
+must_notice(enum noticed noticed, const struct combination *is, const struct answer *answer)
+{
+    bool binds = is->protocol == PROTOCOL_ICMP || is->protocol == PROTOCOL_UDP;
+    switch (noticed) {
+    case ALWAYS:
+        return true;
+    case IF_DIRECT:
+        return !answer->is_error;
+    case IF_NUMBER:
+        return answer->has_number;
+    case IF_NONCE:
+        return answer->has_payload && answer->payload.left >= 8;
+    case IF_BINDING_CHECKSUM:
+        return answer->has_checksum && binds;
+    case IF_ECHO_REPLY:
+        return is->kind == DIRECT && is->protocol == PROTOCOL_ICMP;
+    default:
+        return false;
+    }
+}
+
+START_TEST(one_field_wrong)
+{
+    struct combination is = combination_number(_i);
+    struct probes *probes = probes_new(3);
+    struct sent sent = send_probe(is.family, is.protocol, identity_of(is.protocol), false);
+    struct probe *probe = put_in_flight(probes, &sent);
+    for (size_t i = 0; i < COUNT(wrongs); i++) {
+        struct answer answer = answer_of(&sent, is.kind);
+        bool has_nonce = answer.has_payload && answer.payload.left >= 8;
+        bool notice = must_notice(wrongs[i].noticed, &is, &answer);
+        if (wrongs[i].spoil == wrong_nonce && !has_nonce)
+            continue;
+        if (!answer.is_error && (wrongs[i].spoil == wrong_target || wrongs[i].spoil == wrong_target_behind_nat))
+            continue; /* its target is its sender: see below */
+        wrongs[i].spoil(&answer);
+        struct probe *expected = notice ? NULL : probe;
+        ck_assert_msg(match_find(probes, &answer) == expected, "IPv%u %s, kind of answer %d: wrong %s was %s",
+                      families[is.family].version, protocols[is.protocol]->name, (int)is.kind, wrongs[i].name,
+                      notice ? "not noticed" : "refused");
+    }
+    probes_free(probes);
+}
+END_TEST
+
+/* ---- who answers ---- */
+
+START_TEST(another_sender)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++) {
+            for (int pattern = 0; pattern < 2; pattern++) {
+                struct probes *probes = probes_new(4);
+                struct sent sent = send_probe(family, protocol, identity_of(protocol), pattern);
+                struct probe *probe = put_in_flight(probes, &sent);
+                struct answer answer = answer_of(&sent, DIRECT);
+                wrong_sender(&answer);
+                bool proven = protocol == PROTOCOL_ICMP && !pattern; /* by the nonce */
+                ck_assert_ptr_eq(match_find(probes, &answer), proven ? probe : NULL);
+                answer = answer_of(&sent, QUOTE_OF_8);
+                wrong_sender(&answer);
+                ck_assert_ptr_eq(match_find(probes, &answer), probe); /* any router may send an error */
+                probes_free(probes);
+            }
+        }
+    }
+}
+END_TEST
+
+/* To a group anyone of it answers. */
+START_TEST(group_targets)
+{
+    static const char *const groups[] = { "224.0.0.1", "ff02::1" };
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        for (enum protocol_id protocol = 0; protocol <= PROTOCOL_UDP; protocol++) {
+            struct probes *probes = probes_new(5);
+            struct sent sent = send_probe(family, protocol, identity_of(protocol), true);
+            sent.probe.target = address_of(family, groups[family]);
+            sent.probe.group = true;
+            struct probe *probe = put_in_flight(probes, &sent);
+            struct answer answer = answer_of(&sent, DIRECT);
+            ck_assert_ptr_eq(match_find(probes, &answer), probe);
+            wrong_sender(&answer);
+            ck_assert_ptr_eq(match_find(probes, &answer), probe);
+            wrong_near(&answer);
+            ck_assert_ptr_null(match_find(probes, &answer));
+            probes_free(probes);
+        }
+    }
+}
+END_TEST
+
+/* ---- echo replies that were cut short ---- */
+
+START_TEST(short_echo_replies)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        struct probes *probes = probes_new(6);
+        struct sent sent = send_probe(family, PROTOCOL_ICMP, identity_of(PROTOCOL_ICMP), false);
+        struct probe *probe = put_in_flight(probes, &sent);
+        for (size_t count = 0; count <= sent.probe.payload_size; count++) {
+            struct answer answer = echo(&sent, count);
+            ck_assert_ptr_eq(match_find(probes, &answer), probe);
+            wrong_sender(&answer);
+            ck_assert_ptr_eq(match_find(probes, &answer), count >= 8 ? probe : NULL);
+            answer = echo(&sent, count);
+            if (count < 8)
+                continue;
+            wrong_nonce(&answer);
+            ck_assert_ptr_null(match_find(probes, &answer));
+        }
+        probes_free(probes);
+    }
+}
+END_TEST
+
+/* Of a whole echo reply every byte counts: its checksum is the request's. */
+START_TEST(echo_reply_with_another_payload)
+{
+    struct probes *probes = probes_new(7);
+    struct sent sent = send_probe(IPV4, PROTOCOL_ICMP, identity_of(PROTOCOL_ICMP), true);
+    put_in_flight(probes, &sent);
+    for (size_t at = 28; at < sent.length; at++) {
+        sent.packet[at] ^= 0x40;
+        struct answer answer = echo(&sent, sent.probe.payload_size);
+        ck_assert_ptr_null(match_find(probes, &answer));
+        sent.packet[at] ^= 0x40;
+    }
+    probes_free(probes);
+}
+END_TEST
+
+/* A checksum that is all zeros or all ones is the same number. */
+START_TEST(two_zeros)
+{
+    for (enum protocol_id protocol = 0; protocol <= PROTOCOL_UDP; protocol++) {
+        struct probes *probes = probes_new(8);
+        struct sent sent = send_probe(IPV4, protocol, identity_of(protocol), true);
+        struct answer answer = quote(&sent, 8);
+        sent.probe.identity.checksum = 0;
+        answer.checksum = 0xffff;
+        struct probe *probe = put_in_flight(probes, &sent);
+        ck_assert_ptr_eq(match_find(probes, &answer), probe);
+        probes_free(probes);
+    }
+}
+END_TEST
+
+/* ---- NAT ---- */
+
+/* The quoted source is another's: then ports and checksum may be too, if the rest proves one probe. */
+static void
+translate(struct answer *answer)
+{
+    answer->source = address_of(answer->family, nats[answer->family]);
+    answer->near ^= 0x0f00;
+    answer->checksum ^= 0x1234;
+}
+
+START_TEST(translated_quotes)
+{
+    struct combination is = combination_number(_i);
+    if (is.kind == DIRECT)
+        return;
+    struct probes *probes = probes_new(9);
+    struct sent sent = send_probe(is.family, is.protocol, identity_of(is.protocol), false);
+    struct probe *probe = put_in_flight(probes, &sent);
+    struct answer answer = answer_of(&sent, is.kind);
+    translate(&answer);
+    struct probe *found = match_find(probes, &answer);
+    /* nothing proves it: 8 bytes without a number of ours in IPv6, or SCTP's, which are looked up by their tag */
+    bool proven = answer.has_number || (is.family == IPV4 && is.protocol != PROTOCOL_SCTP);
+    ck_assert(found == NULL || found == probe);
+    if (proven)
+        ck_assert_ptr_eq(found, probe);
+
+    /* another target, or our own address with another port: never */
+    wrong_target(&answer);
+    ck_assert_ptr_null(match_find(probes, &answer));
+    answer = answer_of(&sent, is.kind);
+    translate(&answer);
+    wrong_far(&answer);
+    ck_assert_ptr_null(match_find(probes, &answer));
+    answer = answer_of(&sent, is.kind);
+    translate(&answer);
+    answer.source = sent.probe.identity.source;
+    ck_assert_ptr_null(match_find(probes, &answer));
+    probes_free(probes);
+}
+END_TEST
+
+/* A NAT that kept the port. */
+START_TEST(translated_address_only)
+{
+    struct combination is = combination_number(_i);
+    if (is.kind == DIRECT)
+        return;
+    struct probes *probes = probes_new(10);
+    struct sent sent = send_probe(is.family, is.protocol, identity_of(is.protocol), false);
+    struct probe *probe = put_in_flight(probes, &sent);
+    struct answer answer = answer_of(&sent, is.kind);
+    translate(&answer);
+    answer.near = sent.probe.identity.near;
+    ck_assert_ptr_eq(match_find(probes, &answer), probe);
+    probes_free(probes);
+}
+END_TEST
+
+/*
+ * The NAT's port is by chance that of another probe of ours to the same port. The IP identification says the one, the
+ * port the other: neither is proven.
+ */
+START_TEST(translated_to_the_port_of_another)
+{
+    struct probes *probes = probes_new(11);
+    struct identity one = identity_of(PROTOCOL_UDP), other = one;
+    other.near++;
+    other.ip_id++;
+    struct sent sent_one = send_probe(IPV4, PROTOCOL_UDP, one, true);
+    struct sent sent_other = send_probe(IPV4, PROTOCOL_UDP, other, true);
+    put_in_flight(probes, &sent_one);
+    struct probe *wrong = put_in_flight(probes, &sent_other);
+    struct answer answer = quote(&sent_one, 8);
+    translate(&answer);
+    answer.near = other.near;
+    ck_assert_ptr_ne(match_find(probes, &answer), wrong);
+    probes_free(probes);
+}
+END_TEST
+
+/* Two probes that a NAT makes look alike: none. */
+START_TEST(translated_and_ambiguous)
+{
+    struct probes *probes = probes_new(12);
+    struct identity one = identity_of(PROTOCOL_UDP), other = one;
+    other.near++; /* the same IP identification */
+    struct sent sent_one = send_probe(IPV4, PROTOCOL_UDP, one, true);
+    struct sent sent_other = send_probe(IPV4, PROTOCOL_UDP, other, true);
+    put_in_flight(probes, &sent_one);
+    put_in_flight(probes, &sent_other);
+    struct answer answer = quote(&sent_one, 8);
+    translate(&answer);
+    ck_assert_ptr_null(match_find(probes, &answer));
+    probes_free(probes);
+}
+END_TEST
+
+/* ---- several probes that an answer may belong to ---- */
+
+/* Two with the same ports: nothing but the ports comes back in a datagram, so neither is believed. */
+START_TEST(a_datagram_for_two)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        struct probes *probes = probes_new(13);
+        struct identity one = identity_of(PROTOCOL_UDP), other = one;
+        other.ip_id++;
+        struct sent sent_one = send_probe(family, PROTOCOL_UDP, one, false);
+        struct sent sent_other = send_probe(family, PROTOCOL_UDP, other, false);
+        struct probe *first = put_in_flight(probes, &sent_one);
+        struct probe *second = put_in_flight(probes, &sent_other);
+        struct answer answer = direct(&sent_one);
+        ck_assert_ptr_null(match_find(probes, &answer));
+        probes_remove(probes, second);
+        ck_assert_ptr_eq(match_find(probes, &answer), first);
+        probes_free(probes);
+    }
+}
+END_TEST
+
+/*
+ * Two whose 8 quoted bytes, target and IP identification are all the same, as after 65,534 others: "no other probe in
+ * flight fits as well" (match.h) is not so, and neither is believed.
+ */
+START_TEST(a_quote_for_two)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        for (int balanced = 0; balanced < 2; balanced++) {
+            struct probes *probes = probes_new(14);
+            struct identity identity = identity_of(PROTOCOL_UDP);
+            identity.balanced = balanced;
+            struct sent sent = send_probe(family, PROTOCOL_UDP, identity, true);
+            put_in_flight(probes, &sent);
+            put_in_flight(probes, &sent);
+            struct answer answer = quote(&sent, 8);
+            ck_assert_msg(!match_find(probes, &answer), "IPv%u, balanced %d: one of two equal probes was believed",
+                          families[family].version, balanced);
+            probes_free(probes);
+        }
+    }
+}
+END_TEST
+
+/* The nonce tells apart what else is the same, when enough is quoted. */
+START_TEST(told_apart_by_nonce)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        struct probes *probes = probes_new(15);
+        struct identity one = identity_of(PROTOCOL_UDP), other = one;
+        one.balanced = other.balanced = true;
+        struct sent sent_one = send_probe(family, PROTOCOL_UDP, one, false);
+        struct probe *first = put_in_flight(probes, &sent_one);
+        struct sent sent_other = sent_one;
+        sent_other.probe.identity.nonce ^= 0xff;
+        put_in_flight(probes, &sent_other);
+        struct answer answer = answer_of(&sent_one, QUOTE_OF_ALL);
+        ck_assert_ptr_eq(match_find(probes, &answer), first);
+        probes_free(probes);
+    }
+}
+END_TEST
+
+/* Thousands of udp probes with both ports fixed: their checksums, which we chose, tell them apart. */
+#define SAME_PORTS 2000u
+
+START_TEST(thousands_of_one_port_pair)
+{
+    enum family_id family = _i % 2 ? IPV6 : IPV4;
+    bool pattern = _i / 2;
+    struct probes *probes = probes_new(16);
+    struct sent *sent = calloc(SAME_PORTS, sizeof *sent);
+    struct probe **in_flight = calloc(SAME_PORTS, sizeof *in_flight);
+    for (uint32_t i = 0; i < SAME_PORTS; i++) {
+        struct identity identity = identity_of(PROTOCOL_UDP);
+        identity.balanced = true;
+        identity.ip_id = (uint16_t)(0xf800 + i + (i >= 0x7ff ? 2 : 0)); /* over the top, without 0xffff and 0 */
+        sent[i] = send_probe(family, PROTOCOL_UDP, identity, pattern);
+        in_flight[i] = put_in_flight(probes, &sent[i]);
+    }
+    for (uint32_t i = 0; i < SAME_PORTS; i++) {
+        struct answer answer = quote(&sent[i], 8);
+        ck_assert_ptr_eq(match_find(probes, &answer), in_flight[i]);
+        answer.ip_id ^= 0x5555; /* a router that rewrites it */
+        ck_assert_ptr_eq(match_find(probes, &answer), in_flight[i]);
+        answer = answer_of(&sent[i], QUOTE_OF_ALL);
+        ck_assert_ptr_eq(match_find(probes, &answer), in_flight[i]);
+        answer.checksum ^= 0x8000; /* nobody's */
+        ck_assert_ptr_null(match_find(probes, &answer));
+    }
+    free(sent);
+    free(in_flight);
+    probes_free(probes);
+}
+END_TEST
+
+/* Answers to somebody else's probes, with numbers near to ours, find nobody. */
+START_TEST(guesses)
+{
+    struct combination is = combination_number(_i);
+    struct probes *probes = probes_new(17);
+    for (uint32_t i = 0; i < 200; i++) {
+        struct identity identity = identity_of(is.protocol);
+        identity.near = (uint16_t)(identity.near + i);
+        identity.number += identity.number ? i * 77777 : 0;
+        identity.ip_id = (uint16_t)(identity.ip_id + i);
+        struct sent sent = send_probe(is.family, is.protocol, identity, false);
+        put_in_flight(probes, &sent);
+    }
+    uint64_t state = 18;
+    for (uint32_t i = 0; i < 2000; i++) {
+        struct identity identity = identity_of(is.protocol);
+        /* the ports are right: all else is a guess */
+        identity.near = (uint16_t)(identity.near + dice(&state) % 200);
+        identity.number = identity.number ? dice(&state) : 0;
+        struct sent sent = send_probe(is.family, is.protocol, identity, true);
+        sent.request.pattern = dice(&state);
+        identity = sent.probe.identity;
+        sent.length = packet_build(&sent.request, &identity, sent.packet, sizeof sent.packet);
+        sent.probe.identity.checksum = identity.checksum;
+        struct answer answer = answer_of(&sent, is.kind);
+        if (is.protocol == PROTOCOL_UDP && is.kind == DIRECT)
+            continue; /* ports are all that a datagram can be judged by */
+        if (is.protocol == PROTOCOL_SCTP && is.kind == QUOTE_OF_8)
+            continue; /* likewise */
+        ck_assert_ptr_null(match_find(probes, &answer));
+    }
+    probes_free(probes);
+}
+END_TEST
+
+Suite *
+match_suite(void)
+{
+    Suite *suite = suite_create("match");
+    TCase *tests = tcase_create("match");
+    tcase_set_timeout(tests, LONG_TIMEOUT);
+    tcase_add_loop_test(tests, the_right_answer, 0, COMBINATIONS);
+    tcase_add_loop_test(tests, quotes_of_every_length, 0, FAMILIES * PROTOCOLS);
+    tcase_add_loop_test(tests, quotes_padded_with_zeros, 0, FAMILIES * PROTOCOLS);
+    tcase_add_loop_test(tests, one_field_wrong, 0, COMBINATIONS);
+    tcase_add_test(tests, another_sender);
+    tcase_add_test(tests, group_targets);
+    tcase_add_test(tests, short_echo_replies);
+    tcase_add_test(tests, echo_reply_with_another_payload);
+    tcase_add_test(tests, two_zeros);
+    tcase_add_loop_test(tests, translated_quotes, 0, COMBINATIONS);
+    tcase_add_loop_test(tests, translated_address_only, 0, COMBINATIONS);
+    tcase_add_test(tests, translated_to_the_port_of_another);
+    tcase_add_test(tests, translated_and_ambiguous);
+    tcase_add_test(tests, a_datagram_for_two);
+    tcase_add_test(tests, a_quote_for_two);
+    tcase_add_test(tests, told_apart_by_nonce);
+    tcase_add_loop_test(tests, thousands_of_one_port_pair, 0, 4);
+    tcase_add_loop_test(tests, guesses, 0, COMBINATIONS);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

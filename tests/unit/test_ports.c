@@ -1,0 +1,355 @@
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "ports.h"
+#include "suites.h"
+#include "support.h"
+
+#define BLOCK 512u /* ports that one descriptor holds, as the header says */
+
+static struct random dice_box;
+
+static const struct instant start = { NS_PER_S };
+
+static struct sockaddr_in
+loopback_name(uint16_t port)
+{
+    return (struct sockaddr_in){
+        .sin_family = AF_INET,
+        .sin_port = htons(port),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+}
+
+/* A UDP socket bound to this port of 127.0.0.1, or -1. */
+static int
+bind_udp(uint16_t port)
+{
+    struct sockaddr_in name = loopback_name(port);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_ge(fd, 0);
+    if (bind(fd, (struct sockaddr *)&name, sizeof name) == 0)
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+/* Grows until there is nothing more, and marks every port that comes. */
+static uint32_t
+take_all(struct ports *ports, bool seen[65536])
+{
+    uint32_t different = 0;
+    ck_assert_uint_ne(ports_next(ports, start), 0);
+    while (ports_grow(ports))
+        continue;
+    for (uint32_t i = 0; i < 2 * ports_count(ports); i++) {
+        uint16_t port = ports_next(ports, start);
+        different += !seen[port];
+        seen[port] = true;
+    }
+    return different;
+}
+
+/* Few blocks are left beside the range, so that few sockets are bound; the range's edges touch blocks. */
+static const struct {
+    uint16_t low, high;
+} ranges[] = {
+    { 1536, 65023 }, /* 1024-1535 and 65024-65535 are free, exactly */
+    { 1535, 65023 }, /* 65024-65535 */
+    { 1536, 65024 }, /* 1024-1535 */
+    { 2100, 64600 },
+    { 1, 65000 },
+    { 3000, 65535 },
+};
+
+START_TEST(no_port_of_the_ephemeral_range)
+{
+    static bool seen[65536];
+    struct ports *ports = ports_new(&dice_box, ranges[_i].low, ranges[_i].high);
+    uint32_t different = take_all(ports, seen);
+    ck_assert_uint_eq(different, ports_count(ports));
+    ck_assert_uint_gt(different, 0);
+    for (uint32_t port = 0; port < 65536; port++) {
+        bool free_to_use = port >= 1024 && (port < ranges[_i].low || port > ranges[_i].high);
+        ck_assert_msg(!seen[port] || free_to_use, "port %u", port);
+    }
+    ports_free(ports);
+}
+END_TEST
+
+/* When the kernel hands out everything there is no block for us alone; ports come all the same. */
+START_TEST(nothing_beside_the_range)
+{
+    static bool seen[65536];
+    struct ports *ports = ports_new(&dice_box, 1024, 65535);
+    uint32_t different = take_all(ports, seen);
+    ck_assert_uint_ge(different, BLOCK);
+    for (uint32_t port = 0; port < 1024; port++)
+        ck_assert(!seen[port]);
+    ports_free(ports);
+}
+END_TEST
+
+START_TEST(two_never_share_a_block)
+{
+    struct ports *ports[2] = { ports_new(&dice_box, 5000, 61000), ports_new(&dice_box, 5000, 61000) };
+    static bool seen[2][65536];
+    for (uint32_t i = 0; i < 2; i++)
+        ck_assert_uint_ne(ports_next(ports[i], start), 0);
+    while (ports_grow(ports[0]) || ports_grow(ports[1]))
+        continue;
+    for (uint32_t i = 0; i < 2; i++)
+        take_all(ports[i], seen[i]);
+    for (uint32_t port = 0; port < 65536; port++)
+        ck_assert(!seen[0][port] || !seen[1][port]);
+    /* what the one gives back the other may have */
+    uint32_t before = ports_count(ports[1]);
+    ports_free(ports[0]);
+    struct ports *third = ports_new(&dice_box, 5000, 61000);
+    ck_assert_uint_ne(ports_next(third, start), 0);
+    ck_assert_uint_eq(ports_count(ports[1]), before);
+    ports_free(third);
+    ports_free(ports[1]);
+}
+END_TEST
+
+/* Each port comes once in a turn through all of them. */
+START_TEST(used_again_as_late_as_possible)
+{
+    struct ports *ports = ports_new(&dice_box, 5000, 61000);
+    static uint32_t last[65536];
+    uint32_t turn = 0;
+    struct instant now = start;
+    /* slowly: the first block rests long enough, so no other is taken */
+    for (uint32_t i = 0; i < 3 * BLOCK; i++, now = instant_after(now, NS_PER_S)) {
+        uint16_t port = ports_next(ports, now);
+        turn++;
+        ck_assert_msg(!last[port] || turn - last[port] >= BLOCK, "port %u again after %u", port, turn - last[port]);
+        last[port] = turn;
+    }
+    ck_assert_uint_eq(ports_count(ports), BLOCK);
+    /* fast: more blocks are taken, up to some bound, and each port still rests for a whole turn */
+    for (uint32_t i = 0; i < 30 * BLOCK; i++) {
+        uint16_t port = ports_next(ports, now);
+        turn++;
+        ck_assert_msg(!last[port] || turn - last[port] >= BLOCK, "port %u again after %u", port, turn - last[port]);
+        last[port] = turn;
+    }
+    uint32_t have = ports_count(ports);
+    ck_assert_uint_gt(have, BLOCK);
+    ck_assert_uint_le(have, 16 * BLOCK); /* others want blocks too */
+    for (uint32_t i = 0; i < 4 * have; i++) {
+        uint16_t port = ports_next(ports, now);
+        turn++;
+        if (i >= have)
+            ck_assert_uint_eq(turn - last[port], have);
+        last[port] = turn;
+    }
+    ports_free(ports);
+}
+END_TEST
+
+START_TEST(nobody_knows_where_we_begin)
+{
+    bool first[2] = { false };
+    uint32_t different = 0;
+    uint16_t before = 0;
+    for (uint32_t i = 0; i < 20; i++) {
+        struct ports *ports = ports_new(&dice_box, 1536, 65023);
+        uint16_t port = ports_next(ports, start);
+        different += port != before;
+        first[port >= 49152] = true;
+        before = port;
+        ports_free(ports);
+    }
+    ck_assert_uint_ge(different, 15);
+    ck_assert(first[1]); /* high ports, where no service is at home, come first */
+    ck_assert(!first[0]);
+}
+END_TEST
+
+/* A block whose first port another program has is left to it. */
+START_TEST(a_block_that_somebody_has)
+{
+    static bool seen[65536];
+    struct sockaddr_in name = { .sin_family = AF_INET, .sin_port = htons(65024) }; /* on every address */
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ck_assert(fd >= 0 && bind(fd, (struct sockaddr *)&name, sizeof name) == 0);
+    struct ports *ports = ports_new(&dice_box, 1536, 65023);
+    take_all(ports, seen);
+    for (uint32_t port = 65024; port < 65536; port++)
+        ck_assert(!seen[port]);
+    close(fd);
+    ports_free(ports);
+}
+END_TEST
+
+/* Without descriptors ports are shared rather than refused, and blocks can be had when there are descriptors again. */
+START_TEST(no_descriptor_left)
+{
+    struct rlimit all, none;
+    struct ports *ports = ports_new(&dice_box, 5000, 61000);
+    getrlimit(RLIMIT_NOFILE, &all);
+    none = all;
+    none.rlim_cur = 0;
+    setrlimit(RLIMIT_NOFILE, &none);
+    ck_assert_uint_ne(ports_next(ports, start), 0);
+    ck_assert(!ports_grow(ports));
+    setrlimit(RLIMIT_NOFILE, &all);
+    ck_assert(ports_grow(ports));
+    ports_free(ports);
+}
+END_TEST
+
+/* ---- ports that a client named ---- */
+
+#define NAMED 4321
+
+static const struct address loopback = { { 127, 0, 0, 1 } };
+static const struct address loopback_2 = { { 127, 0, 0, 2 } };
+
+static struct ports *
+some_ports(void)
+{
+    return ports_new(&dice_box, 5000, 61000);
+}
+
+START_TEST(held_while_it_is_used)
+{
+    struct ports *ports = some_ports();
+    uint32_t first = 0, second = 0;
+    ck_assert_int_eq(ports_hold(ports, IPV4, &loopback, 0, NAMED, &first), 0);
+    ck_assert_uint_ne(first, 0);
+    ck_assert_int_eq(ports_hold(ports, IPV4, &loopback, 0, NAMED, &second), 0);
+    ck_assert_uint_eq(first, second); /* shared */
+    ck_assert(bind_udp(NAMED) < 0 && errno == EADDRINUSE);
+    ports_release(ports, first);
+    ck_assert(bind_udp(NAMED) < 0 && errno == EADDRINUSE);
+    ports_release(ports, second);
+    int fd = bind_udp(NAMED);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    ports_free(ports);
+}
+END_TEST
+
+START_TEST(another_program_has_it)
+{
+    struct ports *ports = some_ports();
+    uint32_t hold = 0;
+    int fd = bind_udp(NAMED);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(ports_hold(ports, IPV4, &loopback, 0, NAMED, &hold), EADDRINUSE);
+    ck_assert_int_eq(ports_hold(ports, IPV4, &loopback_2, 0, NAMED, &hold), 0); /* on another address it is free */
+    ports_release(ports, hold);
+    close(fd);
+    ck_assert_int_eq(ports_hold(ports, IPV4, &loopback, 0, NAMED, &hold), 0);
+    ports_free(ports);
+}
+END_TEST
+
+/* The guard of a block of ours is not "another program": a client may name that port too. */
+START_TEST(the_first_port_of_our_own_block)
+{
+    static bool seen[65536];
+    struct ports *ports = ports_new(&dice_box, 1535, 65023);
+    uint32_t hold = 0;
+    take_all(ports, seen);
+    for (uint16_t port = 65024; port < 65030; port++) {
+        ck_assert(seen[port]);
+        int error = ports_hold(ports, IPV4, &loopback, 0, port, &hold);
+        ck_assert_msg(!error, "port %u, which nobody else has: %s", port, strerror(error));
+        ports_release(ports, hold);
+    }
+    ports_free(ports);
+}
+END_TEST
+
+START_TEST(an_address_that_is_not_ours)
+{
+    struct ports *ports = some_ports();
+    struct address other = address_of(IPV4, "192.0.2.77");
+    uint32_t hold = 0;
+    ck_assert_int_eq(ports_hold(ports, IPV4, &other, 0, NAMED, &hold), EADDRNOTAVAIL);
+    ports_free(ports);
+}
+END_TEST
+
+/* Many at once, given up in another order, their slots used again. */
+START_TEST(many_holds)
+{
+    struct ports *ports = some_ports();
+    uint32_t holds[40], sum = 0;
+    for (uint16_t round = 0; round < 5; round++) {
+        for (uint16_t i = 0; i < COUNT(holds); i++) {
+            const struct address *source = i % 2 ? &loopback : &loopback_2;
+            ck_assert_int_eq(ports_hold(ports, IPV4, source, 0, (uint16_t)(NAMED + round + i / 2), &holds[i]), 0);
+            for (uint16_t j = 0; j < i; j++)
+                ck_assert_uint_ne(holds[i], holds[j]);
+            sum += holds[i];
+        }
+        for (size_t i = 0; i < COUNT(holds); i++)
+            ports_release(ports, holds[(i * 7 + round) % COUNT(holds)]);
+    }
+    ck_assert_uint_le(sum, 5 * 40 * 41 / 2); /* no slots but those */
+    for (uint16_t i = 0; i < COUNT(holds) / 2; i++) {
+        int fd = bind_udp((uint16_t)(NAMED + 4 + i));
+        ck_assert_int_ge(fd, 0);
+        close(fd);
+    }
+    ports_free(ports);
+}
+END_TEST
+
+/* The kernel takes the port for open: who sends to it hears no port unreachable. And nothing is ever queued there. */
+START_TEST(the_kernel_takes_it_for_open)
+{
+    struct ports *ports = some_ports();
+    uint32_t hold = 0;
+    struct sockaddr_in name = loopback_name(NAMED);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    char byte;
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&name, sizeof name), 0);
+    ck_assert_int_eq(send(fd, "x", 1, 0), 1);
+    ck_assert(recv(fd, &byte, 1, 0) < 0 && errno == ECONNREFUSED); /* as it is when nobody has it */
+    ck_assert_int_eq(ports_hold(ports, IPV4, &loopback, 0, NAMED, &hold), 0);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(send(fd, "x", 1, 0), 1);
+    ck_assert(recv(fd, &byte, 1, 0) < 0 && errno == EAGAIN);
+    close(fd);
+    ports_free(ports); /* with the hold still held */
+    fd = bind_udp(NAMED);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+}
+END_TEST
+
+Suite *
+ports_suite(void)
+{
+    Suite *suite = suite_create("ports");
+    TCase *tests = tcase_create("ports");
+    tcase_set_timeout(tests, LONG_TIMEOUT);
+    tcase_add_checked_fixture(tests, enter_own_network, NULL);
+    tcase_add_loop_test(tests, no_port_of_the_ephemeral_range, 0, COUNT(ranges));
+    tcase_add_test(tests, nothing_beside_the_range);
+    tcase_add_test(tests, two_never_share_a_block);
+    tcase_add_test(tests, used_again_as_late_as_possible);
+    tcase_add_test(tests, nobody_knows_where_we_begin);
+    tcase_add_test(tests, a_block_that_somebody_has);
+    tcase_add_test(tests, no_descriptor_left);
+    tcase_add_test(tests, held_while_it_is_used);
+    tcase_add_test(tests, another_program_has_it);
+    tcase_add_test(tests, the_first_port_of_our_own_block);
+    tcase_add_test(tests, an_address_that_is_not_ours);
+    tcase_add_test(tests, many_holds);
+    tcase_add_test(tests, the_kernel_takes_it_for_open);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

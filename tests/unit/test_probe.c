@@ -1,0 +1,304 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "probe.h"
+#include "protocol.h"
+#include "suites.h"
+#include "support.h"
+
+#define SEED UINT64_C(0x0123456789abcdef)
+
+/* The I-th of many probes that differ in all that they are found by. Its token is I. */
+static struct probe
+probe_number(uint32_t i)
+{
+    struct probe probe = {
+        .token = (int32_t)i,
+        .family = i & 1 ? IPV6 : IPV4,
+        .protocol = (uint8_t)(i >> 1 & 3),
+        .identity = {
+            .near = (uint16_t)i,
+            .far = (uint16_t)(i >> 16),
+            .number = i * UINT32_C(2654435761),
+            .ip_id = (uint16_t)(i * 40503u),
+            .balanced = i & 8,
+        },
+    };
+    uint8_t *bytes = probe.target.bytes;
+    bytes[0] = 10;
+    bytes[1] = (uint8_t)(i >> 14);
+    bytes[2] = (uint8_t)(i >> 7);
+    bytes[i & 1 ? 15 : 3] = 1;
+    return probe;
+}
+
+/* Not in the order in which they are added; many are equal. */
+static struct instant
+deadline_number(uint32_t i)
+{
+    return (struct instant){ (int64_t)(i * UINT32_C(2246822519) >> 12) };
+}
+
+static uint32_t
+hash_of(const struct probes *probes, const struct probe *probe, enum probe_index index)
+{
+    const struct identity *identity = &probe->identity;
+    enum family_id family = (enum family_id)probe->family;
+    enum protocol_id protocol = (enum protocol_id)probe->protocol;
+    if (index == BY_PORTS)
+        return probes_hash_ports(probes, family, protocol, &probe->target, identity->near, identity->far);
+    uint32_t number = family == IPV4 || identity->balanced ? identity->ip_id : 0;
+    if (protocol == PROTOCOL_TCP || protocol == PROTOCOL_SCTP)
+        number = identity->number;
+    return probes_hash_number(probes, family, protocol, &probe->target, identity->far, number);
+}
+
+/* The probe with this token, if an index has it under that probe's hash; counts the steps. */
+static struct probe *
+find(const struct probes *probes, const struct probe *model, enum probe_index index, uint64_t *steps)
+{
+    struct probe *found = probes_first(probes, index, hash_of(probes, model, index));
+    for (; found && found->token != model->token; found = probes_next(probes, index, found))
+        ++*steps;
+    return found;
+}
+
+static struct probe *
+add(struct probes *probes, const struct probe *model, struct instant deadline)
+{
+    MUST(probes_reserve(probes));
+    return probes_add(probes, model, deadline);
+}
+
+static void
+fill(struct probes *probes)
+{
+    for (uint32_t i = 0; i < PROBES_MAX; i++) {
+        struct probe model = probe_number(i);
+        struct probe *probe = add(probes, &model, deadline_number(i));
+        MUST(probe->token == model.token);
+    }
+    MUST(probes_count(probes) == PROBES_MAX);
+}
+
+static void
+find_all(const struct probes *probes)
+{
+    uint64_t steps = 0;
+    for (uint32_t i = 0; i < PROBES_MAX; i++) {
+        struct probe model = probe_number(i);
+        for (enum probe_index index = 0; index < PROBE_INDEXES; index++) {
+            struct probe *found = find(probes, &model, index, &steps);
+            MUST(found && address_same(&found->target, &model.target));
+            MUST(probes_deadline(probes, found).ns == deadline_number(i).ns);
+        }
+    }
+    MUST(steps <= PROBES_MAX / 2); /* hashes hardly ever meet */
+}
+
+static void
+expire_all(struct probes *probes)
+{
+    struct instant deadline, before = { INT64_MIN };
+    uint8_t *seen = calloc(PROBES_MAX, 1);
+    for (uint32_t left = PROBES_MAX; left > 0; left--) {
+        struct probe *probe = probes_next_to_expire(probes, &deadline);
+        MUST(probe && deadline.ns >= before.ns && !seen[probe->token]);
+        MUST(deadline.ns == deadline_number((uint32_t)probe->token).ns);
+        seen[probe->token] = 1;
+        before = deadline;
+        probes_remove(probes, probe);
+        if (left % 65536 == 1)
+            MUST(probes_count(probes) == left - 1);
+    }
+    free(seen);
+    ck_assert_ptr_null(probes_next_to_expire(probes, &deadline));
+}
+
+START_TEST(a_million)
+{
+    struct probes *probes = probes_new(SEED);
+    fill(probes);
+    find_all(probes);
+    MUST(!probes_reserve(probes)); /* full */
+
+    /* one goes, one comes */
+    struct probe model = probe_number(4711), another = probe_number(PROBES_MAX + 4711);
+    uint64_t steps = 0;
+    probes_remove(probes, find(probes, &model, BY_PORTS, &steps));
+    MUST(!find(probes, &model, BY_PORTS, &steps) && !find(probes, &model, BY_NUMBER, &steps));
+    add(probes, &another, deadline_number(1));
+    MUST(find(probes, &another, BY_NUMBER, &steps) != NULL);
+    MUST(!probes_reserve(probes));
+    probes_remove(probes, find(probes, &another, BY_NUMBER, &steps));
+    add(probes, &model, deadline_number(4711));
+
+    expire_all(probes);
+    fill(probes); /* and all again, in the memory that is there */
+    MUST(!probes_reserve(probes));
+    expire_all(probes);
+    probes_free(probes);
+}
+END_TEST
+
+START_TEST(a_probe_and_its_share_of_indexes_are_small)
+{
+    MUST(sizeof(struct probe) <= 128);
+}
+END_TEST
+
+/* ---- against a naive model ---- */
+
+#define MODELS 1500u
+
+static void
+check_earliest(const struct probes *probes, struct probe *const in_flight[MODELS], const int64_t deadlines[MODELS])
+{
+    struct instant deadline;
+    int64_t earliest = INT64_MAX;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < MODELS; i++) {
+        count += in_flight[i] != NULL;
+        if (in_flight[i] && deadlines[i] < earliest)
+            earliest = deadlines[i];
+    }
+    MUST(probes_count(probes) == count);
+    struct probe *next = probes_next_to_expire(probes, &deadline);
+    MUST((next != NULL) == (count > 0));
+    if (next)
+        MUST(deadline.ns == earliest && deadlines[next->token] == earliest && in_flight[next->token] == next);
+}
+
+START_TEST(random_against_model)
+{
+    struct probes *probes = probes_new(SEED);
+    struct probe *in_flight[MODELS] = { NULL };
+    int64_t deadlines[MODELS];
+    uint64_t state = 12, steps = 0;
+    for (uint32_t round = 0; round < 60000; round++) {
+        uint32_t i = dice(&state) % MODELS;
+        struct probe model = probe_number(i);
+        for (enum probe_index index = 0; index < PROBE_INDEXES; index++)
+            MUST(find(probes, &model, index, &steps) == in_flight[i]);
+        if (in_flight[i]) {
+            probes_remove(probes, in_flight[i]);
+            in_flight[i] = NULL;
+        } else {
+            deadlines[i] = dice(&state) % 1000;
+            in_flight[i] = add(probes, &model, (struct instant){ deadlines[i] });
+            MUST(probes_deadline(probes, in_flight[i]).ns == deadlines[i]);
+        }
+        if (round % 16 == 0)
+            check_earliest(probes, in_flight, deadlines);
+    }
+    probes_free(probes);
+}
+END_TEST
+
+/* ---- many under one key ---- */
+
+#define MANY 100000u
+
+START_TEST(many_share_one_key)
+{
+    struct probes *probes = probes_new(SEED);
+    struct probe **all = malloc(MANY * sizeof *all);
+    struct probe model = { .protocol = PROTOCOL_UDP, .identity = { .near = 5000, .far = 53 } };
+    for (uint32_t i = 0; i < MANY; i++) {
+        model.token = (int32_t)i;
+        model.identity.ip_id = (uint16_t)(i % 5); /* the other index has few keys too */
+        all[i] = add(probes, &model, (struct instant){ i });
+    }
+    uint32_t left = MANY;
+    for (struct probe *probe = probes_first(probes, BY_PORTS, hash_of(probes, &model, BY_PORTS)); probe;
+         probe = probes_next(probes, BY_PORTS, probe))
+        MUST((uint32_t)probe->token == --left); /* newest first */
+    MUST(left == 0);
+
+    uint64_t state = 13; /* in any order, each in constant time */
+    for (uint32_t i = MANY; i > 0; i--) {
+        uint32_t other = dice(&state) % i;
+        struct probe *probe = all[other];
+        all[other] = all[i - 1];
+        probes_remove(probes, probe);
+    }
+    ck_assert_ptr_null(probes_first(probes, BY_PORTS, hash_of(probes, &model, BY_PORTS)));
+    free(all);
+    probes_free(probes);
+}
+END_TEST
+
+/* ---- ports taken ---- */
+
+static struct probe
+taker(enum protocol_id protocol)
+{
+    return (struct probe){
+        .family = IPV4,
+        .protocol = (uint8_t)protocol,
+        .target = address_of(IPV4, "192.0.2.9"),
+        .identity = { .near = 5000, .far = 53, .number = 77 },
+    };
+}
+
+START_TEST(ports_taken)
+{
+    for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++) {
+        struct probes *probes = probes_new(SEED);
+        struct probe model = taker(protocol), other = model;
+        MUST(!probes_ports_taken(probes, &model));
+        struct probe *probe = add(probes, &model, (struct instant){ 1 });
+        other.identity.number = 78; /* not a port */
+        MUST(probes_ports_taken(probes, &other));
+        other.identity.near++;
+        MUST(!probes_ports_taken(probes, &other));
+        other = model;
+        other.identity.far++;
+        MUST(!probes_ports_taken(probes, &other));
+        other = model;
+        other.protocol = (uint8_t)((protocol + 1) % PROTOCOLS);
+        MUST(!probes_ports_taken(probes, &other));
+        other = model;
+        other.family = IPV6;
+        MUST(!probes_ports_taken(probes, &other));
+        other = model;
+        other.target.bytes[3]++;
+        MUST(probes_ports_taken(probes, &other) == (protocol == PROTOCOL_ICMP)); /* anyone may echo */
+        probes_remove(probes, probe);
+        MUST(!probes_ports_taken(probes, &model));
+        probes_free(probes);
+    }
+}
+END_TEST
+
+/* Another seed, another order of buckets: who knows the ports can't choose the bucket. */
+START_TEST(hashes_depend_on_the_seed)
+{
+    struct probes *one = probes_new(1), *other = probes_new(2);
+    uint32_t same = 0;
+    for (uint32_t i = 0; i < 1000; i++) {
+        struct probe model = probe_number(i);
+        for (enum probe_index index = 0; index < PROBE_INDEXES; index++)
+            same += (hash_of(one, &model, index) & 63) == (hash_of(other, &model, index) & 63);
+    }
+    MUST(same < 2000 / 64 * 3);
+    probes_free(one);
+    probes_free(other);
+}
+END_TEST
+
+Suite *
+probe_suite(void)
+{
+    Suite *suite = suite_create("probe");
+    TCase *tests = tcase_create("probe");
+    tcase_set_timeout(tests, LONG_TIMEOUT);
+    tcase_add_test(tests, a_million);
+    tcase_add_test(tests, a_probe_and_its_share_of_indexes_are_small);
+    tcase_add_test(tests, random_against_model);
+    tcase_add_test(tests, many_share_one_key);
+    tcase_add_test(tests, ports_taken);
+    tcase_add_test(tests, hashes_depend_on_the_seed);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

@@ -1,0 +1,470 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "prober.h"
+#include "suites.h"
+#include "support.h"
+
+/* A transport without a socket: sends with what error the test wants, receives what the test hands over. */
+static struct {
+    struct transport transport;
+    int error;
+    uint32_t mtu;
+    bool no_ipv6, no_sctp, no_mark;
+    uint32_t sent, released;
+    struct answer answers[TRANSPORT_BATCH];
+    size_t answer_count;
+    struct instant until; /* of received_until() */
+} fake;
+
+static const struct instant departure = { 1000 * NS_PER_MS };
+
+static bool
+fake_supports(const struct transport *transport, enum family_id family, enum protocol_id protocol)
+{
+    (void)transport;
+    return !(fake.no_ipv6 && family == IPV6) && !(fake.no_sctp && protocol == PROTOCOL_SCTP);
+}
+
+static bool
+fake_supports_mark(const struct transport *transport)
+{
+    (void)transport;
+    return !fake.no_mark;
+}
+
+/* Every probe has its token as number of all kinds. */
+static int
+fake_send(struct transport *transport, const struct request *request, const struct probes *in_flight,
+          const struct clock *clock, struct probe *model, uint32_t *mtu)
+{
+    (void)transport;
+    (void)clock;
+    (void)in_flight;
+    *mtu = fake.mtu;
+    if (fake.error)
+        return fake.error;
+    fake.sent++;
+    model->departed = departure;
+    model->identity.near = 5000;
+    model->identity.far = (uint16_t)request->token;
+    model->identity.number = (uint32_t)request->token;
+    return 0;
+}
+
+static void
+fake_release(struct transport *transport, struct probe *probe)
+{
+    (void)transport;
+    (void)probe;
+    fake.released++;
+}
+
+static void
+fake_expect_all(struct transport *transport)
+{
+    (void)transport;
+}
+
+static bool
+fake_receive(struct transport *transport, const struct clock *clock, struct answer *answers, size_t *count)
+{
+    (void)transport;
+    (void)clock;
+    if (!fake.answer_count)
+        return false;
+    memcpy(answers, fake.answers, fake.answer_count * sizeof *answers);
+    *count = fake.answer_count;
+    fake.answer_count = 0;
+    return true;
+}
+
+static struct instant
+fake_received_until(const struct transport *transport, const struct clock *clock)
+{
+    (void)transport;
+    return fake.until.ns ? fake.until : clock->now.instant;
+}
+
+static const struct transport_body fake_body = {
+    .supports = fake_supports,
+    .supports_mark = fake_supports_mark,
+    .send = fake_send,
+    .release = fake_release,
+    .expect_all = fake_expect_all,
+    .receive = fake_receive,
+    .received_until = fake_received_until,
+};
+
+static struct prober *prober;
+static struct output *output;
+static int output_pipe[2];
+
+static void
+set_up_with(struct prober_options options)
+{
+    memset(&fake, 0, sizeof fake);
+    fake.transport.body = &fake_body;
+    ck_assert_int_eq(pipe(output_pipe), 0);
+    fcntl(output_pipe[0], F_SETFL, O_NONBLOCK);
+    output = output_new(output_pipe[1]);
+    prober = prober_new(&fake.transport, output, options);
+}
+
+static void
+set_up(void)
+{
+    set_up_with((struct prober_options){ 0 });
+}
+
+static void
+tear_down(void)
+{
+    prober_free(prober);
+    output_free(output);
+    close(output_pipe[0]);
+    close(output_pipe[1]);
+}
+
+/* All that was said since the last time. */
+static const char *
+said(void)
+{
+    static char text[65536];
+    ck_assert(output_flush(output));
+    ssize_t got = read(output_pipe[0], text, sizeof text - 1);
+    text[got > 0 ? got : 0] = '\0';
+    return text;
+}
+
+static struct clock
+at_ms(int64_t ms)
+{
+    struct clock clock = { 0 };
+    clock_update(&clock, (struct clock_reading){ { ms * NS_PER_MS }, { 0 } });
+    return clock;
+}
+
+static bool
+take(const char *line)
+{
+    struct clock clock = at_ms(1000);
+    return prober_take_line(prober, &clock, line, strlen(line));
+}
+
+/* An answer to the tcp probe with this token, to 192.0.2.9. */
+static struct answer
+answer_to(int32_t token, int64_t after_ns)
+{
+    return (struct answer){
+        .family = IPV4,
+        .protocol = PROTOCOL_TCP,
+        .from = address_of(IPV4, "192.0.2.9"),
+        .target = address_of(IPV4, "192.0.2.9"),
+        .arrived = instant_after(departure, after_ns),
+        .near = 5000,
+        .far = (uint16_t)token,
+        .has_number = true,
+        .number = (uint32_t)token,
+    };
+}
+
+static struct answer
+error_to(int32_t token, enum meaning meaning, const char *from)
+{
+    struct answer answer = answer_to(token, 2 * NS_PER_MS);
+    answer.is_error = true;
+    answer.meaning = meaning;
+    answer.from = address_of(IPV4, from);
+    return answer;
+}
+
+static void
+receive(struct answer answer)
+{
+    struct clock clock = at_ms(2000);
+    fake.answers[0] = answer;
+    fake.answer_count = 1;
+    prober_receive(prober, &clock);
+}
+
+#define TCP(token) token " send-probe ip-4 192.0.2.9 protocol tcp timeout 5"
+
+/* ---- one request, one reply ---- */
+
+START_TEST(answered_at_once)
+{
+    static const struct {
+        const char *line, *reply;
+    } rows[] = {
+        { "", "" },
+        { " \t", "" },
+        { "7", "0 command-parse-error\n" },
+        { "7 frobnicate", "7 unknown-command\n" },
+        { "7 send-probe", "7 invalid-argument reason missing-address\n" },
+        { "7 send-probe ip-4 x", "7 invalid-argument reason bad-value argument ip-4\n" },
+        { "7 check-support feature send-probe", "7 feature-support support ok\n" },
+        { "7 check-support feature ip-4", "7 feature-support support ok\n" },
+        { "7 check-support feature ip-6", "7 feature-support support ok\n" },
+        { "7 check-support feature icmp", "7 feature-support support ok\n" },
+        { "7 check-support feature udp", "7 feature-support support ok\n" },
+        { "7 check-support feature tcp", "7 feature-support support ok\n" },
+        { "7 check-support feature sctp", "7 feature-support support ok\n" },
+        { "7 check-support feature mark", "7 feature-support support ok\n" },
+        { "7 check-support feature local-device", "7 feature-support support ok\n" },
+        { "7 check-support feature no-such-thing", "7 feature-support support no\n" },
+        { "7 check-support feature check-support", "7 feature-support support no\n" },
+        { "7 check-support feature version", "7 feature-support support " HOPLINE_VERSION "\n" },
+        { "7 check-support", "7 invalid-argument reason missing-feature\n" },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        ck_assert(take(rows[i].line));
+        ck_assert_str_eq(said(), rows[i].reply);
+    }
+    prober_refuse_line(prober);
+    ck_assert_str_eq(said(), "0 command-buffer-overflow\n");
+    ck_assert_uint_eq(fake.sent, 0);
+}
+END_TEST
+
+START_TEST(what_can_not_be_had)
+{
+    fake.no_ipv6 = fake.no_sctp = fake.no_mark = true;
+    take("1 check-support feature ip-6");
+    take("2 check-support feature sctp");
+    take("3 check-support feature mark");
+    take("4 check-support feature ip-4");
+    ck_assert_str_eq(said(), "1 feature-support support no\n2 feature-support support no\n"
+                             "3 feature-support support no\n4 feature-support support ok\n");
+    take("5 send-probe ip-6 ::1");
+    ck_assert_str_eq(said(), "5 invalid-argument reason ip-version-not-supported argument ip-6\n");
+    take("6 send-probe ip-4 192.0.2.9 protocol sctp");
+    ck_assert_str_eq(said(), "6 invalid-argument reason protocol-not-supported argument protocol\n");
+    take("7 send-probe ip-4 192.0.2.9 mark 1");
+    ck_assert_str_eq(said(), "7 permission-denied\n");
+    ck_assert_uint_eq(prober_in_flight(prober), 0);
+}
+END_TEST
+
+START_TEST(refused_by_the_local_host)
+{
+    static const struct {
+        int error;
+        const char *reply;
+    } rows[] = {
+        { ENETUNREACH, "7 no-route-network\n" },
+        { EHOSTUNREACH, "7 no-route-host\n" },
+        { ENETDOWN, "7 network-down\n" },
+        { ENODEV, "7 network-down reason no-such-device\n" },
+        { EHOSTDOWN, "7 host-down\n" },
+        { EPERM, "7 permission-denied\n" },
+        { EACCES, "7 permission-denied\n" },
+        { EADDRINUSE, "7 address-in-use\n" },
+        { EADDRNOTAVAIL, "7 address-not-available\n" },
+        { EMSGSIZE, "7 packet-too-big mtu 1400\n" },
+        { ENOSPC, "7 probes-exhausted\n" },
+        { ENOMEM, "7 probes-exhausted\n" },
+        { EMFILE, "7 probes-exhausted\n" },
+        { EPROTO, "7 unexpected-error errno 71\n" },
+    };
+    fake.mtu = 1400;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        fake.error = rows[i].error;
+        ck_assert(take(TCP("7")));
+        ck_assert_str_eq(said(), rows[i].reply);
+    }
+    ck_assert_uint_eq(prober_in_flight(prober), 0);
+    ck_assert_uint_eq(fake.released, 0); /* only what was sent */
+}
+END_TEST
+
+START_TEST(not_now)
+{
+    fake.error = EAGAIN;
+    ck_assert(!take(TCP("7")));
+    ck_assert_str_eq(said(), "");
+    fake.error = 0;
+    ck_assert(take(TCP("7")));
+    ck_assert_uint_eq(prober_in_flight(prober), 1);
+    ck_assert_str_eq(said(), "");
+}
+END_TEST
+
+/* ---- answers ---- */
+
+START_TEST(replied_to_once)
+{
+    take(TCP("7"));
+    receive(answer_to(7, 1234499));
+    ck_assert_str_eq(said(), "7 reply ip-4 192.0.2.9 round-trip-time 1234\n");
+    ck_assert_uint_eq(prober_in_flight(prober), 0);
+    ck_assert_uint_eq(fake.released, 1);
+    receive(answer_to(7, 1234499)); /* a duplicate */
+    ck_assert_str_eq(said(), "");
+    ck_assert_uint_eq(fake.released, 1);
+}
+END_TEST
+
+/* Whole microseconds, never negative: the clocks tremble. */
+START_TEST(round_trips)
+{
+    static const struct {
+        int64_t ns;
+        const char *reply;
+    } rows[] = {
+        { 0, "7 reply ip-4 192.0.2.9 round-trip-time 0\n" },
+        { -3000, "7 reply ip-4 192.0.2.9 round-trip-time 0\n" },
+        { 5000, "7 reply ip-4 192.0.2.9 round-trip-time 5\n" },
+        { 4999999999, "7 reply ip-4 192.0.2.9 round-trip-time 5000000\n" },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        take(TCP("7"));
+        receive(answer_to(7, rows[i].ns));
+        ck_assert_str_eq(said(), rows[i].reply);
+    }
+}
+END_TEST
+
+static const struct {
+    enum meaning meaning;
+    const char *from, *word, *old_word;
+} words[] = {
+    { MEANS_TTL_EXPIRED, "203.0.113.9", "ttl-expired", "ttl-expired" },
+    { MEANS_NO_ROUTE_HOST, "203.0.113.9", "no-route-host", "no-route" },
+    { MEANS_NO_ROUTE_HOST, "192.0.2.9", "no-route-host", "no-route" },
+    { MEANS_NO_ROUTE_NETWORK, "203.0.113.9", "no-route-network", "no-route" },
+    { MEANS_REFUSED, "192.0.2.9", "reply", "reply" }, /* the target itself has no such port */
+    { MEANS_REFUSED, "203.0.113.9", "no-route-host", "no-route" }, /* somebody in its place */
+    { MEANS_TOO_BIG, "203.0.113.9", "packet-too-big", "packet-too-big" },
+};
+
+START_TEST(words_for_errors)
+{
+    tear_down();
+    set_up_with((struct prober_options){ .old_words = _i });
+    for (size_t i = 0; i < COUNT(words); i++) {
+        struct text expected = { .length = 0 };
+        struct answer answer = error_to(7, words[i].meaning, words[i].from);
+        bool too_big = words[i].meaning == MEANS_TOO_BIG;
+        answer.mtu = too_big ? 1400 : 0;
+        text_add(&expected, "7 %s ip-4 %s round-trip-time 2000%s\n", _i ? words[i].old_word : words[i].word,
+                 words[i].from, too_big ? " mtu 1400" : "");
+        take(TCP("7"));
+        receive(answer);
+        ck_assert_str_eq(said(), expected.text);
+    }
+}
+END_TEST
+
+/* Two requests in flight with one token are two requests. */
+START_TEST(equal_tokens)
+{
+    take(TCP("7"));
+    take(TCP("7"));
+    ck_assert_uint_eq(prober_in_flight(prober), 2);
+    struct clock clock = at_ms(7000);
+    prober_expire(prober, &clock);
+    ck_assert_str_eq(said(), "7 no-reply\n7 no-reply\n");
+}
+END_TEST
+
+/* ---- deadlines ---- */
+
+START_TEST(expired)
+{
+    struct instant when;
+    struct clock clock = at_ms(1000);
+    ck_assert(!prober_next_deadline(prober, &when));
+    prober_expire(prober, &clock);
+    take(TCP("8"));
+    take("7 send-probe ip-4 192.0.2.9 protocol tcp timeout 0.25");
+    ck_assert(prober_next_deadline(prober, &when));
+    ck_assert_int_eq(when.ns, 1250 * NS_PER_MS);
+    clock = at_ms(1249);
+    prober_expire(prober, &clock);
+    ck_assert_str_eq(said(), "");
+    clock = at_ms(1250);
+    prober_expire(prober, &clock);
+    ck_assert_str_eq(said(), "7 no-reply\n");
+    ck_assert(prober_next_deadline(prober, &when));
+    ck_assert_int_eq(when.ns, 6000 * NS_PER_MS);
+    receive(answer_to(7, NS_PER_MS)); /* late */
+    ck_assert_str_eq(said(), "");
+    clock = at_ms(6000);
+    prober_expire(prober, &clock);
+    ck_assert_str_eq(said(), "8 no-reply\n");
+    ck_assert_uint_eq(fake.released, 2);
+}
+END_TEST
+
+START_TEST(timeout_of_zero)
+{
+    struct clock clock = at_ms(1000);
+    take("7 send-probe ip-4 192.0.2.9 protocol tcp timeout 0");
+    prober_expire(prober, &clock);
+    ck_assert_str_eq(said(), "7 no-reply\n");
+}
+END_TEST
+
+/* It arrived in time, and waited in the socket while the deadline passed. */
+START_TEST(in_time_though_seen_late)
+{
+    struct clock clock = at_ms(9000);
+    take(TCP("7"));
+    take(TCP("8"));
+    fake.answers[0] = answer_to(7, 4999 * NS_PER_MS);
+    fake.answers[1] = answer_to(8, 5001 * NS_PER_MS); /* not in time */
+    fake.answer_count = 2;
+    prober_expire(prober, &clock);
+    ck_assert_str_eq(said(), "7 reply ip-4 192.0.2.9 round-trip-time 4999000\n8 no-reply\n");
+}
+END_TEST
+
+/* While answers that arrived before the deadline may still wait in a socket, nobody expires. */
+START_TEST(not_before_all_is_received)
+{
+    struct clock clock = at_ms(9000);
+    take(TCP("7"));
+    fake.until = (struct instant){ 5900 * NS_PER_MS };
+    prober_expire(prober, &clock);
+    ck_assert_str_eq(said(), "");
+    fake.until = (struct instant){ 6000 * NS_PER_MS };
+    prober_expire(prober, &clock);
+    ck_assert_str_eq(said(), "7 no-reply\n");
+}
+END_TEST
+
+START_TEST(strict)
+{
+    tear_down();
+    set_up_with((struct prober_options){ .strict = true });
+    take(TCP("7") " bogus 1");
+    ck_assert_str_eq(said(), "7 invalid-argument reason unknown-argument argument bogus\n");
+    ck_assert_uint_eq(fake.sent, 0);
+}
+END_TEST
+
+Suite *
+prober_suite(void)
+{
+    Suite *suite = suite_create("prober");
+    TCase *tests = tcase_create("prober");
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_test(tests, answered_at_once);
+    tcase_add_test(tests, what_can_not_be_had);
+    tcase_add_test(tests, refused_by_the_local_host);
+    tcase_add_test(tests, not_now);
+    tcase_add_test(tests, replied_to_once);
+    tcase_add_test(tests, round_trips);
+    tcase_add_loop_test(tests, words_for_errors, 0, 2);
+    tcase_add_test(tests, equal_tokens);
+    tcase_add_test(tests, expired);
+    tcase_add_test(tests, timeout_of_zero);
+    tcase_add_test(tests, in_time_though_seen_late);
+    tcase_add_test(tests, not_before_all_is_received);
+    tcase_add_test(tests, strict);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
