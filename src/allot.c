@@ -21,6 +21,7 @@ struct allotter {
     uint16_t ip_id;       /* the last */
     uint16_t udp_near;    /* our port while the target's varies; 0: none yet */
     uint16_t udp_far;     /* the next of the target's ports; 0: all were used */
+    uint16_t named_far;   /* the same for our ports that clients named */
 };
 
 static void
@@ -116,15 +117,16 @@ allot_near_port(struct allotter *allotter, const struct probes *in_flight, struc
     return ENOSPC;
 }
 
-/* The next of the target's ports, from 33434 up; our port changes when all of them were used. */
+/* The next of the target's ports, from 33434 up; *NEXT becomes 0 behind the last. */
 static uint16_t
-next_far_port(struct allotter *allotter)
+next_far_port(uint16_t *next)
 {
-    uint16_t far = allotter->udp_far ? allotter->udp_far : UDP_PORT_FIRST;
-    allotter->udp_far = (uint16_t)(far + 1);
+    uint16_t far = *next ? *next : UDP_PORT_FIRST;
+    *next = (uint16_t)(far + 1);
     return far;
 }
 
+/* Our port stays while the target's varies, and changes when all of those were used. */
 static int
 allot_both_ports(struct allotter *allotter, const struct probes *in_flight, struct probe *model)
 {
@@ -134,7 +136,7 @@ allot_both_ports(struct allotter *allotter, const struct probes *in_flight, stru
         if (!allotter->udp_near)
             return ENOSPC;
         model->identity.near = allotter->udp_near;
-        model->identity.far = next_far_port(allotter);
+        model->identity.far = next_far_port(&allotter->udp_far);
         if (!probes_ports_taken(in_flight, model))
             return 0;
     }
@@ -153,7 +155,7 @@ allot_ports(struct allotter *allotter, const struct request *request, const stru
     identity->near = (uint16_t)request->local_port;
     identity->far = (uint16_t)(request->port ? request->port : protocol->default_port);
     if (identity->near && !identity->far)
-        identity->far = next_far_port(allotter);
+        identity->far = next_far_port(&allotter->named_far);
     if (identity->near)
         return 0;
     return identity->far ? allot_near_port(allotter, in_flight, model) : allot_both_ports(allotter, in_flight, model);

@@ -7,26 +7,26 @@
 
 /* RFC 792 and RFC 1812, section 5.2.7.1 */
 static const struct icmp_meaning meanings_v4[] = {
-    { ICMP_TIME_EXCEEDED, ANY_CODE, MEANS_TTL_EXPIRED },
-    { ICMP_DEST_UNREACH, ICMP_NET_UNREACH, MEANS_NO_ROUTE_NETWORK },
-    { ICMP_DEST_UNREACH, ICMP_NET_UNKNOWN, MEANS_NO_ROUTE_NETWORK },
-    { ICMP_DEST_UNREACH, ICMP_NET_UNR_TOS, MEANS_NO_ROUTE_NETWORK },
-    { ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, MEANS_REFUSED },
-    { ICMP_DEST_UNREACH, ICMP_PROT_UNREACH, MEANS_REFUSED },
-    { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, MEANS_TOO_BIG },
-    { ICMP_DEST_UNREACH, ANY_CODE, MEANS_NO_ROUTE_HOST },
-    { 0, 0, MEANS_NOTHING },
+    { ICMP_TIME_EXCEEDED, ANY_CODE, MEANS_TTL_EXPIRED, true },
+    { ICMP_DEST_UNREACH, ICMP_NET_UNREACH, MEANS_NO_ROUTE_NETWORK, true },
+    { ICMP_DEST_UNREACH, ICMP_NET_UNKNOWN, MEANS_NO_ROUTE_NETWORK, true },
+    { ICMP_DEST_UNREACH, ICMP_NET_UNR_TOS, MEANS_NO_ROUTE_NETWORK, true },
+    { ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, MEANS_REFUSED, true },
+    { ICMP_DEST_UNREACH, ICMP_PROT_UNREACH, MEANS_REFUSED, true },
+    { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, MEANS_TOO_BIG, true },
+    { ICMP_DEST_UNREACH, ANY_CODE, MEANS_NO_ROUTE_HOST, true },
+    { 0, 0, MEANS_NOTHING, false },
 };
 
 /* RFC 4443 */
 static const struct icmp_meaning meanings_v6[] = {
-    { ICMP6_TIME_EXCEEDED, ANY_CODE, MEANS_TTL_EXPIRED },
-    { ICMP6_PACKET_TOO_BIG, ANY_CODE, MEANS_TOO_BIG },
-    { ICMP6_DST_UNREACH, ICMP6_DST_UNREACH_NOROUTE, MEANS_NO_ROUTE_NETWORK },
-    { ICMP6_DST_UNREACH, ICMP6_DST_UNREACH_NOPORT, MEANS_REFUSED },
-    { ICMP6_DST_UNREACH, ANY_CODE, MEANS_NO_ROUTE_HOST },
-    { ICMP6_PARAM_PROB, ICMP6_PARAMPROB_NEXTHEADER, MEANS_REFUSED },
-    { 0, 0, MEANS_NOTHING },
+    { ICMP6_TIME_EXCEEDED, ANY_CODE, MEANS_TTL_EXPIRED, true },
+    { ICMP6_PACKET_TOO_BIG, ANY_CODE, MEANS_TOO_BIG, false },
+    { ICMP6_DST_UNREACH, ICMP6_DST_UNREACH_NOROUTE, MEANS_NO_ROUTE_NETWORK, true },
+    { ICMP6_DST_UNREACH, ICMP6_DST_UNREACH_NOPORT, MEANS_REFUSED, true },
+    { ICMP6_DST_UNREACH, ANY_CODE, MEANS_NO_ROUTE_HOST, true },
+    { ICMP6_PARAM_PROB, ICMP6_PARAMPROB_NEXTHEADER, MEANS_REFUSED, false },
+    { 0, 0, MEANS_NOTHING, false },
 };
 
 const struct family families[FAMILIES] = {
@@ -78,13 +78,13 @@ const struct family families[FAMILIES] = {
     },
 };
 
-enum meaning
+const struct icmp_meaning *
 family_icmp_meaning(const struct family *family, uint8_t type, uint8_t code)
 {
     const struct icmp_meaning *row = family->meanings;
     while (row->meaning != MEANS_NOTHING && (row->type != type || (row->code != code && row->code != ANY_CODE)))
         row++;
-    return row->meaning;
+    return row;
 }
 
 bool

@@ -33,6 +33,7 @@ struct icmp_meaning {
     uint8_t type;
     uint16_t code; /* or ANY_CODE */
     enum meaning meaning;
+    bool has_quote_length; /* by RFC 4884 */
 };
 
 struct family {
@@ -61,8 +62,8 @@ struct family {
 
 extern const struct family families[FAMILIES];
 
-/* What an ICMP message of this type and code means; MEANS_NOTHING if it is no error that we know. */
-enum meaning family_icmp_meaning(const struct family *family, uint8_t type, uint8_t code);
+/* What an ICMP message of this type and code means: MEANS_NOTHING if it is no error that we know. */
+const struct icmp_meaning *family_icmp_meaning(const struct family *family, uint8_t type, uint8_t code);
 
 bool address_same(const struct address *a, const struct address *b);
 

@@ -143,13 +143,13 @@ read_answer(struct reader bytes, struct answer *answer)
     if (answer->icmp_type == family->echo_reply)
         return answer->icmp_code == 0 && read_echo_reply(bytes, checksum, answer);
 
-    answer->meaning = family_icmp_meaning(family, answer->icmp_type, answer->icmp_code);
+    const struct icmp_meaning *row = family_icmp_meaning(family, answer->icmp_type, answer->icmp_code);
+    answer->meaning = row->meaning;
     if (answer->meaning == MEANS_NOTHING)
         return false;
     if (answer->meaning == MEANS_TOO_BIG) /* IPv4: 16 bits (RFC 1191); IPv6: 32 */
         answer->mtu = answer->family == IPV4 ? answer->far : (uint32_t)answer->near << 16 | answer->far;
-    bool has_length = answer->family == IPV4 || answer->meaning != MEANS_TOO_BIG;
-    if (!has_length || !read_skip(&whole, family->quote_length_offset) || !read_u8(&whole, &quote_length))
+    if (!row->has_quote_length || !read_skip(&whole, family->quote_length_offset) || !read_u8(&whole, &quote_length))
         quote_length = 0;
     return read_error(bytes, quote_length * family->quote_unit, answer);
 }

@@ -35,7 +35,7 @@ icmp_extensions(struct reader *body, size_t quoted)
     if (!read_skip(&rest, at) || rest.left < HEADER_SIZE)
         return (struct reader){ NULL, 0 };
     struct reader objects = read_objects(rest, quoted != 0);
-    if (objects.at || quoted)
+    if (objects.at)
         reader_limit(body, at);
     return objects;
 }

@@ -3,8 +3,8 @@
 #include "checksum.h"
 #include "protocol.h"
 
-/* How well an answer fits a probe. What is only possible counts when no other probe in flight is possible too. */
-enum fit { IMPOSSIBLE, POSSIBLE, PROVEN };
+/* How well an answer fits a probe. The best fit counts, when it is the only one as good. */
+enum fit { IMPOSSIBLE, POSSIBLE, LIKELY, PROVEN };
 
 /* Readings of two clocks are compared here, which differ by some microseconds at worst. */
 #define CLOCK_TOLERANCE (20 * NS_PER_US)
@@ -76,9 +76,10 @@ fit_own_quote(const struct probe *probe, const struct answer *answer, enum nonce
     if (protocols[probe->protocol]->checksum_binds && answer->has_checksum &&
         !checksum_same(identity->checksum, answer->checksum))
         return IMPOSSIBLE;
-    /* Some routers rewrite the IPv4 identification, so another one does not disprove; the same one proves. */
-    bool same_ip_id = answer->has_ip_id && answer->ip_id == identity->ip_id;
-    return answer->has_number || same_ip_id || nonce == NONCE_RIGHT ? PROVEN : POSSIBLE;
+    if (answer->has_number || nonce == NONCE_RIGHT)
+        return PROVEN;
+    /* Some routers rewrite the IPv4 identification, so another one does not disprove. */
+    return answer->has_ip_id && answer->ip_id == identity->ip_id ? LIKELY : POSSIBLE;
 }
 
 /* A quote from behind a NAT that did not translate it back: port and checksum are the NAT's. */
@@ -87,8 +88,8 @@ fit_translated_quote(const struct probe *probe, const struct answer *answer, enu
 {
     if (answer->has_number || nonce == NONCE_RIGHT)
         return PROVEN;
-    bool same_ip_id = answer->has_ip_id && answer->ip_id == probe->identity.ip_id;
-    return same_ip_id || answer->near == probe->identity.near ? POSSIBLE : IMPOSSIBLE;
+    bool same = answer->has_ip_id ? answer->ip_id == probe->identity.ip_id : answer->near == probe->identity.near;
+    return same ? POSSIBLE : IMPOSSIBLE;
 }
 
 static enum fit
@@ -122,15 +123,13 @@ look_under(const struct probes *probes, const struct answer *answer, enum probe_
            struct search *search)
 {
     struct probe *probe = probes_first(probes, index, hash);
-    for (; probe && search->fit != PROVEN; probe = probes_next(probes, index, probe)) {
+    for (; probe; probe = probes_next(probes, index, probe)) {
         enum fit found = fit(probe, answer);
-        if (found == IMPOSSIBLE || probe == search->found)
+        if (found == IMPOSSIBLE || found < search->fit)
             continue;
-        search->ambiguous = found == POSSIBLE && search->fit == POSSIBLE;
+        search->ambiguous = found == search->fit;
         search->found = probe;
         search->fit = found;
-        if (search->ambiguous && !answer->has_ip_id)
-            return; /* nothing can prove one of them any more */
     }
 }
 

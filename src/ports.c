@@ -102,17 +102,20 @@ ports_free(struct ports *ports)
     free(ports);
 }
 
-/* A socket that has a UDP port and receives nothing. -1 and errno when it can't be had. */
+/* A socket that has a UDP port and receives nothing. NOWHERE: the address need not be there. -1 and errno: none. */
 static int
-bind_port(enum family_id family, const struct address *source, uint32_t scope, uint16_t port)
+bind_port(enum family_id family, const struct address *source, uint32_t scope, uint16_t port, bool nowhere)
 {
+    const struct family *of = &families[family];
     struct sockaddr_storage name;
     socklen_t length = address_to_socket(family, source, scope, port, &name);
-    int fd = socket(families[family].domain, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int on = nowhere;
+    int fd = socket(of->domain, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -1;
     int error = filter_everything(fd);
-    if (!error && bind(fd, (struct sockaddr *)&name, length) < 0)
+    if (!error && (setsockopt(fd, of->level, of->freebind, &on, sizeof on) < 0 ||
+                   bind(fd, (struct sockaddr *)&name, length) < 0))
         error = errno;
     if (!error)
         return fd;
@@ -121,13 +124,17 @@ bind_port(enum family_id family, const struct address *source, uint32_t scope, u
     return -1;
 }
 
-/* One IPv6 socket guards both families; where there is no IPv6, an IPv4 one. */
+/*
+ * Guards are bound to a loopback address of their own, so that they are in nobody's way who binds a port of an address
+ * that is really used. It need not be there: `lo` may be down.
+ */
 static int
 bind_guard(uint16_t port)
 {
-    static const struct address any;
-    int fd = bind_port(IPV6, &any, 0, port);
-    return fd < 0 && errno != EADDRINUSE ? bind_port(IPV4, &any, 0, port) : fd;
+    static const struct address guard_v4 = { { 127, 104, 111, 112 } };
+    static const struct address guard_v6 = { { [15] = 1 } };
+    int fd = bind_port(IPV4, &guard_v4, 0, port, true);
+    return fd < 0 && errno == EAFNOSUPPORT ? bind_port(IPV6, &guard_v6, 0, port, true) : fd;
 }
 
 static void
@@ -164,8 +171,11 @@ take_first_block(struct ports *ports)
     uint16_t last_resort = ports->free_blocks[0];
     if (ports->free_count == 0)
         return false;
-    if (!ports_grow(ports))
-        add_block(ports, last_resort, -1);
+    if (ports_grow(ports))
+        return true;
+    if (ports->free_count > 0)
+        ports->free_blocks[0] = ports->free_blocks[--ports->free_count];
+    add_block(ports, last_resort, -1);
     return true;
 }
 
@@ -240,7 +250,7 @@ ports_hold(struct ports *ports, enum family_id family, const struct address *sou
         slot = free_slot(ports);
         if (!chunks_reach(&ports->holds, slot) || !index_reach(&ports->by_port, slot))
             return ENOMEM;
-        int fd = bind_port(family, source, scope, port);
+        int fd = bind_port(family, source, scope, port, false);
         if (fd < 0)
             return errno;
         *hold_at(ports, slot) = (struct hold){ fd, 0, family, *source, port };

@@ -5,7 +5,7 @@
 
 #include "icmpext.h"
 
-#define ARGUMENT_MAX 256 /* characters of a name that is said again */
+#define ARGUMENT_MAX (REPLY_MAX - 128) /* characters of a name that is said again: what a reply has room for */
 
 static const struct {
     const char *word;

@@ -27,7 +27,10 @@ field_of(const struct argument *argument, struct request *request)
 bool
 word_is(struct word word, const char *text)
 {
-    return strncmp(text, word.at, word.length) == 0 && text[word.length] == '\0';
+    size_t same = 0;
+    while (same < word.length && text[same] != '\0' && text[same] == word.at[same])
+        same++;
+    return same == word.length && text[same] == '\0';
 }
 
 static bool
@@ -93,19 +96,21 @@ read_timeout(const struct argument *argument, struct word value, struct request 
     if (at == end || !is_digit(*at))
         return REASON_BAD_VALUE;
     int64_t time = read_digits(&at, end, argument->high) * US_PER_S;
+    bool zero = time == 0;
     if (at < end && *at == '.') {
         const char *decimals = ++at;
         int64_t unit = US_PER_S;
         for (; at < end && is_digit(*at); at++) {
             unit /= 10;
             time += (*at - '0') * unit; /* beyond the sixth the unit is 0 */
+            zero = zero && *at == '0';
         }
         if (at == decimals)
             return REASON_BAD_VALUE;
     }
     if (at != end)
         return REASON_BAD_VALUE;
-    if ((negative && time) || time > argument->high * US_PER_S)
+    if ((negative && !zero) || time > argument->high * US_PER_S)
         return REASON_OUT_OF_RANGE;
     *(int64_t *)field_of(argument, request) = time;
     return REASON_NONE;

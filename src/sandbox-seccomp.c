@@ -54,6 +54,8 @@ static const struct allowed_call allowed_calls[] = {
     { SCMP_SYS(socket), 2, { IS(0, AF_INET6), BITS(1, TYPE_MASK, SOCK_DGRAM) } },
     { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_ATTACH_FILTER) } },
     { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_LOCK_FILTER) } },
+    { SCMP_SYS(setsockopt), 2, { IS(1, IPPROTO_IP), IS(2, IP_FREEBIND) } },
+    { SCMP_SYS(setsockopt), 2, { IS(1, IPPROTO_IPV6), IS(2, IPV6_FREEBIND) } },
 
     /* interfaces by name, and what fits through them */
     { SCMP_SYS(ioctl), 1, { IS(1, SIOCGIFINDEX) } },
