@@ -11,6 +11,7 @@
 
 struct argument {
     const char *name;
+    size_t name_length;
     const char *feature; /* check-support's name for it, or NULL when every daemon knows it */
     enum command command;
     enum reason (*read)(const struct argument *argument, struct word value, struct request *request);
@@ -173,6 +174,7 @@ read_local(const struct argument *argument, struct word value, struct request *r
     return REASON_BAD_VALUE;
 }
 
+#define NAME(name) name, sizeof(name) - 1
 #define FIELD(name) offsetof(struct request, name)
 
 /* The rows that a command can't do without. */
@@ -180,22 +182,22 @@ enum { ROW_FEATURE, ROW_TARGET_V4, ROW_TARGET_V6 };
 
 /* Values are read in this order, so what another depends on stands before it. */
 static const struct argument arguments[] = {
-    [ROW_FEATURE] = { "feature", NULL, COMMAND_CHECK_SUPPORT, read_feature, 0, 0, FIELD(feature) },
-    [ROW_TARGET_V4] = { "ip-4", NULL, COMMAND_SEND_PROBE, read_target, IPV4, IPV4, FIELD(target) },
-    [ROW_TARGET_V6] = { "ip-6", NULL, COMMAND_SEND_PROBE, read_target, IPV6, IPV6, FIELD(target) },
-    { "protocol", NULL, COMMAND_SEND_PROBE, read_protocol, 0, 0, FIELD(protocol) },
-    { "port", NULL, COMMAND_SEND_PROBE, read_number, 0, UINT16_MAX, FIELD(port) },
-    { "local-ip-4", NULL, COMMAND_SEND_PROBE, read_local, IPV4, IPV4, FIELD(local) },
-    { "local-ip-6", NULL, COMMAND_SEND_PROBE, read_local, IPV6, IPV6, FIELD(local) },
-    { "local-address", NULL, COMMAND_SEND_PROBE, read_local, IPV4, IPV6, FIELD(local) },
-    { "local-port", NULL, COMMAND_SEND_PROBE, read_number, 1024, UINT16_MAX, FIELD(local_port) },
-    { "local-device", "local-device", COMMAND_SEND_PROBE, read_device, 0, 0, FIELD(device) },
-    { "timeout", "timeout-fraction", COMMAND_SEND_PROBE, read_timeout, 0, INT32_MAX, FIELD(timeout) },
-    { "ttl", NULL, COMMAND_SEND_PROBE, read_number, 1, UINT8_MAX, FIELD(ttl) },
-    { "size", NULL, COMMAND_SEND_PROBE, read_number, 0, UINT16_MAX, FIELD(size) },
-    { "bit-pattern", NULL, COMMAND_SEND_PROBE, read_pattern, INT32_MIN, UINT32_MAX, FIELD(pattern) },
-    { "tos", NULL, COMMAND_SEND_PROBE, read_number, 0, UINT8_MAX, FIELD(tos) },
-    { "mark", NULL, COMMAND_SEND_PROBE, read_number, INT32_MIN, UINT32_MAX, FIELD(mark) },
+    [ROW_FEATURE] = { NAME("feature"), NULL, COMMAND_CHECK_SUPPORT, read_feature, 0, 0, FIELD(feature) },
+    [ROW_TARGET_V4] = { NAME("ip-4"), NULL, COMMAND_SEND_PROBE, read_target, IPV4, IPV4, FIELD(target) },
+    [ROW_TARGET_V6] = { NAME("ip-6"), NULL, COMMAND_SEND_PROBE, read_target, IPV6, IPV6, FIELD(target) },
+    { NAME("protocol"), NULL, COMMAND_SEND_PROBE, read_protocol, 0, 0, FIELD(protocol) },
+    { NAME("port"), NULL, COMMAND_SEND_PROBE, read_number, 0, UINT16_MAX, FIELD(port) },
+    { NAME("local-ip-4"), NULL, COMMAND_SEND_PROBE, read_local, IPV4, IPV4, FIELD(local) },
+    { NAME("local-ip-6"), NULL, COMMAND_SEND_PROBE, read_local, IPV6, IPV6, FIELD(local) },
+    { NAME("local-address"), NULL, COMMAND_SEND_PROBE, read_local, IPV4, IPV6, FIELD(local) },
+    { NAME("local-port"), NULL, COMMAND_SEND_PROBE, read_number, 1024, UINT16_MAX, FIELD(local_port) },
+    { NAME("local-device"), "local-device", COMMAND_SEND_PROBE, read_device, 0, 0, FIELD(device) },
+    { NAME("timeout"), "timeout-fraction", COMMAND_SEND_PROBE, read_timeout, 0, INT32_MAX, FIELD(timeout) },
+    { NAME("ttl"), NULL, COMMAND_SEND_PROBE, read_number, 1, UINT8_MAX, FIELD(ttl) },
+    { NAME("size"), NULL, COMMAND_SEND_PROBE, read_number, 0, UINT16_MAX, FIELD(size) },
+    { NAME("bit-pattern"), NULL, COMMAND_SEND_PROBE, read_pattern, INT32_MIN, UINT32_MAX, FIELD(pattern) },
+    { NAME("tos"), NULL, COMMAND_SEND_PROBE, read_number, 0, UINT8_MAX, FIELD(tos) },
+    { NAME("mark"), NULL, COMMAND_SEND_PROBE, read_number, INT32_MIN, UINT32_MAX, FIELD(mark) },
 };
 
 #define ARGUMENTS (sizeof arguments / sizeof *arguments)
@@ -220,7 +222,7 @@ request_knows_feature(struct word name)
 static bool
 is_space(char c)
 {
-    return c == ' ' || (c >= '\t' && c <= '\r');
+    return (unsigned char)c <= ' ' && (c == ' ' || (c >= '\t' && c <= '\r')); /* nearly all bytes fail the first test */
 }
 
 /* Takes the next word off LINE; length 0 at the end. */
@@ -262,7 +264,8 @@ static size_t
 find_argument(struct word name, enum command command)
 {
     size_t row = 0;
-    while (row < ARGUMENTS && (arguments[row].command != command || !word_is(name, arguments[row].name)))
+    while (row < ARGUMENTS && (arguments[row].name_length != name.length || arguments[row].command != command ||
+                               memcmp(arguments[row].name, name.at, name.length) != 0))
         row++;
     return row;
 }
@@ -345,7 +348,7 @@ request_parse(const char *text, size_t length, bool strict, struct request *requ
         return complain(complaint, request->token, COMPLAINT_INVALID_ARGUMENT, reason, none);
     size_t row = read_values(values, request, &reason);
     if (row < ARGUMENTS) {
-        struct word name = { arguments[row].name, strlen(arguments[row].name) };
+        struct word name = { arguments[row].name, arguments[row].name_length };
         return complain(complaint, request->token, COMPLAINT_INVALID_ARGUMENT, reason, name);
     }
     return LINE_REQUEST;
