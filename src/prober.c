@@ -236,15 +236,17 @@ take_answer(struct prober *prober, const struct answer *answer)
     /* An answer that came after the deadline is none, even if the deadline was not looked at yet. */
     if (!probe || instant_since(answer->arrived, probes_deadline(prober->probes, probe)) > 0)
         return;
+    const struct reader none = { NULL, 0 };
     int64_t round_trip = instant_since(answer->arrived, probe->departed);
+    enum reply_kind kind = kind_of_answer(answer, probe);
     say(prober, &(struct reply){
                     .token = probe->token,
-                    .kind = kind_of_answer(answer, probe),
+                    .kind = kind,
                     .answered = true,
                     .family = answer->family,
                     .responder = answer->from,
                     .round_trip = round_trip > 0 ? (round_trip + NS_PER_US / 2) / NS_PER_US : 0,
-                    .extensions = answer->extensions,
+                    .extensions = kind == REPLY_TTL_EXPIRED ? answer->extensions : none,
                     .mtu = answer->mtu,
                 });
     finish(prober, probe);
