@@ -1,4 +1,5 @@
 /* Bytes to answer: the outer IP header here, the rest in the protocols' own files. */
+#include "checksum.h"
 #include "protocol.h"
 
 /* Takes the IPv4 header, with whatever options, and what it says is behind it. */
@@ -20,6 +21,18 @@ read_header_v4(struct reader *bytes, uint8_t *number, struct answer *answer)
     reader_limit(&start, length);
     *bytes = start;
     return read_skip(bytes, header);
+}
+
+bool
+checksum_is_right(const struct answer *answer, uint8_t number, struct reader bytes, size_t offset)
+{
+    uint16_t field;
+    struct reader whole = bytes;
+    if (!read_skip(&bytes, offset) || !read_u16(&bytes, &field))
+        return false;
+    uint64_t sum = pseudo_header_sum(answer->family, &answer->from, &answer->to, number, whole.left);
+    uint16_t unfinished = (uint16_t)~checksum_finish(sum);
+    return field == unfinished || checksum_finish(checksum_add(sum, whole.at, whole.left)) == 0;
 }
 
 bool

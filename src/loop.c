@@ -7,6 +7,8 @@
 #include <time.h>
 
 #define LINES_PER_TURN 64              /* then the sockets are looked at: their buffers are short */
+#define LINES_BETWEEN_LOOKS 8          /* at the clock: a line may cost 45 fragments */
+#define SENDING_MAX NS_PER_MS          /* in one turn, so that deadlines are kept */
 #define REPLIES_WAITING_MAX (64 * 1024) /* bytes; beyond, no request is read until the client reads */
 #define REPLIES_AT_ONCE (16 * 1024)    /* bytes; while there is more to do, so many are written together */
 #define RETRY_AFTER NS_PER_MS
@@ -19,6 +21,7 @@ struct state {
     bool held;            /* the next line could not be sent: try again at `retry` */
     struct instant retry;
     uint64_t lost;        /* answers, as last said */
+    struct instant told;  /* when */
 };
 
 static bool
@@ -76,7 +79,10 @@ take_lines(const struct loop *loop, struct state *state)
     size_t length;
     state->held = false;
     state->backlog = true;
+    struct instant enough = instant_after(clock_now(), SENDING_MAX);
     for (int taken = 0; taken < LINES_PER_TURN && may_take_lines(loop); taken++) {
+        if (taken % LINES_BETWEEN_LOOKS == LINES_BETWEEN_LOOKS - 1 && instant_since(clock_now(), enough) > 0)
+            return;
         switch (input_next(loop->input, &line, &length)) {
         case INPUT_NONE:
             state->backlog = false;
@@ -95,13 +101,17 @@ take_lines(const struct loop *loop, struct state *state)
     }
 }
 
+/* At most once a second, so that nobody who floods us floods the screen. */
 static void
 tell_losses(const struct loop *loop, struct state *state)
 {
     uint64_t lost = loop->transport->body->lost(loop->transport);
-    if (loop->verbose && lost != state->lost)
-        fprintf(stderr, "mtr-packet: %" PRIu64 " packets lost in receive buffers so far\n", lost);
+    bool recently = instant_since(state->clock.now.instant, state->told) < NS_PER_S;
+    if (!loop->verbose || lost == state->lost || recently)
+        return;
+    fprintf(stderr, "mtr-packet: the kernel dropped %" PRIu64 " packets: no room in a receive buffer, or damaged\n", lost);
     state->lost = lost;
+    state->told = state->clock.now.instant;
 }
 
 /* True while there is something left to do. */
@@ -137,7 +147,8 @@ turn(const struct loop *loop, struct state *state)
     if (!wait_for_events(loop, state, fds, count))
         return false;
     clock_update(&state->clock, clock_read());
-    loop->transport->body->polled(loop->transport, fds + PFD_TRANSPORT, count - PFD_TRANSPORT);
+    loop->transport->body->polled(loop->transport, fds + PFD_TRANSPORT, count - PFD_TRANSPORT,
+                                  state->clock.now.instant);
     if (fds[PFD_OUTPUT].revents & (POLLERR | POLLHUP | POLLNVAL))
         return false;
 

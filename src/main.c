@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -40,16 +41,31 @@ open_signals(void)
     return signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* As many descriptors as the host allows us: ports are held by them. */
+static void
+raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit); /* else it stays as it is */
+    }
+}
+
 static void
 tell_support(const struct transport *transport)
 {
-    for (enum family_id family = 0; family < FAMILIES; family++)
-        for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++)
-            if (!transport->body->supports(transport, family, protocol))
-                fprintf(stderr, "mtr-packet: no %s with %s\n", protocols[protocol]->name,
-                        families[family].target_name);
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++) {
+            int error = transport->body->refusal(transport, family, protocol);
+            if (error)
+                fprintf(stderr, "mtr-packet: no %s with %s: %s\n", protocols[protocol]->name,
+                        families[family].target_name, strerror(error));
+        }
+    }
     if (!transport->body->supports_mark(transport))
-        fputs("mtr-packet: no mark, for want of CAP_NET_RAW\n", stderr);
+        fprintf(stderr, "mtr-packet: no mark: %s\n",
+                sandbox_available() ? "CAP_NET_RAW is wanting, or not enough for this kernel" : "there is no sandbox");
 }
 
 static int
@@ -59,16 +75,29 @@ fail(const char *what)
     return EXIT_FAILURE;
 }
 
-/* Everything but the transport. Made before the sandbox, which lets nothing be opened any more. */
+/* What can be done about sockets that could not be opened. */
+static int
+fail_to_open(const char *program)
+{
+    if (errno == EPERM || errno == EACCES)
+        fprintf(stderr, "mtr-packet: can't open raw sockets: %s; run as root, or as root once: setcap cap_net_raw+p %s\n",
+                strerror(errno), program);
+    else if (errno == EMFILE || errno == ENFILE)
+        fprintf(stderr, "mtr-packet: can't open raw sockets: %s; raise the limit (ulimit -n)\n", strerror(errno));
+    else
+        fail("can't open raw sockets");
+    return EXIT_FAILURE;
+}
+
+/* What needs no privilege, and must not have any: opening the client's output again. */
 static bool
 set_up(const struct options *options, struct loop *loop)
 {
-    loop->signal_fd = open_signals();
     loop->verbose = options->verbose;
     loop->input_fd = STDIN_FILENO;
     loop->input = input_new(STDIN_FILENO);
     loop->output = output_new(STDOUT_FILENO);
-    if (loop->signal_fd >= 0 && loop->input && loop->output)
+    if (loop->input && loop->output)
         loop->prober = prober_new(loop->transport, loop->output,
                                   (struct prober_options){ options->strict, options->old_words });
     return loop->prober != NULL;
@@ -80,24 +109,24 @@ tear_down(struct loop *loop)
     prober_free(loop->prober);
     input_free(loop->input);
     output_free(loop->output);
-    if (loop->signal_fd >= 0)
-        close(loop->signal_fd);
-    if (loop->transport)
-        loop->transport->body->close(loop->transport);
+    loop->transport->body->close(loop->transport);
 }
 
-/* From here on nothing can be opened, and nothing is permitted but, perhaps, to mark a packet. */
+/* With the sockets open: no privilege, then the rest, then the sandbox, then the first byte. */
 static int
 run(const struct options *options, struct privileges *privileges, struct loop *loop)
 {
     if (!privileges_drop(privileges, sandbox_available()))
         return fail("can't drop privileges");
-    if (!sandbox_enter())
+    if (!set_up(options, loop))
+        return fail("can't start");
+    if (!privileges_seal() || !sandbox_enter())
         return fail("can't enter the sandbox");
     if (options->verbose)
         tell_support(loop->transport);
     loop_run(loop);
-    return EXIT_SUCCESS;
+    errno = output_error(loop->output);
+    return errno ? fail("can't write replies") : EXIT_SUCCESS;
 }
 
 int
@@ -115,20 +144,22 @@ main(int argc, char **argv)
         break;
     }
 
+    raise_descriptor_limit();
+    struct loop loop = { .signal_fd = open_signals() };
+    if (loop.signal_fd < 0)
+        return fail("can't watch for signals");
     struct privileges *privileges = privileges_raise_all();
     if (!privileges)
         return fail("can't read capabilities");
-    int status = EXIT_FAILURE;
-    struct loop loop = { .transport = raw_open(privileges), .signal_fd = -1 };
-    if (!loop.transport)
-        fprintf(stderr,
-                "mtr-packet: can't open raw sockets: %s; run as root, or as root once: setcap cap_net_raw+p %s\n",
-                strerror(errno), argc ? argv[0] : "mtr-packet");
-    else if (!set_up(&options, &loop))
-        fail("can't start");
-    else
+    loop.transport = raw_open(privileges);
+    int status;
+    if (loop.transport) {
         status = run(&options, privileges, &loop);
-    tear_down(&loop);
+        tear_down(&loop);
+    } else {
+        status = fail_to_open(argc ? argv[0] : "mtr-packet");
+    }
     privileges_free(privileges);
+    close(loop.signal_fd);
     return status;
 }

@@ -37,6 +37,22 @@ look_at_nonce(const struct probe *probe, const struct answer *answer)
 }
 
 /*
+ * The checksum that the echo request had, seen from its reply. In ICMPv6 it covers the addresses: who answers in a
+ * group's name puts its own in the place of the group's.
+ */
+static uint16_t
+request_checksum(const struct probe *probe, const struct answer *answer)
+{
+    uint16_t checksum = answer->checksum;
+    struct reader from = { answer->from.bytes, sizeof answer->from.bytes };
+    struct reader target = { probe->target.bytes, sizeof probe->target.bytes };
+    uint16_t seen, sent;
+    while (answer->family == IPV6 && read_u16(&from, &seen) && read_u16(&target, &sent))
+        checksum = checksum_adjust(checksum, seen, sent);
+    return checksum;
+}
+
+/*
  * An echo reply returns identifier, sequence and payload. Some targets cut long payloads short, so a shorter one is
  * judged by its nonce; of a whole one every byte must be right, which its checksum says.
  */
@@ -45,7 +61,7 @@ fit_echo_reply(const struct probe *probe, const struct answer *answer, enum nonc
 {
     bool whole = answer->payload.left == probe->payload_size;
     if (answer->payload.left > probe->payload_size ||
-        (whole && !checksum_same(answer->checksum, probe->identity.checksum)))
+        (whole && !checksum_same(request_checksum(probe, answer), probe->identity.checksum)))
         return IMPOSSIBLE;
     bool from_target = address_same(&answer->from, &probe->target);
     return from_target || probe->group || nonce == NONCE_RIGHT ? PROVEN : IMPOSSIBLE;
@@ -116,14 +132,26 @@ struct search {
     struct probe *found;
     enum fit fit;
     bool ambiguous;
+    bool gave_up; /* there were too many to look at them all */
 };
+
+/*
+ * Thousands of probes may share their ports, if a client wants it so. Then an answer that returns no more than these is
+ * anyone's, and the rest of them need not be looked at to say so.
+ */
+#define SHARERS_MAX 64
 
 static void
 look_under(const struct probes *probes, const struct answer *answer, enum probe_index index, uint32_t hash,
            struct search *search)
 {
+    unsigned sharers = 0;
     struct probe *probe = probes_first(probes, index, hash);
     for (; probe; probe = probes_next(probes, index, probe)) {
+        if (++sharers > SHARERS_MAX) {
+            search->gave_up = true;
+            return;
+        }
         enum fit found = fit(probe, answer);
         if (found == IMPOSSIBLE || found < search->fit)
             continue;
@@ -148,22 +176,57 @@ look_by_ports(const struct probes *probes, const struct answer *answer, const st
     look_under(probes, answer, BY_PORTS, hash, search);
 }
 
+/* An echo reply, or a UDP datagram; any group's address stands for all groups in the index. */
+static void
+look_for_asked(const struct probes *probes, const struct answer *answer, struct search *search)
+{
+    static const struct address groups[FAMILIES] = { [IPV4] = { { 224 } }, [IPV6] = { { 0xff } } };
+    look_by_ports(probes, answer, &answer->target, search);
+    if (!search->found)
+        look_by_ports(probes, answer, &groups[answer->family], search);
+}
+
+/*
+ * A quote without a number of the probe's own: by what tells probes apart that share their ports, the IPv4
+ * identification or a balanced checksum; where routers rewrite the one and there is no other, by the ports.
+ */
+static void
+look_for_quoted(const struct probes *probes, const struct answer *answer, struct search *search)
+{
+    if (answer->has_ip_id)
+        look_by_number(probes, answer, answer->ip_id, search);
+    if (!search->found && answer->has_checksum)
+        look_by_number(probes, answer, answer->checksum, search);
+    if (!search->found)
+        look_by_ports(probes, answer, &answer->target, search);
+    if (!search->found && !answer->has_ip_id) /* IPv6 from behind a NAT */
+        look_by_number(probes, answer, 0, search);
+}
+
+/* On the way from this host to itself our own datagram comes by, and looks like the answer to one the other way. */
+static bool
+is_our_own(const struct probes *probes, const struct answer *answer)
+{
+    if (answer->is_error || answer->has_number || !address_same(&answer->from, &answer->to))
+        return false;
+    struct probe reversed = {
+        .identity = { .near = answer->far, .far = answer->near },
+        .target = answer->from,
+        .family = (uint8_t)answer->family,
+        .protocol = (uint8_t)answer->protocol,
+    };
+    return protocols[answer->protocol]->ports != PORTS_ECHO && probes_ports_taken(probes, &reversed);
+}
+
 struct probe *
 match_find(const struct probes *probes, const struct answer *answer)
 {
-    static const struct address group_v4 = { { 224 } };
-    static const struct address group_v6 = { { 0xff } };
     struct search search = { 0 };
     if (answer->has_number)
         look_by_number(probes, answer, answer->number, &search);
-    else if (answer->has_checksum && answer->is_error)
-        look_by_number(probes, answer, answer->checksum, &search); /* balanced */
-    if (!search.found && !answer->has_number)
-        look_by_ports(probes, answer, &answer->target, &search);
-
-    if (!search.found && !answer->is_error && !answer->has_number) /* any group stands for all of them in the index */
-        look_by_ports(probes, answer, answer->family == IPV4 ? &group_v4 : &group_v6, &search);
-    if (!search.found && answer->is_error && !answer->has_number) /* behind a NAT: other ports */
-        look_by_number(probes, answer, answer->has_ip_id ? answer->ip_id : 0, &search);
-    return search.ambiguous ? NULL : search.found;
+    else if (answer->is_error)
+        look_for_quoted(probes, answer, &search);
+    else if (!is_our_own(probes, answer))
+        look_for_asked(probes, answer, &search);
+    return search.ambiguous || search.gave_up ? NULL : search.found;
 }

@@ -1,6 +1,5 @@
 #include "options.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,17 +22,6 @@ static const char help[] =
     "\n"
     "The manual page mtr-packet(8) has the protocol.\n";
 
-enum { OPTION_STRICT = 1, OPTION_VERBOSE, OPTION_REPLIES, OPTION_HELP, OPTION_VERSION };
-
-static const struct option known[] = {
-    { "strict", no_argument, NULL, OPTION_STRICT },
-    { "verbose", no_argument, NULL, OPTION_VERBOSE },
-    { "replies", required_argument, NULL, OPTION_REPLIES },
-    { "help", no_argument, NULL, OPTION_HELP },
-    { "version", no_argument, NULL, OPTION_VERSION },
-    { NULL, 0, NULL, 0 },
-};
-
 static bool
 read_replies(const char *version, struct options *options)
 {
@@ -48,6 +36,16 @@ complain(const char *what, const char *about)
     return OPTIONS_WRONG;
 }
 
+/* The version that --replies is given, as the next word or behind an equals sign; NULL when there is none. */
+static const char *
+replies_of(char **argv, int *at)
+{
+    const char *equals = argv[*at] + strlen("--replies");
+    if (*equals == '=')
+        return equals + 1;
+    return argv[*at + 1] ? argv[++*at] : NULL;
+}
+
 enum options_result
 options_read(int argc, char **argv, struct options *options)
 {
@@ -56,29 +54,27 @@ options_read(int argc, char **argv, struct options *options)
     if (replies)
         read_replies(replies, options); /* it may be meant for another program: what we do not know, we leave */
 
-    int option;
-    opterr = 0;
-    while ((option = getopt_long(argc, argv, ":", known, NULL)) != -1) {
-        switch (option) {
-        case OPTION_STRICT:
-            options->strict = true;
-            break;
-        case OPTION_VERBOSE:
-            options->verbose = true;
-            break;
-        case OPTION_REPLIES:
-            if (!read_replies(optarg, options))
-                return complain("--replies takes " OLD_REPLIES " or " NEW_REPLIES ", not ", optarg);
-            break;
-        case OPTION_HELP:
+    for (int at = 1; at < argc; at++) {
+        const char *option = argv[at];
+        if (strcmp(option, "--help") == 0) {
             fputs(help, stdout);
             return OPTIONS_DONE;
-        case OPTION_VERSION:
+        }
+        if (strcmp(option, "--version") == 0) {
             puts("mtr-packet (hopline) " HOPLINE_VERSION);
             return OPTIONS_DONE;
-        default:
-            return complain("unknown or incomplete option ", argv[optind - 1]);
+        }
+        if (strcmp(option, "--strict") == 0) {
+            options->strict = true;
+        } else if (strcmp(option, "--verbose") == 0) {
+            options->verbose = true;
+        } else if (strcmp(option, "--replies") == 0 || strncmp(option, "--replies=", strlen("--replies=")) == 0) {
+            replies = replies_of(argv, &at);
+            if (!replies || !read_replies(replies, options))
+                return complain("--replies takes " OLD_REPLIES " or " NEW_REPLIES ", not ", replies ? replies : "nothing");
+        } else {
+            return complain(option[0] == '-' ? "unknown option " : "unexpected argument ", option);
         }
     }
-    return optind < argc ? complain("unexpected argument ", argv[optind]) : OPTIONS_RUN;
+    return OPTIONS_RUN;
 }

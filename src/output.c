@@ -16,7 +16,9 @@
 struct output {
     int fd;
     bool is_socket;
+    bool is_terminal;
     bool is_ours; /* opened here */
+    int error;
     char *buffer;
     size_t size;
     size_t start, end;
@@ -48,6 +50,7 @@ output_new(int fd)
     int again = open_again(fd);
     output->is_ours = again >= 0;
     output->fd = output->is_ours ? again : fd;
+    output->is_terminal = isatty(fd);
     output->is_socket = fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
     return output;
 }
@@ -67,6 +70,12 @@ int
 output_fd(const struct output *output)
 {
     return output->fd;
+}
+
+int
+output_error(const struct output *output)
+{
+    return output->error;
 }
 
 size_t
@@ -124,19 +133,36 @@ whole_lines(const struct output *output)
     return newline ? (size_t)(newline + 1 - start) : PIPE_BUF;
 }
 
+/*
+ * A terminal of another user can't be opened again, and polls writable with room for less than is written. So it is
+ * made non-blocking for the one call.
+ */
+static ssize_t
+write_to_terminal(int fd, const char *bytes, size_t length)
+{
+    int flags = fcntl(fd, F_GETFL);
+    fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    ssize_t written = write(fd, bytes, length);
+    int error = errno;
+    fcntl(fd, F_SETFL, flags);
+    errno = error;
+    return written;
+}
+
 static ssize_t
 write_some(struct output *output, const char *bytes, size_t length)
 {
     if (output->is_socket)
         return send(output->fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (!output->is_ours) {
-        struct pollfd writable = { .fd = output->fd, .events = POLLOUT };
-        if (poll(&writable, 1, 0) == 0) {
-            errno = EAGAIN;
-            return -1;
-        }
-    }
-    return write(output->fd, bytes, length);
+    if (output->is_ours)
+        return write(output->fd, bytes, length);
+    if (output->is_terminal)
+        return write_to_terminal(output->fd, bytes, length);
+    struct pollfd writable = { .fd = output->fd, .events = POLLOUT };
+    if (poll(&writable, 1, 0) > 0)
+        return write(output->fd, bytes, length);
+    errno = EAGAIN;
+    return -1;
 }
 
 bool
@@ -146,8 +172,10 @@ output_flush(struct output *output)
         ssize_t written = write_some(output, output->buffer + output->start, whole_lines(output));
         if (written < 0 && errno == EINTR)
             continue;
-        if (written < 0)
+        if (written < 0) {
+            output->error = errno == EAGAIN || errno == EPIPE || errno == ECONNRESET ? 0 : errno;
             return errno == EAGAIN;
+        }
         output->start += (size_t)written;
     }
     output->start = output->end = 0;

@@ -23,7 +23,10 @@ void output_line(struct output *output, const char *line, size_t length);
 /* Bytes that wait to be written. */
 size_t output_waiting(const struct output *output);
 
-/* Writes what can be written without blocking. False when nobody will ever read it. */
+/* Writes what can be written without blocking. False when nobody will ever read it, or it can't be written. */
 bool output_flush(struct output *output);
+
+/* The errno value with which it could not be written, such as ENOSPC; 0: none, though the reader may be gone. */
+int output_error(const struct output *output);
 
 #endif

@@ -98,6 +98,13 @@ struct answer {
     uint8_t quoted_ttl, quoted_tos;
 };
 
+/*
+ * False when the Internet checksum of what a socket received, at OFFSET in BYTES, is wrong. A raw socket sees
+ * packets before the kernel looks at that, but for ICMPv6. A packet that never left the host, or came from a guest,
+ * may bear an unfinished checksum, the pseudo header's sum alone: the interface would have finished it.
+ */
+MUST_USE bool checksum_is_right(const struct answer *answer, uint8_t number, struct reader bytes, size_t offset);
+
 /* False when the datagram is malformed or can't be an answer to any probe. */
 MUST_USE bool packet_decode(const struct datagram *datagram, struct answer *answer);
 

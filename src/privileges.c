@@ -125,14 +125,6 @@ mark_works(struct privileges *privileges)
     return works;
 }
 
-/* The resource limits that the process will never need more of. */
-static bool
-limit_resources(void)
-{
-    const struct rlimit none = { 0, 0 };
-    return setrlimit(RLIMIT_NPROC, &none) == 0 && setrlimit(RLIMIT_CORE, &none) == 0;
-}
-
 /* Gives up the mark, and with it the last capability. */
 static bool
 forget_mark(struct privileges *privileges)
@@ -153,7 +145,7 @@ privileges_drop(struct privileges *privileges, bool keep_mark)
     prctl(PR_SET_KEEPCAPS, 0); /* refused where the securebits lock it already, at 0 */
     if (cap_set_proc(privileges->lowered) < 0)
         return false;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 || !limit_resources())
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return false;
     if (!identity_is_dropped() || !capabilities_are(privileges->lowered) ||
         prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1) {
@@ -162,6 +154,14 @@ privileges_drop(struct privileges *privileges, bool keep_mark)
     }
     privileges->mark = privileges->mark && mark_works(privileges);
     return true;
+}
+
+bool
+privileges_seal(void)
+{
+    const struct rlimit none = { 0, 0 };
+    return prctl(PR_SET_DUMPABLE, 0) == 0 && setrlimit(RLIMIT_NPROC, &none) == 0 &&
+           setrlimit(RLIMIT_CORE, &none) == 0;
 }
 
 bool

@@ -14,11 +14,13 @@ struct privileges *privileges_raise_all(void);
 void privileges_free(struct privileges *privileges);
 
 /*
- * Drops set-uid and set-gid identity and all capabilities, for good, and proves it: no core dumps, no debugger of the
- * same user, no child processes either. KEEP_MARK: CAP_NET_RAW stays permitted, if it was. False, with errno set, when
- * that failed: then the process must end.
+ * Drops set-uid and set-gid identity and all capabilities, for good, and proves it. KEEP_MARK: CAP_NET_RAW stays
+ * permitted, if it was. False, with errno set, when that failed: then the process must end.
  */
 bool privileges_drop(struct privileges *privileges, bool keep_mark);
+
+/* No core dumps, no debugger of the same user, no child processes: once everything is open. False, with errno set. */
+bool privileges_seal(void);
 
 /* True when a mark can be sent: CAP_NET_RAW is permitted and enough for it (Linux 5.17). */
 bool privileges_allow_mark(const struct privileges *privileges);

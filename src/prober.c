@@ -52,12 +52,24 @@ say(struct prober *prober, const struct reply *reply)
 /* ---- check-support ---- */
 
 static bool
-supports_family(const struct prober *prober, enum family_id family)
+can_send(const struct prober *prober, enum family_id family, enum protocol_id protocol)
+{
+    return prober->transport->body->refusal(prober->transport, family, protocol) == 0;
+}
+
+static bool
+can_send_family(const struct prober *prober, enum family_id family)
 {
     bool any = false;
     for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++)
-        any = any || prober->transport->body->supports(prober->transport, family, protocol);
+        any = any || can_send(prober, family, protocol);
     return any;
+}
+
+static bool
+supports_family(const struct prober *prober, enum family_id family)
+{
+    return can_send_family(prober, family) && prober->transport->body->has_address(prober->transport, family);
 }
 
 static bool
@@ -65,7 +77,7 @@ supports_protocol(const struct prober *prober, enum protocol_id protocol)
 {
     bool any = false;
     for (enum family_id family = 0; family < FAMILIES; family++)
-        any = any || prober->transport->body->supports(prober->transport, family, protocol);
+        any = any || can_send(prober, family, protocol);
     return any;
 }
 
@@ -115,10 +127,10 @@ static enum reason
 find_lack(const struct prober *prober, const struct request *request, const char **argument)
 {
     *argument = families[request->family].target_name;
-    if (!supports_family(prober, request->family))
+    if (!can_send_family(prober, request->family))
         return REASON_IP_VERSION_NOT_SUPPORTED;
     *argument = "protocol";
-    if (!prober->transport->body->supports(prober->transport, request->family, request->protocol))
+    if (!can_send(prober, request->family, request->protocol))
         return REASON_PROTOCOL_NOT_SUPPORTED;
     return REASON_NONE;
 }

@@ -16,10 +16,12 @@ struct raw {
     struct privileges *privileges;
     struct sender senders[FAMILIES];
     struct receiver receivers[FAMILIES][PROTOCOLS];
+    int refusals[FAMILIES][PROTOCOLS]; /* errno values: why it can't be had; 0: it can */
     struct receive_buffers *receive_buffers;
     struct send_buffers *send_buffers;
     struct allotter *allotter;
     struct routes *routes;
+    struct probe held; /* the probe of which the sender has `unsent` fragments */
 };
 
 static struct raw *
@@ -34,11 +36,16 @@ const_raw_of(const struct transport *transport)
     return (const struct raw *)(const void *)transport;
 }
 
-static bool
-supports(const struct transport *transport, enum family_id family, enum protocol_id protocol)
+static int
+refusal(const struct transport *transport, enum family_id family, enum protocol_id protocol)
 {
-    const struct raw *raw = const_raw_of(transport);
-    return raw->senders[family].fd >= 0 && raw->receivers[family][protocol].fd >= 0;
+    return const_raw_of(transport)->refusals[family][protocol];
+}
+
+static bool
+has_address(struct transport *transport, enum family_id family)
+{
+    return routes_have_address(raw_of(transport)->routes, family);
 }
 
 static bool
@@ -83,6 +90,7 @@ send_by_route(struct raw *raw, const struct request *request, const struct probe
     if (error)
         return error;
     model->identity.source = route.source;
+    model->scope = route.device;
     error = allot(raw->allotter, request, in_flight, model);
     if (error)
         return error;
@@ -91,25 +99,52 @@ send_by_route(struct raw *raw, const struct request *request, const struct probe
     return error;
 }
 
-/* The two receivers that a probe may be answered at: its own protocol's, and ICMP's for errors. */
-static int
-expect_answers(struct raw *raw, enum family_id family, enum protocol_id protocol)
+/*
+ * The receivers that a probe may be answered at: its own protocol's, and ICMP's for errors. The latter may not be had:
+ * then what routers say goes unheard.
+ */
+static size_t
+receivers_for(struct raw *raw, enum family_id family, enum protocol_id protocol, struct receiver *found[2])
 {
-    int error = receiver_expect(&raw->receivers[family][PROTOCOL_ICMP]);
-    if (error || protocol == PROTOCOL_ICMP)
-        return error;
-    error = receiver_expect(&raw->receivers[family][protocol]);
-    if (error)
-        receiver_forgo(&raw->receivers[family][PROTOCOL_ICMP]);
-    return error;
+    size_t count = 0;
+    found[count++] = &raw->receivers[family][protocol];
+    if (protocol != PROTOCOL_ICMP && raw->receivers[family][PROTOCOL_ICMP].fd >= 0)
+        found[count++] = &raw->receivers[family][PROTOCOL_ICMP];
+    return count;
 }
 
 static void
 forgo_answers(struct raw *raw, enum family_id family, enum protocol_id protocol)
 {
-    receiver_forgo(&raw->receivers[family][PROTOCOL_ICMP]);
-    if (protocol != PROTOCOL_ICMP)
-        receiver_forgo(&raw->receivers[family][protocol]);
+    struct receiver *receivers[2];
+    size_t count = receivers_for(raw, family, protocol, receivers);
+    for (size_t i = 0; i < count; i++)
+        receiver_forgo(receivers[i]);
+}
+
+static int
+expect_answers(struct raw *raw, enum family_id family, enum protocol_id protocol)
+{
+    struct receiver *receivers[2];
+    size_t count = receivers_for(raw, family, protocol, receivers);
+    for (size_t i = 0; i < count; i++) {
+        int error = receiver_expect(receivers[i]);
+        if (error) {
+            while (i > 0)
+                receiver_forgo(receivers[--i]);
+            return error;
+        }
+    }
+    return 0;
+}
+
+/* Goes on with the probe that was held. What can't be finished is as good as lost on its way. */
+static int
+resume(struct raw *raw, struct sender *sender, const struct request *request, struct probe *model)
+{
+    int error = sender_resume(sender, request);
+    *model = raw->held;
+    return error == EAGAIN || error == ENOBUFS ? EAGAIN : 0;
 }
 
 static int
@@ -117,6 +152,9 @@ send_probe(struct transport *transport, const struct request *request, const str
            const struct clock *clock, struct probe *model, uint32_t *mtu)
 {
     struct raw *raw = raw_of(transport);
+    struct sender *sender = &raw->senders[request->family];
+    if (sender->unsent.left) /* the same request again, which was held half way: its identity is on the wire already */
+        return resume(raw, sender, request, model);
     int error = expect_answers(raw, request->family, request->protocol);
     if (error)
         return error;
@@ -128,6 +166,10 @@ send_probe(struct transport *transport, const struct request *request, const str
     }
     if (!error)
         return 0;
+    if (sender->unsent.left) {
+        raw->held = *model;
+        return EAGAIN;
+    }
     forgo_answers(raw, request->family, request->protocol);
     allot_release(raw->allotter, model);
     if (error == EINVAL && !address_is_unspecified(&request->local))
@@ -164,7 +206,7 @@ watch(struct transport *transport, struct pollfd *fds)
 }
 
 static void
-polled(struct transport *transport, const struct pollfd *fds, size_t count)
+polled(struct transport *transport, const struct pollfd *fds, size_t count, struct instant now)
 {
     for (size_t i = 0; i < RECEIVERS && count > 0; i++) {
         struct receiver *receiver = receiver_at(raw_of(transport), i);
@@ -174,7 +216,7 @@ polled(struct transport *transport, const struct pollfd *fds, size_t count)
         fds++;
         count--;
     }
-    routes_refresh(raw_of(transport)->routes);
+    routes_refresh(raw_of(transport)->routes, now);
 }
 
 static void
@@ -258,7 +300,8 @@ close_raw(struct transport *transport)
 }
 
 static const struct transport_body body = {
-    .supports = supports,
+    .refusal = refusal,
+    .has_address = has_address,
     .supports_mark = supports_mark,
     .send = send_probe,
     .release = release,
@@ -272,20 +315,26 @@ static const struct transport_body body = {
     .close = close_raw,
 };
 
-/* A family is served when its errors can be received; each protocol of it when its answers can. */
-static int
+/* Each protocol is served whose answers can be received. */
+static void
 open_family(struct raw *raw, enum family_id family)
 {
     int error = sender_open(&raw->senders[family], family, raw->privileges, raw->send_buffers);
-    for (enum protocol_id protocol = 0; protocol < PROTOCOLS && !error; protocol++) {
-        int refused = receiver_open(&raw->receivers[family][protocol], family, protocol,
-                                    allotter_echo_id(raw->allotter));
-        if (protocol == PROTOCOL_ICMP)
-            error = refused;
+    for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++) {
+        struct receiver *receiver = &raw->receivers[family][protocol];
+        raw->refusals[family][protocol] =
+            error ? error : receiver_open(receiver, family, protocol, allotter_echo_id(raw->allotter));
     }
-    if (error)
-        sender_close(&raw->senders[family]);
-    return error;
+}
+
+/* The reason when no probe of any kind can be sent, else 0. */
+static int
+find_refusal(const struct raw *raw)
+{
+    for (size_t i = 0; i < RECEIVERS; i++)
+        if (!raw->refusals[i / PROTOCOLS][i % PROTOCOLS])
+            return 0;
+    return raw->refusals[IPV4][PROTOCOL_ICMP];
 }
 
 /* What needs no privilege, but memory. */
@@ -313,12 +362,13 @@ raw_open(struct privileges *privileges)
         raw->senders[family].fd = -1;
 
     int error = allocate(raw) ? 0 : errno;
-    int refused[FAMILIES] = { error, error };
     for (enum family_id family = 0; family < FAMILIES && !error; family++)
-        refused[family] = open_family(raw, family);
-    if (!refused[IPV4] || !refused[IPV6])
+        open_family(raw, family);
+    if (!error)
+        error = find_refusal(raw);
+    if (!error)
         return &raw->transport;
     close_raw(&raw->transport);
-    errno = refused[IPV4];
+    errno = error;
     return NULL;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define CACHE_SIZE 1024u /* routes; a power of two */
+#define AGE_MAX NS_PER_S   /* of what no message tells: a path MTU that was learned, and expires */
 #define ROUTING_TOS 0x1c /* the bits of TOS that IPv4 routing looks at, and that RTM_GETROUTE takes */
 
 struct cached_route {
@@ -21,6 +22,7 @@ struct routes {
     int change_fd;
     uint32_t sequence;
     uint32_t epoch;
+    struct instant forgotten; /* when all was, for its age */
     struct cached_route *cache;
 };
 
@@ -88,8 +90,12 @@ routes_forget(struct routes *routes)
 }
 
 void
-routes_refresh(struct routes *routes)
+routes_refresh(struct routes *routes, struct instant now)
 {
+    if (instant_since(now, routes->forgotten) > AGE_MAX) {
+        routes_forget(routes);
+        routes->forgotten = now;
+    }
     char message[1024]; /* what has changed does not matter, so a message may be cut short */
     while (recv(routes->change_fd, message, sizeof message, 0) >= 0 || errno == ENOBUFS)
         routes_forget(routes);
@@ -243,21 +249,66 @@ check_local(const struct route_query *query)
     return error;
 }
 
+/* Only what the routes say is worth remembering, not that there was no descriptor to ask with. */
 static int
 ask_whole(struct routes *routes, const struct route_query *query, struct route *route)
 {
     bool has_local = !address_is_unspecified(&query->local);
     int refused = has_local ? check_local(query) : 0;
+    if (refused && refused != EADDRNOTAVAIL && refused != EINVAL)
+        return refused;
     int error = ask(routes, query);
     if (!error)
         error = read_answer(routes, query, route);
+    if (error)
+        return error;
     if (route->error == EINVAL) /* a blackhole */
         route->error = ENETUNREACH;
     if (has_local)
         route->source = query->local;
-    if (refused)
-        route->error = refused;
-    return error;
+    if (refused) /* EINVAL: a link-local address that is of another interface, or of none that was named */
+        route->error = EADDRNOTAVAIL;
+    return 0;
+}
+
+/* Takes what is left of a dump off the socket. True when it had an address in it. */
+static bool
+read_addresses(const struct routes *routes)
+{
+    union {
+        struct nlmsghdr header;
+        char bytes[16384];
+    } answer;
+    bool any = false;
+    for (;;) {
+        ssize_t got = recv(routes->query_fd, &answer, sizeof answer, 0);
+        if (got < 0)
+            return any;
+        size_t left = (size_t)got;
+        for (struct nlmsghdr *header = &answer.header; NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
+            if (header->nlmsg_type == NLMSG_DONE || header->nlmsg_type == NLMSG_ERROR)
+                return any;
+            any = any || header->nlmsg_type == RTM_NEWADDR;
+        }
+    }
+}
+
+bool
+routes_have_address(struct routes *routes, enum family_id family)
+{
+    struct {
+        struct nlmsghdr header;
+        struct ifaddrmsg address;
+    } message = {
+        .header = {
+            .nlmsg_len = sizeof message,
+            .nlmsg_type = RTM_GETADDR,
+            .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+            .nlmsg_seq = ++routes->sequence,
+        },
+        .address = { .ifa_family = (unsigned char)families[family].domain },
+    };
+    return send(routes->query_fd, &message, sizeof message, 0) >= 0 && read_addresses(routes);
 }
 
 int

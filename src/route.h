@@ -5,6 +5,7 @@
 #ifndef HOPLINE_ROUTE_H
 #define HOPLINE_ROUTE_H
 
+#include "clock.h"
 #include "family.h"
 
 struct routes;
@@ -33,8 +34,11 @@ void routes_free(struct routes *routes);
 /* 0 and *ROUTE; or an errno value when the kernel did not answer. */
 int routes_find(struct routes *routes, const struct route_query *query, struct route *route);
 
-/* Forgets what has changed since it was asked. To be called before the probes of each turn of the loop. */
-void routes_refresh(struct routes *routes);
+/* Forgets what has changed since it was asked, or is old. To be called before the probes of each turn of the loop. */
+void routes_refresh(struct routes *routes, struct instant now);
+
+/* True when the host has any address of this family. */
+bool routes_have_address(struct routes *routes, enum family_id family);
 
 /* Forgets everything. */
 void routes_forget(struct routes *routes);

@@ -1,6 +1,7 @@
 #include "sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/net_tstamp.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
@@ -40,6 +41,8 @@ static const struct allowed_call allowed_calls[] = {
     { SCMP_SYS(read), 0, { ANY } },
     { SCMP_SYS(write), 0, { ANY } },
     { SCMP_SYS(sendto), 0, { ANY } }, /* an output that is a socket; rtnetlink */
+    { SCMP_SYS(fcntl), 1, { IS(1, F_GETFL) } }, /* an output that is another user's terminal */
+    { SCMP_SYS(fcntl), 1, { IS(1, F_SETFL) } },
 
     /* probes and answers */
     { SCMP_SYS(sendmsg), 0, { ANY } },

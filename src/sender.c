@@ -16,11 +16,14 @@
  */
 #define REST_BETWEEN (50 * NS_PER_US)
 
+#define SEND_BUFFER (64 << 20) /* bytes; only what is queued takes memory */
+
 int
 sender_open(struct sender *sender, enum family_id family, struct privileges *privileges, struct send_buffers *buffers)
 {
     const struct family *of = &families[family];
     int on = 1;
+    int size = SEND_BUFFER;
     int stamps = SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_TSONLY;
     int fd = socket(of->domain, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
     *sender = (struct sender){ .fd = fd, .privileges = privileges, .buffers = buffers };
@@ -30,6 +33,9 @@ sender_open(struct sender *sender, enum family_id family, struct privileges *pri
         sender_close(sender);
         return error;
     }
+    /* Packets that wait for a neighbour's address count: a few silent neighbours must not hold up all others. */
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &stamps, sizeof stamps); /* without it there are no stamps, no harm */
     return 0;
 }
@@ -143,19 +149,53 @@ send_bytes(const struct sender *sender, const struct request *request, struct le
     return error;
 }
 
+/* Sends what is unsent, as far as the interface takes it. */
 static int
-send_fragments(const struct sender *sender, const struct request *request, struct letter *letter, size_t length,
-               size_t mtu, uint16_t id)
+send_fragments(struct sender *sender, const struct request *request, struct letter *letter)
 {
+    struct unsent *unsent = &sender->unsent;
     struct send_buffers *buffers = sender->buffers;
-    size_t offset = 0;
+    size_t next = unsent->offset;
     size_t size;
-    while ((size = packet_fragment(request->family, buffers->packet, length, mtu, id, &offset, buffers->fragment)) > 0) {
+    while ((size = packet_fragment(request->family, buffers->packet, unsent->length, unsent->mtu, unsent->id, &next,
+                                   buffers->fragment)) > 0) {
         int error = send_bytes(sender, request, letter, buffers->fragment, size);
         if (error)
             return error;
+        unsent->left -= next - unsent->offset;
+        unsent->offset = next;
     }
-    return offset ? 0 : EMSGSIZE;
+    return unsent->offset ? 0 : EMSGSIZE;
+}
+
+/* Only a packet that has left in part, and whose rest may follow, is kept for later. */
+static int
+start_fragments(struct sender *sender, const struct request *request, struct letter *letter,
+                const struct identity *identity, size_t length, size_t mtu, uint32_t device)
+{
+    sender->unsent = (struct unsent){
+        .left = length - families[request->family].header_size,
+        .length = length,
+        .mtu = mtu,
+        .device = device,
+        .source = identity->source,
+        .id = identity->ip_id,
+    };
+    int error = send_fragments(sender, request, letter);
+    if (sender->unsent.offset == 0 || (error != EAGAIN && error != ENOBUFS))
+        sender->unsent.left = 0;
+    return error;
+}
+
+int
+sender_resume(struct sender *sender, const struct request *request)
+{
+    struct letter letter;
+    address_letter(&letter, request, &sender->unsent.source, sender->unsent.device);
+    int error = send_fragments(sender, request, &letter);
+    if (error != EAGAIN && error != ENOBUFS)
+        sender->unsent.left = 0;
+    return error;
 }
 
 /* The stamp in a message of the error queue; false when it tells of something else. */
@@ -207,14 +247,16 @@ sender_send(struct sender *sender, const struct request *request, struct identit
     bool whole = !route->mtu || length <= route->mtu;
     int error = EMSGSIZE;
     *departed = clock_now();
-    bool at_rest = whole && instant_since(*departed, sender->last) > REST_BETWEEN;
+    /* To a group the host answers itself, before the interface stamps the packet. */
+    bool group = address_is_group(request->family, &request->target);
+    bool at_rest = whole && !group && instant_since(*departed, sender->last) > REST_BETWEEN;
     sender->last = *departed;
     if (at_rest)
         ask_for_stamp(&letter);
     if (whole)
         error = send_bytes(sender, request, &letter, sender->buffers->packet, length);
     if (error == EMSGSIZE && protocols[request->protocol]->sized)
-        error = send_fragments(sender, request, &letter, length, route->mtu, identity->ip_id);
+        error = start_fragments(sender, request, &letter, identity, length, route->mtu, device);
     if ((error || at_rest) && drain_errors(sender, clock, *departed, &stamped))
         *departed = stamped;
     return error;

@@ -15,11 +15,23 @@ struct send_buffers {
     uint8_t fragment[PACKET_MAX];
 };
 
+/* What is left of a packet whose fragments did not all find room in the interface's queue. */
+struct unsent {
+    size_t left;   /* bytes of payload; 0: nothing */
+    size_t length; /* of the packet */
+    size_t offset;
+    size_t mtu;
+    uint32_t device;
+    struct address source;
+    uint16_t id;
+};
+
 struct sender {
     int fd; /* -1: could not be had. It is never handed a packet */
     struct privileges *privileges;
     struct send_buffers *buffers;
     struct instant last; /* when a packet left */
+    struct unsent unsent;
 };
 
 /* PRIVILEGES and BUFFERS must outlive it. 0, or an errno value. */
@@ -33,9 +45,11 @@ int sender_find_device(const struct sender *sender, const struct request *reques
 /*
  * Builds the packet and sends it, in fragments where it must, and notes in *DEPARTED when it left: by the kernel's
  * timestamp, unless packets leave one upon the other, or else by the clock just before. DEVICE is an interface index, or
- * 0. Looks up the interface's MTU where ROUTE has none. 0, or an errno value.
+ * 0. Looks up the interface's MTU where ROUTE has none. 0, or an errno value: with EAGAIN or ENOBUFS and `unsent`, a part
+ * has left, and sender_resume() is to be called for the same request, before anything else is sent.
  */
 int sender_send(struct sender *sender, const struct request *request, struct identity *identity, uint32_t device,
                 struct route *route, const struct clock *clock, struct instant *departed);
+int sender_resume(struct sender *sender, const struct request *request);
 
 #endif

@@ -57,7 +57,7 @@ read_answer(struct reader bytes, struct answer *answer)
 {
     uint32_t acknowledged;
     uint8_t offset, flags;
-    size_t left = bytes.left;
+    struct reader whole = bytes;
     if (!read_u16(&bytes, &answer->far) || !read_u16(&bytes, &answer->near) || !read_skip(&bytes, 4) ||
         !read_u32(&bytes, &acknowledged) || !read_u8(&bytes, &offset) || !read_u8(&bytes, &flags))
         return false;
@@ -65,7 +65,8 @@ read_answer(struct reader bytes, struct answer *answer)
     answer->number = acknowledged - 1;
     size_t header = (size_t)(offset >> 4) * 4;
     bool counts = (flags & TH_ACK) && ((flags & TH_SYN) || (flags & TH_RST));
-    return counts && header >= sizeof(struct tcphdr) && header <= left;
+    return counts && header >= sizeof(struct tcphdr) && header <= whole.left &&
+           checksum_is_right(answer, IPPROTO_TCP, whole, CHECKSUM_OFFSET);
 }
 
 static bool

@@ -15,8 +15,11 @@
 struct transport;
 
 struct transport_body {
-    /* What this process can do here and now. */
-    bool (*supports)(const struct transport *transport, enum family_id family, enum protocol_id protocol);
+    /* Why this process can't send such probes: an errno value. 0: it can. */
+    int (*refusal)(const struct transport *transport, enum family_id family, enum protocol_id protocol);
+
+    /* True when the host has an address of this family, without which none of its probes would leave. */
+    bool (*has_address)(struct transport *transport, enum family_id family);
     bool (*supports_mark)(const struct transport *transport);
 
     /*
@@ -33,7 +36,7 @@ struct transport_body {
 
     /* Descriptors to poll, at most TRANSPORT_DESCRIPTORS, and how they came back. Returns their number. */
     size_t (*watch)(struct transport *transport, struct pollfd *fds);
-    void (*polled)(struct transport *transport, const struct pollfd *fds, size_t count);
+    void (*polled)(struct transport *transport, const struct pollfd *fds, size_t count, struct instant now);
 
     /* As if every descriptor had been polled ready: to be called before probes expire. */
     void (*expect_all)(struct transport *transport);

@@ -40,10 +40,13 @@ build(const struct request *request, struct identity *identity, struct writer *w
 static bool
 read_answer(struct reader bytes, struct answer *answer)
 {
-    uint16_t length;
-    size_t left = bytes.left;
-    return read_u16(&bytes, &answer->far) && read_u16(&bytes, &answer->near) && read_u16(&bytes, &length) &&
-           read_skip(&bytes, 2) && length >= HEADER_SIZE && length <= left;
+    uint16_t length, checksum;
+    struct reader whole = bytes;
+    if (!read_u16(&bytes, &answer->far) || !read_u16(&bytes, &answer->near) || !read_u16(&bytes, &length) ||
+        !read_u16(&bytes, &checksum) || length < HEADER_SIZE || length > whole.left)
+        return false;
+    reader_limit(&whole, length);
+    return !checksum || checksum_is_right(answer, IPPROTO_UDP, whole, CHECKSUM_OFFSET); /* 0: there is none */
 }
 
 static bool

@@ -133,3 +133,11 @@ plain_checksum(const uint8_t *bytes, size_t length)
 {
     return (uint16_t)~plain_sum(0, bytes, length);
 }
+
+uint32_t
+plain_pseudo_sum(enum family_id family, const uint8_t *source, const uint8_t *target, uint8_t number, size_t length)
+{
+    uint8_t rest[4] = { (uint8_t)(length >> 8), (uint8_t)length, 0, number };
+    uint32_t sum = plain_sum(0, source, families[family].address_size);
+    return plain_sum(plain_sum(sum, target, families[family].address_size), rest, sizeof rest);
+}

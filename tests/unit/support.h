@@ -62,4 +62,8 @@ void enter_own_network(void);
 uint32_t plain_sum(uint32_t sum, const uint8_t *bytes, size_t length);
 uint16_t plain_checksum(const uint8_t *bytes, size_t length);
 
+/* The pseudo header's sum for LENGTH bytes of protocol NUMBER, to start with. */
+uint32_t plain_pseudo_sum(enum family_id family, const uint8_t *source, const uint8_t *target, uint8_t number,
+                          size_t length);
+
 #endif

@@ -1,7 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "checksum.h"
 #include "match.h"
 #include "protocol.h"
 #include "suites.h"
@@ -28,13 +27,14 @@ struct sent {
 };
 
 static struct sent
-send_probe(enum family_id family, enum protocol_id protocol, struct identity identity, bool pattern)
+send_probe_to(enum family_id family, const char *target, enum protocol_id protocol, struct identity identity,
+              bool pattern)
 {
     struct sent sent = {
         .request = {
             .family = family,
             .protocol = protocol,
-            .target = address_of(family, targets[family]),
+            .target = address_of(family, target),
             .ttl = 3,
             .size = 100,
             .pattern_given = pattern,
@@ -50,8 +50,15 @@ send_probe(enum family_id family, enum protocol_id protocol, struct identity ide
         .payload_size = (uint16_t)packet_payload_size(&sent.request),
         .family = (uint8_t)family,
         .protocol = (uint8_t)protocol,
+        .group = address_is_group(family, &sent.request.target),
     };
     return sent;
+}
+
+static struct sent
+send_probe(enum family_id family, enum protocol_id protocol, struct identity identity, bool pattern)
+{
+    return send_probe_to(family, targets[family], protocol, identity, pattern);
 }
 
 static struct identity
@@ -111,58 +118,78 @@ start_packet(struct writer *writer, enum family_id family, uint8_t number, size_
     write_address(writer, family, &target);
 }
 
+/* Puts the checksum at OFFSET behind the IP header, as the sender would have. */
+static void
+finish_checksum(struct writer *writer, enum family_id family, uint8_t number, const char *from, size_t offset)
+{
+    struct address source = address_of(family, from), target = address_of(family, us[family]);
+    size_t start = family == IPV4 ? 20 : 0, length = writer->used - start;
+    uint32_t sum = 0;
+    if (number != IPPROTO_ICMP)
+        sum = plain_pseudo_sum(family, source.bytes, target.bytes, number, length);
+    write_u16_at(writer, start + offset, 0);
+    write_u16_at(writer, start + offset, (uint16_t)~plain_sum(sum, writer->start + start, length));
+}
+
 static struct answer
 finish_icmp(struct writer *writer, enum family_id family, const char *from)
 {
-    if (family == IPV4)
-        write_u16_at(writer, 22, plain_checksum(writer->start + 20, writer->used - 20));
+    finish_checksum(writer, family, families[family].icmp_protocol, from, 2);
     return decode(family, families[family].icmp_protocol, writer->start, writer->used, from);
 }
 
-/* A router's time exceeded that quotes COUNT bytes behind the IP header. */
+/* Somebody's time exceeded that quotes COUNT bytes behind the IP header. */
 static struct answer
-quote(const struct sent *sent, size_t count)
+quote_from(const struct sent *sent, size_t count, const char *from)
 {
     uint8_t bytes[512];
     struct writer writer = { .start = bytes, .size = sizeof bytes };
     enum family_id family = sent->request.family;
     size_t quoted = families[family].header_size + count;
-    start_packet(&writer, family, families[family].icmp_protocol, 8 + quoted, routers[family]);
+    start_packet(&writer, family, families[family].icmp_protocol, 8 + quoted, from);
     write_u8(&writer, family == IPV4 ? 11 : 3);
     write_fill(&writer, 0, 7);
     write_bytes(&writer, sent->packet, quoted);
-    return finish_icmp(&writer, family, routers[family]);
+    return finish_icmp(&writer, family, from);
 }
 
-/* The target's echo reply with the first COUNT bytes of the payload. */
 static struct answer
-echo(const struct sent *sent, size_t count)
+quote(const struct sent *sent, size_t count)
+{
+    return quote_from(sent, count, routers[sent->request.family]);
+}
+
+/* Somebody's echo reply with the first COUNT bytes of the payload. */
+static struct answer
+echo_from(const struct sent *sent, size_t count, const char *from)
 {
     uint8_t bytes[512];
     struct writer writer = { .start = bytes, .size = sizeof bytes };
     enum family_id family = sent->request.family;
     size_t header = families[family].header_size;
-    start_packet(&writer, family, families[family].icmp_protocol, 8 + count, targets[family]);
+    start_packet(&writer, family, families[family].icmp_protocol, 8 + count, from);
     write_u8(&writer, families[family].echo_reply);
-    write_u8(&writer, 0);
-    /* IPv6: the kernel has checked it, with addresses that we need not have here; adjust the request's */
-    uint16_t checksum = checksum_adjust(sent->probe.identity.checksum, (uint16_t)(families[family].echo_request << 8),
-                                        (uint16_t)(families[family].echo_reply << 8));
-    write_u16(&writer, family == IPV4 ? 0 : checksum);
+    write_fill(&writer, 0, 3);
     write_bytes(&writer, sent->packet + header + 4, 4 + count);
-    return finish_icmp(&writer, family, targets[family]);
+    return finish_icmp(&writer, family, from);
+}
+
+static struct answer
+echo(const struct sent *sent, size_t count)
+{
+    return echo_from(sent, count, targets[sent->request.family]);
 }
 
 /* SYN-ACK, INIT-ACK or datagram. */
 static struct answer
-direct(const struct sent *sent)
+direct_from(const struct sent *sent, const char *from)
 {
     uint8_t bytes[128];
     struct writer writer = { .start = bytes, .size = sizeof bytes };
     enum family_id family = sent->request.family;
     const struct identity *identity = &sent->probe.identity;
     uint8_t number = protocols[sent->request.protocol]->number[family];
-    start_packet(&writer, family, number, sent->request.protocol == PROTOCOL_SCTP ? 32 : 20, targets[family]);
+    start_packet(&writer, family, number, sent->request.protocol == PROTOCOL_SCTP ? 32 : 20, from);
     write_u16(&writer, identity->far);
     write_u16(&writer, identity->near);
     if (sent->request.protocol == PROTOCOL_TCP) {
@@ -170,20 +197,35 @@ direct(const struct sent *sent)
         write_u32(&writer, identity->number + 1);
         write_u32(&writer, 0x50120000);
         write_u32(&writer, 0);
+        finish_checksum(&writer, family, number, from, 16);
     } else if (sent->request.protocol == PROTOCOL_SCTP) {
         write_u32(&writer, identity->number);
         write_u32(&writer, 0);
         write_u32(&writer, 0x02000014);
         write_fill(&writer, 0, 16);
     } else {
-        write_u32(&writer, 16u << 16);
+        write_u32(&writer, 20u << 16);
         write_fill(&writer, 0x55, 12);
+        finish_checksum(&writer, family, number, from, 6);
     }
-    return decode(family, number, bytes, writer.used, targets[family]);
+    return decode(family, number, bytes, writer.used, from);
+}
+
+static struct answer
+direct(const struct sent *sent)
+{
+    return direct_from(sent, targets[sent->request.family]);
 }
 
 /* The kinds of answers that each probe may get. */
 enum kind { DIRECT, QUOTE_OF_8, QUOTE_OF_ALL, KINDS };
+
+static struct answer
+direct_answer_from(const struct sent *sent, const char *from)
+{
+    return sent->request.protocol == PROTOCOL_ICMP ? echo_from(sent, sent->probe.payload_size, from)
+                                                   : direct_from(sent, from);
+}
 
 static struct answer
 answer_of(const struct sent *sent, enum kind kind)
@@ -192,7 +234,7 @@ answer_of(const struct sent *sent, enum kind kind)
         return quote(sent, 8);
     if (kind == QUOTE_OF_ALL)
         return quote(sent, sent->length - families[sent->request.family].header_size);
-    return sent->request.protocol == PROTOCOL_ICMP ? echo(sent, sent->probe.payload_size) : direct(sent);
+    return direct_answer_from(sent, targets[sent->request.family]);
 }
 
 /* All combinations of family, protocol and kind of answer, by one number. */
@@ -344,14 +386,6 @@ wrong_target(struct answer *answer)
 }
 
 static void
-wrong_sender(struct answer *answer)
-{
-    answer->from = address_of(answer->family, strangers[answer->family]);
-    if (!answer->is_error)
-        answer->target = answer->from;
-}
-
-static void
 wrong_receiver(struct answer *answer)
 {
     answer->to = address_of(answer->family, strangers[answer->family]);
@@ -491,12 +525,10 @@ START_TEST(another_sender)
                 struct probes *probes = probes_new(4);
                 struct sent sent = send_probe(family, protocol, identity_of(protocol), pattern);
                 struct probe *probe = put_in_flight(probes, &sent);
-                struct answer answer = answer_of(&sent, DIRECT);
-                wrong_sender(&answer);
+                struct answer answer = direct_answer_from(&sent, strangers[family]);
                 bool proven = protocol == PROTOCOL_ICMP && !pattern; /* by the nonce */
                 ck_assert_ptr_eq(match_find(probes, &answer), proven ? probe : NULL);
-                answer = answer_of(&sent, QUOTE_OF_8);
-                wrong_sender(&answer);
+                answer = quote_from(&sent, 8, strangers[family]);
                 ck_assert_ptr_eq(match_find(probes, &answer), probe); /* any router may send an error */
                 probes_free(probes);
             }
@@ -506,24 +538,47 @@ START_TEST(another_sender)
 END_TEST
 
 /* To a group anyone of it answers. */
+static const char *const groups[] = { "224.0.0.1", "ff02::1" };
+
 START_TEST(group_targets)
 {
-    static const char *const groups[] = { "224.0.0.1", "ff02::1" };
     for (enum family_id family = 0; family < FAMILIES; family++) {
         for (enum protocol_id protocol = 0; protocol <= PROTOCOL_UDP; protocol++) {
             struct probes *probes = probes_new(5);
-            struct sent sent = send_probe(family, protocol, identity_of(protocol), true);
-            sent.probe.target = address_of(family, groups[family]);
-            sent.probe.group = true;
+            struct sent sent = send_probe_to(family, groups[family], protocol, identity_of(protocol), true);
+            ck_assert(sent.probe.group);
             struct probe *probe = put_in_flight(probes, &sent);
-            struct answer answer = answer_of(&sent, DIRECT);
-            ck_assert_ptr_eq(match_find(probes, &answer), probe);
-            wrong_sender(&answer);
-            ck_assert_ptr_eq(match_find(probes, &answer), probe);
-            wrong_near(&answer);
-            ck_assert_ptr_null(match_find(probes, &answer));
+            const char *const members[] = { targets[family], strangers[family], routers[family] };
+            for (size_t i = 0; i < COUNT(members); i++) {
+                struct answer answer = direct_answer_from(&sent, members[i]);
+                ck_assert_ptr_eq(match_find(probes, &answer), probe);
+                wrong_near(&answer);
+                ck_assert_ptr_null(match_find(probes, &answer));
+            }
             probes_free(probes);
         }
+    }
+}
+END_TEST
+
+/* A member's echo reply proves every byte of the payload too, though in ICMPv6 its checksum covers its own address. */
+START_TEST(group_echo_reply_with_another_payload)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        struct probes *probes = probes_new(5);
+        struct sent sent = send_probe_to(family, groups[family], PROTOCOL_ICMP, identity_of(PROTOCOL_ICMP), true);
+        struct probe *probe = put_in_flight(probes, &sent);
+        struct answer answer = direct_answer_from(&sent, strangers[family]);
+        ck_assert_ptr_eq(match_find(probes, &answer), probe);
+        wrong_checksum(&answer);
+        ck_assert_ptr_null(match_find(probes, &answer));
+        for (size_t at = families[family].header_size + 8; at < sent.length; at++) {
+            sent.packet[at] ^= 0x40;
+            answer = direct_answer_from(&sent, strangers[family]);
+            ck_assert_ptr_null(match_find(probes, &answer));
+            sent.packet[at] ^= 0x40;
+        }
+        probes_free(probes);
     }
 }
 END_TEST
@@ -539,8 +594,9 @@ START_TEST(short_echo_replies)
         for (size_t count = 0; count <= sent.probe.payload_size; count++) {
             struct answer answer = echo(&sent, count);
             ck_assert_ptr_eq(match_find(probes, &answer), probe);
-            wrong_sender(&answer);
-            ck_assert_ptr_eq(match_find(probes, &answer), count >= 8 ? probe : NULL);
+            answer = echo_from(&sent, count, strangers[family]);
+            struct probe *expected = count >= 8 ? probe : NULL;
+            ck_assert_ptr_eq(match_find(probes, &answer), expected);
             answer = echo(&sent, count);
             if (count < 8)
                 continue;
@@ -555,16 +611,18 @@ END_TEST
 /* Of a whole echo reply every byte counts: its checksum is the request's. */
 START_TEST(echo_reply_with_another_payload)
 {
-    struct probes *probes = probes_new(7);
-    struct sent sent = send_probe(IPV4, PROTOCOL_ICMP, identity_of(PROTOCOL_ICMP), true);
-    put_in_flight(probes, &sent);
-    for (size_t at = 28; at < sent.length; at++) {
-        sent.packet[at] ^= 0x40;
-        struct answer answer = echo(&sent, sent.probe.payload_size);
-        ck_assert_ptr_null(match_find(probes, &answer));
-        sent.packet[at] ^= 0x40;
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        struct probes *probes = probes_new(7);
+        struct sent sent = send_probe(family, PROTOCOL_ICMP, identity_of(PROTOCOL_ICMP), true);
+        put_in_flight(probes, &sent);
+        for (size_t at = families[family].header_size + 8; at < sent.length; at++) {
+            sent.packet[at] ^= 0x40;
+            struct answer answer = echo(&sent, sent.probe.payload_size);
+            ck_assert_ptr_null(match_find(probes, &answer));
+            sent.packet[at] ^= 0x40;
+        }
+        probes_free(probes);
     }
-    probes_free(probes);
 }
 END_TEST
 
@@ -780,6 +838,195 @@ START_TEST(thousands_of_one_port_pair)
 }
 END_TEST
 
+/* As many in IPv4 with checksums that are all the same: the IP identification tells them apart. */
+START_TEST(thousands_told_apart_by_ip_id)
+{
+    bool pattern = _i;
+    struct probes *probes = probes_new(16);
+    struct sent *sent = calloc(SAME_PORTS, sizeof *sent);
+    struct probe **in_flight = calloc(SAME_PORTS, sizeof *in_flight);
+    for (uint32_t i = 0; i < SAME_PORTS; i++) {
+        struct identity identity = identity_of(PROTOCOL_UDP);
+        identity.ip_id = (uint16_t)(1000 + i);
+        sent[i] = send_probe(IPV4, PROTOCOL_UDP, identity, pattern);
+        in_flight[i] = put_in_flight(probes, &sent[i]);
+    }
+    for (uint32_t i = 0; i < SAME_PORTS; i++) {
+        struct answer answer = quote(&sent[i], 8);
+        ck_assert_ptr_eq(match_find(probes, &answer), in_flight[i]);
+        translate(&answer);
+        ck_assert_ptr_eq(match_find(probes, &answer), in_flight[i]);
+        answer = answer_of(&sent[i], QUOTE_OF_ALL);
+        ck_assert_ptr_eq(match_find(probes, &answer), in_flight[i]);
+        answer.ip_id ^= 0x8000; /* a router that rewrites it: anyone's, and there are too many to look at all */
+        ck_assert_ptr_null(match_find(probes, &answer));
+        answer = direct(&sent[i]);
+        ck_assert_ptr_null(match_find(probes, &answer));
+    }
+    free(sent);
+    free(in_flight);
+    probes_free(probes);
+}
+END_TEST
+
+/* How many may share what an answer is looked up by: SHARERS_MAX in match.c. */
+#define SHARERS 64u
+
+/* A nonce would prove one of them, but is looked for only among so many, whichever of them it is. */
+START_TEST(too_many_sharers)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        struct probes *probes = probes_new(19);
+        static struct sent sent[SHARERS + 1];
+        struct probe *in_flight[SHARERS + 1];
+        for (uint32_t i = 0; i < COUNT(sent); i++) {
+            struct identity identity = identity_of(PROTOCOL_UDP);
+            identity.ip_id = (uint16_t)(1000 + i);
+            sent[i] = send_probe(family, PROTOCOL_UDP, identity, false);
+        }
+        for (uint32_t i = 0; i < SHARERS; i++)
+            in_flight[i] = put_in_flight(probes, &sent[i]);
+        for (int all = 0; all < 2; all++) {
+            for (uint32_t i = 0; i < SHARERS; i++) {
+                struct answer answer = answer_of(&sent[i], QUOTE_OF_ALL);
+                answer.ip_id ^= 0x8000;
+                struct probe *expected = all ? NULL : in_flight[i];
+                ck_assert_ptr_eq(match_find(probes, &answer), expected);
+            }
+            if (!all)
+                in_flight[SHARERS] = put_in_flight(probes, &sent[SHARERS]);
+        }
+        probes_remove(probes, in_flight[0]); /* one less: they are found again */
+        for (uint32_t i = 1; i <= SHARERS; i++) {
+            struct answer answer = answer_of(&sent[i], QUOTE_OF_ALL);
+            answer.ip_id ^= 0x8000;
+            ck_assert_ptr_eq(match_find(probes, &answer), in_flight[i]);
+        }
+        probes_free(probes);
+    }
+}
+END_TEST
+
+/*
+ * Having given up among the target's probes, of which one is right, match_find() must not believe one to a group
+ * either, that fits no better.
+ */
+START_TEST(too_many_sharers_and_a_group)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        struct probes *probes = probes_new(20);
+        struct identity identity = identity_of(PROTOCOL_UDP);
+        struct sent right = send_probe(family, PROTOCOL_UDP, identity, false);
+        struct sent group = send_probe_to(family, groups[family], PROTOCOL_UDP, identity, false);
+        put_in_flight(probes, &right);
+        struct probe *wrong = put_in_flight(probes, &group);
+        for (uint32_t i = 0; i < SHARERS; i++) {
+            struct sent other = right; /* from another address of ours */
+            other.probe.identity.source = address_of(family, nats[family]);
+            put_in_flight(probes, &other);
+        }
+        struct answer answer = direct(&right);
+        ck_assert_ptr_ne(match_find(probes, &answer), wrong);
+        probes_free(probes);
+    }
+}
+END_TEST
+
+/* ---- from this host to itself ---- */
+
+static struct identity
+swap_ports(struct identity identity)
+{
+    uint16_t near = identity.near;
+    identity.near = identity.far;
+    identity.far = near;
+    return identity;
+}
+
+/* Two probes to ourselves, the one's ports the other's reversed: the one's datagram looks like the other's answer. */
+START_TEST(own_datagram)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        struct probes *probes = probes_new(21);
+        struct identity identity = identity_of(PROTOCOL_UDP);
+        struct sent there = send_probe_to(family, us[family], PROTOCOL_UDP, identity, false);
+        struct sent back = send_probe_to(family, us[family], PROTOCOL_UDP, swap_ports(identity), false);
+        struct answer datagram = direct_from(&back, us[family]); /* what `there` is on its way */
+        struct probe *other = put_in_flight(probes, &back);
+        ck_assert_ptr_eq(match_find(probes, &datagram), other); /* a stranger's on this host, so far */
+        struct probe *own = put_in_flight(probes, &there);
+        ck_assert_ptr_null(match_find(probes, &datagram));
+        struct answer error = quote_from(&there, 8, us[family]); /* but errors from ourselves count */
+        ck_assert_ptr_eq(match_find(probes, &error), own);
+        error = quote_from(&back, 8, us[family]);
+        ck_assert_ptr_eq(match_find(probes, &error), other);
+        probes_remove(probes, own);
+        ck_assert_ptr_eq(match_find(probes, &datagram), other);
+        probes_free(probes);
+    }
+}
+END_TEST
+
+/* Both ports the same: the probe's own datagram looks like its own answer. */
+START_TEST(own_datagram_to_its_own_port)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        struct probes *probes = probes_new(22);
+        struct identity identity = identity_of(PROTOCOL_UDP);
+        identity.near = identity.far;
+        struct sent sent = send_probe_to(family, us[family], PROTOCOL_UDP, identity, false);
+        struct probe *probe = put_in_flight(probes, &sent);
+        struct answer answer = direct_from(&sent, us[family]);
+        ck_assert_ptr_null(match_find(probes, &answer));
+        answer = quote_from(&sent, 8, us[family]);
+        ck_assert_ptr_eq(match_find(probes, &answer), probe);
+        probes_free(probes);
+    }
+}
+END_TEST
+
+/* Another host's datagram is an answer, whatever we send to ourselves. */
+START_TEST(not_our_own_datagram)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        struct probes *probes = probes_new(23);
+        struct identity identity = identity_of(PROTOCOL_UDP);
+        struct sent sent = send_probe(family, PROTOCOL_UDP, identity, false);
+        struct sent reversed = send_probe_to(family, us[family], PROTOCOL_UDP, swap_ports(identity), false);
+        struct sent same_ports = send_probe(family, PROTOCOL_UDP, swap_ports(identity), false);
+        put_in_flight(probes, &reversed);
+        put_in_flight(probes, &same_ports);
+        struct probe *probe = put_in_flight(probes, &sent);
+        struct answer answer = direct(&sent);
+        ck_assert_ptr_eq(match_find(probes, &answer), probe);
+        probes_free(probes);
+    }
+}
+END_TEST
+
+/* What our own host answers to echo requests, SYNs and INITs is no datagram of ours, whatever the numbers. */
+START_TEST(own_answers)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++) {
+            if (protocol == PROTOCOL_UDP)
+                continue;
+            struct probes *probes = probes_new(24);
+            struct identity identity = identity_of(protocol);
+            struct sent there = send_probe_to(family, us[family], protocol, identity, true);
+            struct sent back = send_probe_to(family, us[family], protocol, swap_ports(identity), true);
+            struct probe *one = put_in_flight(probes, &there);
+            struct probe *other = put_in_flight(probes, &back);
+            struct answer answer = direct_answer_from(&there, us[family]);
+            ck_assert_ptr_eq(match_find(probes, &answer), one);
+            answer = direct_answer_from(&back, us[family]);
+            ck_assert_ptr_eq(match_find(probes, &answer), other);
+            probes_free(probes);
+        }
+    }
+}
+END_TEST
+
 /* Answers to somebody else's probes, with numbers near to ours, find nobody. */
 START_TEST(guesses)
 {
@@ -827,6 +1074,7 @@ match_suite(void)
     tcase_add_loop_test(tests, one_field_wrong, 0, COMBINATIONS);
     tcase_add_test(tests, another_sender);
     tcase_add_test(tests, group_targets);
+    tcase_add_test(tests, group_echo_reply_with_another_payload);
     tcase_add_test(tests, short_echo_replies);
     tcase_add_test(tests, echo_reply_with_another_payload);
     tcase_add_test(tests, two_zeros);
@@ -838,6 +1086,13 @@ match_suite(void)
     tcase_add_test(tests, a_quote_for_two);
     tcase_add_test(tests, told_apart_by_nonce);
     tcase_add_loop_test(tests, thousands_of_one_port_pair, 0, 4);
+    tcase_add_loop_test(tests, thousands_told_apart_by_ip_id, 0, 2);
+    tcase_add_test(tests, too_many_sharers);
+    tcase_add_test(tests, too_many_sharers_and_a_group);
+    tcase_add_test(tests, own_datagram);
+    tcase_add_test(tests, own_datagram_to_its_own_port);
+    tcase_add_test(tests, not_our_own_datagram);
+    tcase_add_test(tests, own_answers);
     tcase_add_loop_test(tests, guesses, 0, COMBINATIONS);
     suite_add_tcase(suite, tests);
     return suite;

@@ -21,11 +21,20 @@ static struct {
 
 static const struct instant departure = { 1000 * NS_PER_MS };
 
-static bool
-fake_supports(const struct transport *transport, enum family_id family, enum protocol_id protocol)
+static int
+fake_refusal(const struct transport *transport, enum family_id family, enum protocol_id protocol)
 {
     (void)transport;
-    return !(fake.no_ipv6 && family == IPV6) && !(fake.no_sctp && protocol == PROTOCOL_SCTP);
+    bool refused = (fake.no_ipv6 && family == IPV6) || (fake.no_sctp && protocol == PROTOCOL_SCTP);
+    return refused ? EPERM : 0;
+}
+
+static bool
+fake_has_address(struct transport *transport, enum family_id family)
+{
+    (void)transport;
+    (void)family;
+    return true;
 }
 
 static bool
@@ -89,7 +98,8 @@ fake_received_until(const struct transport *transport, const struct clock *clock
 }
 
 static const struct transport_body fake_body = {
-    .supports = fake_supports,
+    .refusal = fake_refusal,
+    .has_address = fake_has_address,
     .supports_mark = fake_supports_mark,
     .send = fake_send,
     .release = fake_release,
