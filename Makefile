@@ -1,6 +1,9 @@
 # make            build/mtr-packet
 # make run        install what is missing, build, show the program at work; HOST=name adds the path to a host
 # make check      install what the tests need, run all tests; make unit, make system: one group
+# make fuzz       run the fuzz targets with clang, two at a time; TIME=3600 seconds each, TARGET=name picks one
+# make bench      install what it needs, measure beside the peer; ROUNDS=5, ONLY=3,5 picks targets of the table
+# make soak       ten minutes of 20,000 probes a second, all of them checked; TIME=600
 # make install    prefix, bindir, mandir come from ./configure; DESTDIR is honoured; make uninstall takes it back
 # make clean      remove the build directory; make distclean: also what configure and autoconf made
 #
@@ -22,7 +25,7 @@ VENV := build/venv
 all: $(PROGRAM)
 
 # These need no compiler yet: check and run install it first, then call make again for the rest.
-UNCONFIGURED := configure run check venv clean distclean
+UNCONFIGURED := configure run check bench fuzz venv clean distclean
 ifneq ($(filter-out $(UNCONFIGURED),$(or $(MAKECMDGOALS),all)),)
 include config.mk
 endif
@@ -48,6 +51,11 @@ LIB_SRC := $(filter-out src/main.c $(OTHER_SANDBOX),$(wildcard src/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
 MAIN_OBJ := $(BUILD)/obj/src/main.o
 UNIT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/unit/*.c))
+FUZZ_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/fuzz/*.c))
+FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SHARED := $(filter-out $(FUZZ:$(BUILD)/%=$(BUILD)/obj/tests/fuzz/%.o),$(FUZZ_OBJ))
+BENCH_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/*.c))
+BENCH := $(BENCH_OBJ:$(BUILD)/obj/tests/%.o=$(BUILD)/%)
 
 $(PROGRAM): $(MAIN_OBJ) $(LIBRARY) $(BUILD)/link.flags
 	@echo "  LD  $@"
@@ -62,6 +70,15 @@ $(UNIT): $(UNIT_OBJ) $(LIBRARY) $(BUILD)/link.flags $(BUILD)/unit.flags
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $(UNIT_OBJ) $(LIBRARY) $(CHECK_LIBS) $(ALL_LIBS)
 
+$(BENCH): $(BUILD)/%: $(BUILD)/obj/tests/%.o $(BUILD)/link.flags
+	@echo "  LD  $@"
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $<
+
+$(FUZZ): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o $(FUZZ_SHARED) $(LIBRARY) $(BUILD)/link.flags
+	@echo "  LD  $@"
+	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $< $(FUZZ_SHARED) $(LIBRARY) $(ALL_LIBS)
+
 $(BUILD)/obj/%.o: %.c $(BUILD)/compile.flags
 	@echo "  CC  $<"
 	@mkdir -p $(@D)
@@ -74,7 +91,7 @@ have-check:
 	@test -n "$(HAVE_CHECK)" || { echo >&2 "make: check not found: install the Debian package check," \
 		"or run scripts/install-deps check, then ./configure"; exit 1; }
 
--include $(patsubst %.o,%.d,$(LIB_OBJ) $(MAIN_OBJ) $(UNIT_OBJ))
+-include $(patsubst %.o,%.d,$(LIB_OBJ) $(MAIN_OBJ) $(UNIT_OBJ) $(BENCH_OBJ) $(FUZZ_OBJ))
 
 # Other flags or another list of files than last time: build again. The files are written only when they change.
 $(BUILD)/compile.flags: TEXT = $(COMPILE)
@@ -82,7 +99,7 @@ $(BUILD)/link.flags: TEXT = $(LINK) $(ALL_LIBS)
 $(BUILD)/objects.flags: TEXT = $(AR) $(LIB_OBJ)
 $(BUILD)/unit.flags: TEXT = $(UNIT_OBJ) $(CHECK_CFLAGS) $(CHECK_LIBS)
 $(patsubst %,$(BUILD)/%.flags,compile link objects unit): FORCE | $(BUILD)
-	$(if $(findstring <$(file <$@)>,<$(TEXT)>),,$(file >$@,$(TEXT)))@:
+	@$(file >$@.new,$(TEXT))cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(BUILD):
 	@mkdir -p $@
@@ -107,7 +124,7 @@ configure: configure.ac
 
 # Running and testing
 
-.PHONY: all run check unit system venv install uninstall clean distclean
+.PHONY: all run check unit system bench bench-programs fuzz fuzz-build fuzz-programs venv install uninstall clean distclean
 
 run:
 	@scripts/install-deps run
@@ -123,6 +140,32 @@ unit system: all
 	+@$(TEST_ENV) tests/run $@
 
 system: venv
+
+bench:
+	@scripts/install-deps bench
+	@$(MAKE) --no-print-directory all bench-programs
+	@BUILD='$(BUILD)' PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/bench/bench.py $(if $(ROUNDS),--rounds '$(ROUNDS)') \
+		$(if $(ONLY),--only '$(ONLY)')
+
+bench-programs: $(BENCH)
+	@:
+
+# A build of its own, for clang: libFuzzer with the address and the undefined behaviour sanitizer.
+fuzz:
+	@scripts/install-deps check
+	@$(MAKE) --no-print-directory fuzz-build
+	@tests/fuzz/run --keep '$(BUILD)/fuzz' $(or $(TIME),3600) $(TARGET)
+
+fuzz-build:
+	@$(MAKE) --no-print-directory BUILD='$(BUILD)/fuzz' CC=clang LDFLAGS= CFLAGS='-O1 -g -fno-omit-frame-pointer \
+		-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' fuzz-programs
+
+fuzz-programs: $(FUZZ)
+
+soak: all
+	@MTR_PACKET='$(abspath $(PROGRAM))' PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/soak/soak.py --time '$(or $(TIME),600)'
+
+.PHONY: soak
 
 TEST_ENV = BUILD='$(BUILD)' PYTHON='$(PYTHON)' MAKE='$(MAKE)'
 
