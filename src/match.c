@@ -94,8 +94,10 @@ fit_own_quote(const struct probe *probe, const struct answer *answer, enum nonce
         return IMPOSSIBLE;
     if (answer->has_number || nonce == NONCE_RIGHT)
         return PROVEN;
-    /* Some routers rewrite the IPv4 identification, so another one does not disprove. */
-    return answer->has_ip_id && answer->ip_id == identity->ip_id ? LIKELY : POSSIBLE;
+    if (answer->has_ip_id && answer->ip_id == identity->ip_id)
+        return LIKELY;
+    /* Some routers rewrite the IPv4 identification, so another one does not disprove, unless ports are all there is. */
+    return answer->has_checksum || !answer->has_ip_id ? POSSIBLE : IMPOSSIBLE;
 }
 
 /* A quote from behind a NAT that did not translate it back: port and checksum are the NAT's. */

@@ -76,9 +76,9 @@ privileges_free(struct privileges *privileges)
 static void
 empty_bounding_set(void)
 {
-    for (cap_value_t cap = 0; cap_get_bound(cap) >= 0; cap++)
-        cap_drop_bound(cap);
-    cap_reset_ambient();
+    for (cap_value_t cap = 0; cap_drop_bound(cap) == 0; cap++)
+        ;                                                      /* up to the first that the kernel does not know */
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); /* libcap would ask for each of them first */
     cap_set_secbits(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED |
                     SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED);
 }

@@ -5,6 +5,7 @@
 #include <linux/net_tstamp.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -168,6 +169,7 @@ sandbox_enter(void)
     }
     int error = load_filter(filter);
     seccomp_release(filter);
+    malloc_trim(0); /* the filter took more memory to make than all else so far */
     errno = error;
     return error == 0;
 }

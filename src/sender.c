@@ -76,6 +76,7 @@ static void
 add_control(struct msghdr *message, int level, int type, const void *data, size_t size)
 {
     struct cmsghdr *control = (struct cmsghdr *)(void *)((char *)message->msg_control + message->msg_controllen);
+    memset(control, 0, CMSG_SPACE(size)); /* the padding leaves with it */
     control->cmsg_level = level;
     control->cmsg_type = type;
     control->cmsg_len = CMSG_LEN(size);

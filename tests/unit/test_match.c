@@ -444,7 +444,7 @@ nothing_wrong(struct answer *answer)
 }
 
 /* In which answers a wrong field must be noticed: in all, in none, or as the answer is. */
-enum noticed { ALWAYS, NEVER, IF_DIRECT, IF_NUMBER, IF_NONCE, IF_BINDING_CHECKSUM, IF_ECHO_REPLY };
+enum noticed { ALWAYS, NEVER, IF_DIRECT, IF_NUMBER, IF_NONCE, IF_BINDING_CHECKSUM, IF_ECHO_REPLY, IF_PORTS_ALONE };
 
 static const struct {
     const char *name;
@@ -458,7 +458,7 @@ static const struct {
     { "far", wrong_far, ALWAYS },
     { "number", wrong_number, IF_NUMBER },
     { "checksum", wrong_checksum, IF_BINDING_CHECKSUM },
-    { "IP identification", wrong_ip_id, NEVER }, /* some routers rewrite it */
+    { "IP identification", wrong_ip_id, IF_PORTS_ALONE }, /* some routers rewrite it */
     { "target", wrong_target, ALWAYS },
     { "target, behind a NAT", wrong_target_behind_nat, ALWAYS },
     { "receiver", wrong_receiver, IF_DIRECT }, /* whom an error reached is not the probe's */
@@ -484,6 +484,8 @@ must_notice(enum noticed noticed, const struct combination *is, const struct ans
         return answer->has_payload && answer->payload.left >= 8;
     case IF_BINDING_CHECKSUM:
         return answer->has_checksum && binds;
+    case IF_PORTS_ALONE: /* eight bytes of SCTP */
+        return answer->is_error && answer->has_ip_id && !answer->has_number && !answer->has_checksum;
     case IF_ECHO_REPLY:
         return is->kind == DIRECT && is->protocol == PROTOCOL_ICMP;
     default:
