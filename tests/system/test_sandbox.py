@@ -1,0 +1,176 @@
+"""What the running daemon may still do: its own state, what its filter refuses, and builds that have none."""
+
+import functools
+import pathlib
+import platform
+import re
+import subprocess
+
+import pytest
+
+from lab import cc
+from lab.daemon import ROOT, Daemon
+from lab.expect import answered, said
+from lab.pair import ANSWERS
+from test_privileges import AS_NOBODY, NET_RAW, WAYS, copies, started, status  # noqa: F401 (a fixture)
+
+CALLS_AT_MOST = 40
+ALLOW_LIST = ROOT / "src" / "sandbox-seccomp.c"
+PROBE = "sandbox_probe.c"
+
+# SECBIT_NOROOT, NO_SETUID_FIXUP, NO_CAP_AMBIENT_RAISE, each on and locked; KEEP_CAPS off and locked
+SECUREBITS, SECUREBITS_MASK = 0b11101111, 0b11111111
+
+# One more way to start: with CAP_NET_RAW as an ambient capability, as service managers give it.
+AMBIENT = "ambient capability"
+GIVEN = *AS_NOBODY, "--inh-caps=-all,+net_raw", "--ambient-caps=-all,+net_raw"
+
+pytestmark = pytest.mark.usefixtures("root")
+every_way = pytest.mark.parametrize("way", [*WAYS, AMBIENT])
+needs_sandbox = pytest.mark.skipif(not cc.has_seccomp(), reason="this build has no sandbox")
+needs_none = pytest.mark.skipif(cc.has_seccomp(), reason="this build has a sandbox")
+
+
+def launched(namespace, copies, way):  # noqa: F811
+    if way != AMBIENT:
+        return started(namespace, copies, way)
+    return Daemon(namespace, binary=str(copies / "plain"), wrapper=GIVEN)
+
+
+def in_probe(*arguments, **more):
+    return subprocess.run([cc.with_library(PROBE), *arguments], check=False, capture_output=True, text=True, timeout=30,
+                          **more)
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    """Skips where the kernel has no seccomp filters."""
+    if in_probe("available").stdout != "yes\n":
+        pytest.skip("this kernel has no seccomp filters")
+
+
+def limits(pid):
+    """/proc/PID/limits: name -> (soft, hard)."""
+    with open(f"/proc/{pid}/limits", encoding="ascii") as file:
+        return {line[:26].strip(): tuple(line[26:].split()[:2]) for line in file}
+
+
+def sets_of(state):
+    return {name: int(state[name][0], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb", "CapBnd")}
+
+
+# ---------------------------------------------------------------- the state of the running daemon
+
+@needs_sandbox
+@every_way
+def test_state(sandbox, pair, copies, way):  # noqa: F811
+    """Sandbox: no effective capability, permitted CAP_NET_RAW alone, ambient set empty, bounding set empty where
+    CAP_SETPCAP is held, no_new_privs, a filter, not dumpable, RLIMIT_NPROC and RLIMIT_CORE 0: before the first byte."""
+    with launched(pair.client, copies, way) as daemon:
+        assert daemon.ask("check-support feature mark").args == {"support": "ok"}
+        state, limited = status(daemon.pid), limits(daemon.pid)
+        owner = pathlib.Path(f"/proc/{daemon.pid}/environ").stat().st_uid
+        assert daemon.finish() == (0, "")
+    caps = sets_of(state)
+    shown = {name: hex(value) for name, value in caps.items()}
+    bounded = way in ("root", "set-uid")
+    assert caps | {"CapBnd": 0} == {"CapEff": 0, "CapPrm": NET_RAW, "CapInh": 0, "CapAmb": 0, "CapBnd": 0}, shown
+    assert not bounded or caps["CapBnd"] == 0, shown
+    assert (state["NoNewPrivs"], state["Seccomp"]) == (["1"], ["2"])
+    assert state.get("Seccomp_filters", ["1"]) == ["1"], "one filter, its own"
+    assert state["Threads"] == ["1"]
+    assert owner == 0, f"the user that runs it owns its /proc entries, so it is dumpable: {owner}"
+    assert (limited["Max processes"], limited["Max core file size"]) == (("0", "0"), ("0", "0"))
+
+
+@pytest.mark.parametrize("wrapper, bits", [((), SECUREBITS), (AS_NOBODY, 0)], ids=["root", "nobody"])
+def test_securebits_and_dumpable(wrapper, bits):
+    """Securebits locked where CAP_SETPCAP is held; PR_GET_DUMPABLE is 0 for everyone."""
+    result = subprocess.run([*wrapper, cc.with_library(PROBE), "privileges"], check=False, capture_output=True,
+                            text=True, timeout=30)
+    assert (result.returncode, result.stderr) == (0, "")
+    values = {name: int(value) for name, value in (line.split("=") for line in result.stdout.splitlines())}
+    assert values["securebits"] & SECUREBITS_MASK == bits, f"securebits {values['securebits']:#b}, expected {bits:#b}"
+    assert values["dumpable"] == 0
+
+
+# ---------------------------------------------------------------- what the filter refuses
+
+@functools.lru_cache(maxsize=None)
+def names():
+    return in_probe("list").stdout.splitlines() if cc.has_seccomp() else ["none: this build has no sandbox"]
+
+
+def refusals():
+    return [name for name in names() if not name.startswith("allowed: ")]
+
+
+@needs_sandbox
+@pytest.mark.parametrize("name", refusals())
+def test_refused(sandbox, name):
+    """Exec, fork, open, new raw or packet sockets, ptrace, bpf, io_uring: a violation ends the process, with one line
+    on stderr that names the call."""
+    result = in_probe("try", name)
+    call = name.split()[-1]
+    assert result.returncode == 1, f"exit status {result.returncode} (42: let through), stderr: {result.stderr}"
+    assert re.fullmatch(rf"mtr-packet: refused system call \d+ {call}: [^\n]+\n", result.stderr), result.stderr
+
+
+@needs_sandbox
+@pytest.mark.parametrize("name", ["allowed: datagram IPv4", "allowed: datagram IPv6", "allowed: getrandom"])
+def test_not_refused(sandbox, name):
+    """What the loop needs goes through: so the tests above are refused by the sandbox and not by something else."""
+    result = in_probe("try", name)
+    assert (result.returncode, result.stderr) == (42, "")
+
+
+def listed():
+    """The calls in the one table of the sources."""
+    text = ALLOW_LIST.read_text(encoding="utf-8")
+    table = re.search(r"allowed_calls\[\] = \{\n(.*?)\n\};", text, re.S)
+    assert table, f"no table allowed_calls in {ALLOW_LIST.name}"
+    return set(re.findall(r"SCMP_SYS\((\w+)\)", table[1]))
+
+
+@needs_sandbox
+def test_few_calls(sandbox):
+    """An allow-list of at most 40 calls; what the running filter lets through, by number, is no more than that. Calls
+    that are let through with some arguments alone are refused here: all of theirs are -1."""
+    table = listed()
+    assert len(table) <= CALLS_AT_MOST, f"{len(table)} calls: {sorted(table)}"
+    result = in_probe("sweep")
+    assert (result.returncode, result.stderr) == (0, "")
+    through = [int(word) for word in result.stdout.split()]
+    assert 10 <= len(through) <= len(table), f"{len(table)} are listed, let through are {through}"
+
+
+@needs_sandbox
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="only x86-64 has other sets of numbers")
+@pytest.mark.parametrize("how", ["x32", "i386"])
+def test_other_numbers(sandbox, how):
+    """The numbers of 32-bit programs are no way around the filter (a kernel may not know them anyway)."""
+    assert in_probe("other", how).returncode not in (2, 3, 42)
+
+
+# ---------------------------------------------------------------- builds without
+
+@needs_none
+@every_way
+def test_without_a_sandbox(pair, copies, way):  # noqa: F811
+    """Built without libseccomp: CAP_NET_RAW goes too, `mark` says no, and a marked probe is refused; the rest holds."""
+    if cc.sanitized() and way != "root":
+        pytest.skip("the sanitizers do not start set-uid")
+    with launched(pair.client, copies, way) as daemon:
+        assert daemon.ask("check-support feature mark").args == {"support": "no"}
+        refused = daemon.ask(f"send-probe ip-4 {ANSWERS[4]} mark 7")
+        state, limited = status(daemon.pid), limits(daemon.pid)
+        assert refused.kind in ("permission-denied", "invalid-argument"), refused
+        for protocol in ("icmp", "udp", "tcp", "sctp"):
+            reply = daemon.ask(f"send-probe ip-4 {ANSWERS[4]} protocol {protocol}")
+            assert said(reply) == answered("reply", ANSWERS[4])
+        assert daemon.finish() == (0, "")
+    caps = sets_of(state)
+    assert [caps[name] for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")] == [0, 0, 0, 0], caps
+    assert way not in ("root", "set-uid") or caps["CapBnd"] == 0, caps
+    assert (state["NoNewPrivs"], state["Seccomp"]) == (["1"], ["0"])
+    assert (limited["Max processes"], limited["Max core file size"]) == (("0", "0"), ("0", "0"))
