@@ -155,7 +155,7 @@ look_under(const struct probes *probes, const struct answer *answer, enum probe_
             return;
         }
         enum fit found = fit(probe, answer);
-        if (found == IMPOSSIBLE || found < search->fit)
+        if (found == IMPOSSIBLE || found < search->fit || probe == search->found)
             continue;
         search->ambiguous = found == search->fit;
         search->found = probe;
@@ -188,6 +188,18 @@ look_for_asked(const struct probes *probes, const struct answer *answer, struct 
         look_by_ports(probes, answer, &groups[answer->family], search);
 }
 
+/* Behind an IPv6 NAT our port may have become that of another probe: then there must be no other that it could be. */
+static bool
+has_rival(const struct probes *probes, const struct answer *answer, const struct probe *found)
+{
+    uint32_t hash = probes_hash_number(probes, answer->family, answer->protocol, &answer->target, answer->far, 0);
+    const struct probe *probe = probes_first(probes, BY_NUMBER, hash);
+    while (probe && (probe == found || probe->identity.far != answer->far || probe->protocol != found->protocol ||
+                     !address_same(&probe->target, &answer->target)))
+        probe = probes_next(probes, BY_NUMBER, probe);
+    return probe != NULL;
+}
+
 /*
  * A quote without a number of the probe's own: by what tells probes apart that share their ports, the IPv4
  * identification or a balanced checksum; where routers rewrite the one and there is no other, by the ports.
@@ -203,6 +215,9 @@ look_for_quoted(const struct probes *probes, const struct answer *answer, struct
         look_by_ports(probes, answer, &answer->target, search);
     if (!search->found && !answer->has_ip_id) /* IPv6 from behind a NAT */
         look_by_number(probes, answer, 0, search);
+    if (search->fit == POSSIBLE && !answer->has_ip_id &&
+        !address_same(&answer->source, &search->found->identity.source))
+        search->ambiguous = search->ambiguous || has_rival(probes, answer, search->found);
 }
 
 /* On the way from this host to itself our own datagram comes by, and looks like the answer to one the other way. */
