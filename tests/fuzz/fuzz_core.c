@@ -1,0 +1,429 @@
+/*
+ * The loop's core: lines, answers, local refusals, held requests, time and a reader who may be slow, in any order. The
+ * transport is a fake that knows what has to come of each probe: each accepted line gets one reply, that of a probe an
+ * answer if a right one arrived by its deadline, else no-reply, and not before.
+ * Input: options, then operations, each one byte and what it takes; see operations[].
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "forge.h"
+#include "prober.h"
+#include "protocol.h"
+#include "reply.h"
+#include "support.h"
+
+#define LINES_MAX 400
+#define ANSWERS_MAX 400
+#define LINE_MAX_HERE 600
+#define OUTPUT_BYTES 4096 /* that wait in the pipe */
+#define END_OF_TIME (3000000000 * NS_PER_S)
+
+enum {
+    OPTION_STRICT = 1,
+    OPTION_OLD_WORDS = 2,
+    OPTION_NO_MARK = 4,
+    OPTION_NO_IPV6 = 8,
+    OPTION_NO_SCTP = 16,
+    OPTION_NO_ADDRESS = 32,
+};
+
+/* One line given, by its token; and the probe that it became, if any. */
+struct entry {
+    bool sent, released;
+    bool due; /* an answer that must count arrived in time */
+    unsigned replies;
+    struct instant deadline;
+    struct probe probe;
+    uint8_t nonce[NONCE_SIZE];
+};
+
+static struct {
+    struct transport transport;
+    struct reader input;
+    uint8_t options;
+    struct clock clock;
+    struct instant now;
+    int error; /* of the next sends */
+
+    struct entry entries[LINES_MAX + 1];
+    int32_t tokens;         /* the last given; 0 answers what has none */
+    uint32_t taken, said;   /* lines, replies */
+    uint32_t sent, released;
+    char held[LINE_MAX_HERE];
+    size_t held_length;     /* of a line to be given again, or 0 */
+
+    struct answer answers[ANSWERS_MAX]; /* what waits in the socket, from `first` on */
+    size_t first, last;
+    size_t batch;
+    bool ready;
+
+    struct prober *prober;
+    struct output *output;
+    int pipe[2];
+    char text[OUTPUT_BYTES + REPLY_MAX];
+    size_t text_length;
+} world;
+
+/* ---- the transport ---- */
+
+static int
+fake_refusal(const struct transport *transport, enum family_id family, enum protocol_id protocol)
+{
+    (void)transport;
+    bool refused = ((world.options & OPTION_NO_IPV6) && family == IPV6) ||
+                   ((world.options & OPTION_NO_SCTP) && protocol == PROTOCOL_SCTP);
+    return refused ? EPERM : 0;
+}
+
+static bool
+fake_has_address(struct transport *transport, enum family_id family)
+{
+    (void)transport;
+    return !((world.options & OPTION_NO_ADDRESS) && family == IPV6);
+}
+
+static bool
+fake_supports_mark(const struct transport *transport)
+{
+    (void)transport;
+    return !(world.options & OPTION_NO_MARK);
+}
+
+static struct identity
+identity_of(const struct request *request, uint32_t n)
+{
+    const struct protocol *protocol = protocols[request->protocol];
+    bool echo = protocol->ports == PORTS_ECHO;
+    struct identity identity = {
+        .near = (uint16_t)(echo ? 0x0bc0 : 5000 + n),
+        .far = (uint16_t)(echo ? n : request->port & 0x7fff),
+        .ip_id = (uint16_t)(n + 1),
+        .checksum = (uint16_t)(n * 40503),
+        .number = protocol->numbered ? (n << 1 | 1) * UINT32_C(2654435769) : 0,
+    };
+    identity.source.bytes[0] = 10;
+    packet_offer_nonce(request, &identity, (n + 1) * UINT64_C(0x9e3779b97f4a7c15) | 1);
+    return identity;
+}
+
+static int
+fake_send(struct transport *transport, const struct request *request, const struct probes *in_flight,
+          const struct clock *clock, struct probe *model, uint32_t *mtu)
+{
+    (void)transport;
+    struct entry *entry = &world.entries[request->token];
+    MUST(clock == &world.clock && probes_count(in_flight) == world.sent - world.released);
+    MUST(request->token == world.tokens && model->token == request->token && !entry->sent);
+    *mtu = 1280;
+    if (world.error)
+        return world.error;
+    world.sent++;
+    world.now.ns += NS_PER_US;
+    model->departed = world.now;
+    model->identity = identity_of(request, (uint32_t)request->token);
+    MUST(!probes_ports_taken(in_flight, model));
+    entry->sent = true;
+    entry->probe = *model;
+    entry->deadline = instant_after(world.now, request->timeout * NS_PER_US);
+    struct writer nonce = { .start = entry->nonce, .size = NONCE_SIZE };
+    write_u64(&nonce, model->identity.nonce);
+    return 0;
+}
+
+static void
+fake_release(struct transport *transport, struct probe *probe)
+{
+    (void)transport;
+    struct entry *entry = &world.entries[probe->token];
+    MUST(entry->sent && !entry->released);
+    MUST(entry->due || instant_since(world.clock.now.instant, entry->deadline) >= 0);
+    entry->released = true;
+    world.released++;
+}
+
+static void
+fake_expect_all(struct transport *transport)
+{
+    (void)transport;
+    world.ready = true;
+}
+
+static bool
+fake_receive(struct transport *transport, const struct clock *clock, struct answer *answers, size_t *count)
+{
+    (void)transport;
+    *count = 0;
+    if (!world.ready)
+        return false;
+    while (*count < world.batch && world.first < world.last &&
+           world.answers[world.first].arrived.ns <= clock->now.instant.ns)
+        answers[(*count)++] = world.answers[world.first++];
+    world.ready = *count == world.batch;
+    return true;
+}
+
+static struct instant
+fake_received_until(const struct transport *transport, const struct clock *clock)
+{
+    (void)transport;
+    if (!world.ready || world.first == world.last || world.answers[world.first].arrived.ns > clock->now.instant.ns)
+        return clock->now.instant;
+    return instant_after(world.answers[world.first].arrived, -1);
+}
+
+static const struct transport_body fake_body = {
+    .refusal = fake_refusal,
+    .has_address = fake_has_address,
+    .supports_mark = fake_supports_mark,
+    .send = fake_send,
+    .release = fake_release,
+    .expect_all = fake_expect_all,
+    .receive = fake_receive,
+    .received_until = fake_received_until,
+};
+
+/* ---- what was said ---- */
+
+static void
+hear_line(const char *line, size_t length)
+{
+    int32_t token = check_reply(line, length);
+    struct entry *entry = &world.entries[token > 0 ? token : 0];
+    MUST(token >= 0 && token <= world.tokens);
+    bool answered = memmem(line, length, " round-trip-time ", 17);
+    bool expired = memmem(line, length, " no-reply\n", 10);
+    world.said++;
+    if (token == 0) {
+        MUST(!answered && !expired);
+        return;
+    }
+    MUST(++entry->replies == 1);
+    MUST(entry->sent == (answered || expired) && entry->released == entry->sent);
+    MUST(answered == (entry->sent && entry->due));
+}
+
+/* Reads up to COUNT bytes of what was written, at most OUTPUT_BYTES. */
+static void
+hear(size_t count)
+{
+    ssize_t got = read(world.pipe[0], world.text + world.text_length, count);
+    if (got <= 0)
+        return;
+    world.text_length += (size_t)got;
+    char *start = world.text, *newline;
+    while ((newline = memchr(start, '\n', world.text_length))) {
+        hear_line(start, (size_t)(newline + 1 - start));
+        world.text_length -= (size_t)(newline + 1 - start);
+        start = newline + 1;
+    }
+    MUST(world.text_length < REPLY_MAX && ((size_t)got == count || world.text_length == 0)); /* no write parts a line */
+    memmove(world.text, start, world.text_length);
+}
+
+static void
+read_output(void)
+{
+    MUST(output_flush(world.output));
+    hear(take_u8(&world.input) * 16);
+}
+
+/* ---- what happens ---- */
+
+/* A new turn of the loop. */
+static void
+turn(void)
+{
+    clock_update(&world.clock, (struct clock_reading){ world.now, { world.now.ns } });
+    prober_receive(world.prober, &world.clock);
+    prober_expire(world.prober, &world.clock);
+}
+
+static void
+poll_it(void)
+{
+    uint8_t how = take_u8(&world.input);
+    world.ready = world.ready || how < 128; /* else all that waits came after poll() */
+    world.batch = how % TRANSPORT_BATCH + 1;
+    turn();
+}
+
+static void
+give(const char *line, size_t length)
+{
+    size_t before = output_waiting(world.output);
+    uint32_t sent = world.sent;
+    char *copy = (char *)copy_bytes(line, length);
+    bool taken = prober_take_line(world.prober, &world.clock, copy, length);
+    free(copy);
+    MUST(taken || (world.error == EAGAIN && output_waiting(world.output) == before && world.sent == sent));
+    MUST(!taken || (output_waiting(world.output) > before) != (world.sent > sent));
+    world.taken += taken;
+    world.held_length = taken ? 0 : length;
+    if (!taken && line != world.held)
+        memcpy(world.held, line, length);
+}
+
+/* As the loop does, none is given before the one that is held. */
+static void
+give_new(const char *tail, size_t length)
+{
+    char line[LINE_MAX_HERE];
+    if (world.held_length)
+        give(world.held, world.held_length);
+    if (world.held_length || world.tokens == LINES_MAX)
+        return;
+    int used = snprintf(line, sizeof line, "%d ", ++world.tokens);
+    memcpy(line + used, tail, length);
+    give(line, (size_t)used + length);
+}
+
+static void
+give_probe(void)
+{
+    static const char *const targets[] = { "ip-4 198.51.100.7", "ip-6 2001:db8:7::7", "ip-4 198.51.100.8",
+                                           "ip-4 224.0.0.1", "ip-6 ff02::1" };
+    static const char *const timeouts[] = { "1", "0", "0.000001", "0.5", "10", "2147483647" };
+    static const char *const rest[] = { "", " mark 5", " size 1500", " port 443", " local-port 4000", " bogus 1",
+                                        " bit-pattern 3", " local-ip-4 0.0.0.0", " ttl 0", " size 28" };
+    char tail[200];
+    uint8_t target = take_u8(&world.input), timeout = take_u8(&world.input), last = take_u8(&world.input);
+    int length = snprintf(tail, sizeof tail, "send-probe %s protocol %s timeout %s%s",
+                          targets[target / PROTOCOLS % COUNT(targets)], protocols[target % PROTOCOLS]->name,
+                          timeouts[timeout % COUNT(timeouts)], rest[last % COUNT(rest)]);
+    give_new(tail, (size_t)length);
+}
+
+static void
+give_text(void)
+{
+    char tail[256];
+    size_t length = take_u8(&world.input);
+    length = length < world.input.left ? length : world.input.left;
+    take_bytes(&world.input, tail, length);
+    const char *newline = memchr(tail, '\n', length);
+    give_new(tail, newline ? (size_t)(newline - tail) : length);
+}
+
+static void
+refuse(void)
+{
+    prober_refuse_line(world.prober);
+    world.taken++;
+}
+
+static void
+let_time_pass(void)
+{
+    uint8_t step = take_u8(&world.input);
+    if (world.now.ns < END_OF_TIME / 2)
+        world.now.ns += (INT64_C(1) << step % 48) + step / 48 * 1000;
+}
+
+static void
+choose_error(void)
+{
+    static const int errors[] = { 0, EAGAIN, ENETUNREACH, EMSGSIZE, ENOSPC, EPERM, ENODEV, EINVAL };
+    uint8_t choice = take_u8(&world.input);
+    world.error = choice < COUNT(errors) ? errors[choice] : choice;
+}
+
+/* To any probe that was ever sent, so duplicates and late ones too. */
+static void
+answer_probe(void)
+{
+    uint8_t which = take_u8(&world.input), kind = take_u8(&world.input), how = take_u8(&world.input);
+    struct entry *entry = &world.entries[which % (unsigned)(world.tokens + 1)];
+    if (!entry->sent || world.last == ANSWERS_MAX)
+        return;
+    struct answer answer = forge_answer(&entry->probe, entry->nonce, kind, world.now);
+    if (how > 0)
+        answer.far ^= forge_spoil(&answer, (uint8_t)(how - 1)) ? 0 : 0x8000;
+    else
+        entry->due = entry->due || (!entry->released && instant_since(world.now, entry->deadline) <= 0);
+    world.answers[world.last++] = answer;
+}
+
+/* ---- all of it ---- */
+
+static void (*const operations[])(void) = {
+    give_probe, answer_probe, let_time_pass, poll_it, read_output, choose_error, give_text, refuse,
+};
+
+/* The prober's books against ours. */
+static void
+check_books(void)
+{
+    struct instant when, first = { INT64_MAX };
+    for (int32_t token = 1; token <= world.tokens; token++) {
+        const struct entry *entry = &world.entries[token];
+        if (entry->sent && !entry->released && entry->deadline.ns < first.ns)
+            first = entry->deadline;
+    }
+    MUST(prober_in_flight(world.prober) == world.sent - world.released);
+    MUST(prober_next_deadline(world.prober, &when) == (world.sent > world.released));
+    MUST(world.sent == world.released || when.ns == first.ns);
+}
+
+static void
+set_up(struct reader input)
+{
+    memset(&world, 0, sizeof world);
+    world.input = input;
+    world.transport.body = &fake_body;
+    world.options = take_u8(&world.input);
+    world.now.ns = NS_PER_S;
+    world.batch = 1;
+    MUST(pipe2(world.pipe, O_NONBLOCK) == 0 && fcntl(world.pipe[1], F_SETPIPE_SZ, OUTPUT_BYTES) >= 0);
+    world.output = output_new(world.pipe[1]);
+    world.prober = prober_new(&world.transport, world.output, (struct prober_options){
+                                  .strict = world.options & OPTION_STRICT,
+                                  .old_words = world.options & OPTION_OLD_WORDS,
+                              });
+    turn();
+}
+
+/* Everything is answered in the end. */
+static void
+finish(void)
+{
+    world.error = 0;
+    if (world.held_length)
+        give(world.held, world.held_length);
+    world.now.ns = END_OF_TIME;
+    world.batch = TRANSPORT_BATCH;
+    for (int turns = 0; turns < 4; turns++) {
+        world.ready = true;
+        turn();
+    }
+    MUST(prober_in_flight(world.prober) == 0 && world.first == world.last && !world.held_length);
+    while (output_waiting(world.output)) {
+        MUST(output_flush(world.output));
+        hear(OUTPUT_BYTES);
+    }
+    hear(OUTPUT_BYTES);
+    MUST(world.text_length == 0 && world.said == world.taken);
+    for (int32_t token = 1; token <= world.tokens; token++)
+        MUST(!world.entries[token].sent || world.entries[token].replies == 1);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    set_up((struct reader){ data, size });
+    while (world.input.left > 0) {
+        clock_update(&world.clock, (struct clock_reading){ world.now, { world.now.ns } });
+        operations[take_u8(&world.input) % COUNT(operations)]();
+        check_books();
+    }
+    finish();
+    prober_free(world.prober);
+    output_free(world.output);
+    close(world.pipe[0]);
+    close(world.pipe[1]);
+    return 0;
+}

@@ -1,0 +1,148 @@
+/*
+ * From a probe to what is handed to the kernel, and what its error queue hands back: sender.c over a fake kernel.
+ * Input: options, the probe as take_probe() reads it, the route's MTU, what the system calls return, control messages.
+ */
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "privileges.h"
+#include "protocol.h"
+#include "support.h"
+
+#define MTU_LIMIT 0x20000 /* the loopback device's is 0x10000, and may be set to more */
+
+static struct {
+    struct reader input;
+    struct request request;
+    size_t length;  /* of the whole packet */
+    uint32_t mtu;
+    struct instant now;
+    int raised;
+    bool refused;   /* the last that was to be sent */
+    size_t carried; /* bytes behind the IP headers */
+} kernel;
+
+static ssize_t
+fuzz_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    (void)fd;
+    const struct family *family = &families[kernel.request.family];
+    MUST(flags == MSG_DONTWAIT && kernel.raised == (kernel.request.mark != 0) && message->msg_iovlen == 1);
+    MUST(((const struct sockaddr *)message->msg_name)->sa_family == family->domain);
+    struct msghdr controls = *message;
+    for (struct cmsghdr *control = CMSG_FIRSTHDR(&controls); control; control = CMSG_NXTHDR(&controls, control))
+        MUST(control->cmsg_len > CMSG_LEN(0) && (control->cmsg_type != SO_MARK || kernel.request.mark));
+    free(copy_bytes(message->msg_iov->iov_base, message->msg_iov->iov_len)); /* all of it can be read */
+    const uint8_t *bytes = message->msg_iov->iov_base;
+    bool fragment = kernel.request.family == IPV4 ? (u16_at(bytes + 6) & 0x3fff) != 0 : bytes[6] == IPPROTO_FRAGMENT;
+    MUST(fragment ? message->msg_iov->iov_len <= kernel.mtu : message->msg_iov->iov_len == kernel.length);
+    errno = take_u8(&kernel.input);
+    kernel.refused = errno != 0;
+    if (errno)
+        return -1;
+    kernel.carried += message->msg_iov->iov_len - family->header_size - (fragment && family->version == 6 ? 8 : 0);
+    return (ssize_t)message->msg_iov->iov_len;
+}
+
+static ssize_t
+fuzz_recvmsg(int fd, struct msghdr *message, int flags)
+{
+    (void)fd;
+    MUST(flags == (MSG_ERRQUEUE | MSG_DONTWAIT));
+    if (kernel.input.left == 0) {
+        fence_controls(message, message->msg_controllen); /* it is on the stack, which others will use */
+        errno = EAGAIN;
+        return -1;
+    }
+    size_t used = 0;
+    for (uint8_t count = take_u8(&kernel.input) % 4; count > 0; count--)
+        used += take_control(&kernel.input, (uint8_t *)message->msg_control + used, message->msg_controllen - used);
+    fence_controls(message, used);
+    return 0;
+}
+
+static int
+fuzz_ioctl(int fd, unsigned long number, struct ifreq *interface)
+{
+    (void)fd;
+    errno = ENODEV;
+    if (take_u8(&kernel.input) % 2)
+        return -1;
+    if (number == SIOCGIFINDEX)
+        interface->ifr_ifindex = 3;
+    else if (number == SIOCGIFMTU)
+        interface->ifr_mtu = (int)(kernel.mtu = take_u32(&kernel.input) % MTU_LIMIT);
+    return 0;
+}
+
+static void
+fuzz_raise(struct privileges *privileges)
+{
+    (void)privileges;
+    kernel.raised++;
+}
+
+static void
+fuzz_lower(struct privileges *privileges)
+{
+    (void)privileges;
+    kernel.raised--;
+}
+
+static struct instant
+fuzz_clock_now(void)
+{
+    kernel.now.ns += NS_PER_US;
+    return kernel.now;
+}
+
+#define sendmsg fuzz_sendmsg
+#define recvmsg fuzz_recvmsg
+#define ioctl fuzz_ioctl
+#define privileges_raise_for_mark fuzz_raise
+#define privileges_lower fuzz_lower
+#define clock_now fuzz_clock_now
+#include "sender.c"
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    uint32_t device;
+    struct identity identity;
+    struct instant departed, before = { NS_PER_S };
+    struct clock clock = { .offset = 0 };
+    memset(&kernel, 0, sizeof kernel);
+    kernel.now = before;
+    kernel.input = (struct reader){ data, size };
+    uint8_t options = take_u8(&kernel.input);
+    take_probe(&kernel.input, &kernel.request, &identity);
+    kernel.request.mark = options & 1;
+    kernel.request.device[0] = options & 2 ? 'x' : '\0';
+    kernel.request.local = options & 4 ? identity.source : (struct address){ { 0 } };
+    struct route route = { .source = identity.source, .mtu = take_u32(&kernel.input) % MTU_LIMIT };
+    kernel.mtu = route.mtu;
+    kernel.length = families[kernel.request.family].header_size + protocols[kernel.request.protocol]->header_size +
+                    packet_payload_size(&kernel.request);
+
+    struct sender sender = { .buffers = malloc(sizeof *sender.buffers) };
+    if (options & 8)
+        sender.last = before; /* not at rest */
+    clock_update(&clock, (struct clock_reading){ before, { before.ns } });
+    int error = sender_find_device(&sender, &kernel.request, &device);
+    if (!error)
+        error = sender_send(&sender, &kernel.request, &identity, device, &route, &clock, &departed);
+    while (sender.unsent.left) {
+        MUST(error == EAGAIN || error == ENOBUFS);
+        error = sender_resume(&sender, &kernel.request);
+    }
+    MUST(kernel.raised == 0 && error >= 0 && (error == 0 || kernel.refused || error == EMSGSIZE || error == ENODEV));
+    MUST(error || kernel.carried == kernel.length - families[kernel.request.family].header_size);
+    MUST(error || (instant_since(departed, before) >= 0 && instant_since(clock_now(), departed) >= 0));
+    free(sender.buffers);
+    return 0;
+}

@@ -1,0 +1,108 @@
+/* The same judgement as match.c's, from the bare bytes. */
+#include <string.h>
+
+#include "judge.h"
+#include "protocol.h"
+#include "support.h"
+
+/* Where the transport's header begins behind the IP header at BYTES, which was found good; NULL: another protocol. */
+static const uint8_t *
+transport_in(const uint8_t *bytes, enum family_id family, uint8_t number)
+{
+    if (family == IPV4)
+        return bytes[9] == number ? bytes + (bytes[0] & 15) * 4 : NULL;
+    uint8_t next = bytes[6];
+    bytes += 40;
+    while (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS || next == IPPROTO_FRAGMENT ||
+           next == IPPROTO_AH) {
+        size_t length = next == IPPROTO_FRAGMENT ? 8 : next == IPPROTO_AH ? bytes[1] * 4u + 8 : bytes[1] * 8u + 8;
+        next = bytes[0];
+        bytes += length;
+    }
+    return next == number ? bytes : NULL;
+}
+
+static bool
+same_checksum(const uint8_t *a, const uint8_t *b)
+{
+    return u16_at(a) % 0xffff == u16_at(b) % 0xffff;
+}
+
+/* Of the payload that came back: WEAK when it says nothing. */
+static enum verdict
+judge_payload(const struct sent *out, const struct answer *answer)
+{
+    size_t at = packet_nonce_offset(&out->probe.identity);
+    size_t headers = families[out->probe.family].header_size + 8;
+    const uint8_t *nonce = out->packet + headers + at;
+    if (!out->probe.identity.nonce || !answer->has_payload || answer->payload.left < at + NONCE_SIZE)
+        return WEAK;
+    size_t same = 0;
+    while (same < NONCE_SIZE && answer->payload.at[at + same] == nonce[same])
+        same++;
+    for (size_t i = same; i < NONCE_SIZE; i++)
+        if (!answer->is_error || answer->payload.at[at + i] != 0)
+            return WRONG;
+    return same == NONCE_SIZE ? PROOF : WEAK;
+}
+
+/* QUOTE is the IP header that an error quotes. */
+static enum verdict
+judge_quote(const struct sent *out, const uint8_t *quote, const struct answer *answer)
+{
+    enum family_id family = out->request.family;
+    size_t size = families[family].address_size, addresses = family == IPV4 ? 12 : 8;
+    const uint8_t *ours = out->packet + families[family].header_size;
+    const uint8_t *seen = transport_in(quote, family, protocols[out->request.protocol]->number[family]);
+    bool echo = out->request.protocol == PROTOCOL_ICMP, udp = out->request.protocol == PROTOCOL_UDP;
+    size_t near = echo ? 4 : 0, far = echo ? 6 : 2;
+    enum verdict payload = judge_payload(out, answer);
+    if (!seen || memcmp(quote + addresses + size, out->packet + addresses + size, size) != 0 || payload == WRONG ||
+        memcmp(seen + far, ours + far, 2) != 0 || (echo && seen[0] != ours[0]))
+        return WRONG;
+    bool translated = memcmp(quote + addresses, out->packet + addresses, size) != 0;
+    bool same_near = memcmp(seen + near, ours + near, 2) == 0;
+    bool same_id = family == IPV4 && memcmp(quote + 4, out->packet + 4, 2) == 0;
+    if (out->request.protocol == PROTOCOL_TCP)
+        return memcmp(seen + 4, ours + 4, 4) == 0 && (translated || same_near) ? PROOF : WRONG;
+    if (!translated && (!same_near || ((echo || udp) && !same_checksum(seen + (echo ? 2 : 6), ours + (echo ? 2 : 6)))))
+        return WRONG;
+    if (answer->has_number)
+        return memcmp(seen + 16, ours + 16, 4) == 0 ? PROOF : WRONG;
+    if (payload == PROOF)
+        return PROOF;
+    if (translated)
+        return (family == IPV4 ? same_id : same_near) ? WEAK : WRONG;
+    return same_id ? LIKELY : WEAK;
+}
+
+/* BYTES begin with the transport's header. */
+static enum verdict
+judge_direct(const struct sent *out, const uint8_t *bytes, const struct answer *answer)
+{
+    const uint8_t *ours = out->packet + families[out->request.family].header_size;
+    enum verdict payload = judge_payload(out, answer);
+    bool from_target = address_same(&answer->from, &out->request.target) || out->probe.group;
+    if (!address_same(&answer->to, &out->probe.identity.source) || payload == WRONG)
+        return WRONG;
+    if (out->request.protocol == PROTOCOL_ICMP)
+        return memcmp(bytes + 4, ours + 4, 4) == 0 && (from_target || payload == PROOF) ? PROOF : WRONG;
+    if (memcmp(bytes, ours + 2, 2) != 0 || memcmp(bytes + 2, ours, 2) != 0 || !from_target)
+        return WRONG;
+    if (out->request.protocol == PROTOCOL_TCP)
+        return u16_at(bytes + 8) * 65536u + u16_at(bytes + 10) == out->probe.identity.number + 1 ? PROOF : WRONG;
+    if (out->request.protocol == PROTOCOL_SCTP)
+        return memcmp(bytes + 4, ours + 16, 4) == 0 ? PROOF : WRONG;
+    return WEAK;
+}
+
+enum verdict
+judge(const struct sent *out, const struct datagram *datagram, const struct answer *answer)
+{
+    const uint8_t *bytes = datagram->bytes.at;
+    if (out->request.family != answer->family || out->request.protocol != answer->protocol)
+        return WRONG;
+    if (answer->family == IPV4)
+        bytes += (bytes[0] & 15) * 4;
+    return answer->is_error ? judge_quote(out, bytes + 8, answer) : judge_direct(out, bytes, answer);
+}
