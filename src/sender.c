@@ -177,7 +177,7 @@ start_fragments(struct sender *sender, const struct request *request, struct let
     sender->unsent = (struct unsent){
         .left = length - families[request->family].header_size,
         .length = length,
-        .mtu = mtu,
+        .mtu = mtu < PACKET_MAX ? mtu : PACKET_MAX, /* `lo` has more, and the buffer has not */
         .device = device,
         .source = identity->source,
         .id = identity->ip_id,
