@@ -140,11 +140,14 @@ send_bytes(const struct sender *sender, const struct request *request, struct le
            size_t length)
 {
     struct iovec vector = { bytes, length };
-    letter->message.msg_iov = &vector;
-    letter->message.msg_iovlen = 1;
+    struct msghdr *message = &letter->message;
+    message->msg_iov = &vector;
+    message->msg_iovlen = 1;
+    if (!message->msg_control) /* most have none, and the kernel has less to copy then */
+        return sendto(sender->fd, bytes, length, MSG_DONTWAIT, message->msg_name, message->msg_namelen) < 0 ? errno : 0;
     if (request->mark)
         privileges_raise_for_mark(sender->privileges);
-    int error = sendmsg(sender->fd, &letter->message, MSG_DONTWAIT) < 0 ? errno : 0;
+    int error = sendmsg(sender->fd, message, MSG_DONTWAIT) < 0 ? errno : 0;
     if (request->mark)
         privileges_lower(sender->privileges);
     return error;

@@ -50,6 +50,14 @@ fuzz_sendmsg(int fd, const struct msghdr *message, int flags)
 }
 
 static ssize_t
+fuzz_sendto(int fd, void *bytes, size_t length, int flags, void *name, socklen_t name_length)
+{
+    struct iovec vector = { bytes, length };
+    struct msghdr message = { .msg_name = name, .msg_namelen = name_length, .msg_iov = &vector, .msg_iovlen = 1 };
+    return fuzz_sendmsg(fd, &message, flags);
+}
+
+static ssize_t
 fuzz_recvmsg(int fd, struct msghdr *message, int flags)
 {
     (void)fd;
@@ -102,6 +110,7 @@ fuzz_clock_now(void)
 }
 
 #define sendmsg fuzz_sendmsg
+#define sendto fuzz_sendto
 #define recvmsg fuzz_recvmsg
 #define ioctl fuzz_ioctl
 #define privileges_raise_for_mark fuzz_raise
