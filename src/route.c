@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CACHE_SIZE 1024u /* routes; a power of two */
+#define CACHE_SIZE 4096u /* routes; a power of two. calloc() maps so much, and what nobody uses takes no memory */
 #define AGE_MAX NS_PER_S   /* of what no message tells: a path MTU that was learned, and expires */
 #define ROUTING_TOS 0x1c /* the bits of TOS that IPv4 routing looks at, and that RTM_GETROUTE takes */
 
