@@ -16,8 +16,8 @@ from lab.capture import Capture
 from lab.pair import ANSWERS, SILENT
 
 import truth
-from stage import (FAR_TARGETS, Failure, chatter, cores, drive, driver_command, end_group, far_path, floor, fping,
-                   probe, values_of)
+from stage import (FAR_TARGETS, MANY_ADDRESSES, Failure, chatter, cores, drive, driver_command, end_group, far_path,
+                   floor, fping, probe, values_of)
 
 FAMILIES = 4, 6
 PROTOCOLS = "icmp", "udp", "tcp"
@@ -42,17 +42,23 @@ class Scenario:
 CLOSED_COUNTS = {"ours": 200_000, "peer": 60_000, "floor": 200_000, "fping": 120}
 
 
-def closed_loop(stage, program, protocol, family):
+def closed_loop(stage, program, protocol, family, target):
     count = CLOSED_COUNTS[program]
     if program == "floor":
-        return floor(stage, count, IN_FLIGHT, ANSWERS[family])
+        return floor(stage, count, IN_FLIGHT, target)
     if program == "fping":
         return fping(stage, family, count)
-    return drive(stage, program, probe(ANSWERS[family], protocol=protocol), count=count, window=IN_FLIGHT)
+    return drive(stage, program, probe(target, protocol=protocol), count=count, window=IN_FLIGHT)
 
 
 def closed_name(protocol, family):
     return f"closed-{protocol}-{family}"
+
+
+def routed_name(family):
+    """To a target behind a gateway, as most are. To a neighbour, a packet with a header of its own costs the kernel a
+    route entry (FLOWI_FLAG_KNOWN_NH)."""
+    return f"routed-icmp-{family}"
 
 
 def closed_scenarios():
@@ -60,7 +66,11 @@ def closed_scenarios():
         programs = ("ours", "peer", "floor", "fping") if protocol == "icmp" else ("ours", "peer")
         for family in FAMILIES:
             yield Scenario(closed_name(protocol, family), frozenset({1, 2}), programs,
-                           functools.partial(closed_loop, protocol=protocol, family=family))
+                           functools.partial(closed_loop, protocol=protocol, family=family, target=ANSWERS[family]))
+    for family in FAMILIES:
+        yield Scenario(routed_name(family), frozenset({1, 2}), ("ours", "peer", "floor"),
+                       functools.partial(closed_loop, protocol="icmp", family=family,
+                                         target=MANY_ADDRESSES[family][0]))
 
 
 # ---- 3: reported round trips against the wire

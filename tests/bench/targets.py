@@ -7,7 +7,7 @@ import typing
 
 from runs import NoFigure
 from scenarios import (ALL_AT_ONCE, CLOSED_COUNTS, DEADLINES, FAMILIES, FAR_COUNT, FAR_DELAY, FAR_RATE, IDLE_SECONDS,
-                       IN_FLIGHT, MESSAGES, NEIGHBOURS, PROTOCOLS, closed_name)
+                       IN_FLIGHT, MESSAGES, NEIGHBOURS, PROTOCOLS, closed_name, routed_name)
 from stage import FPING, MANY
 
 COLUMNS = (3, 46, 64, 6)
@@ -73,6 +73,16 @@ def _(results):
 def _(results):
     return each_closed(lambda name, label: compared(
         results, label, (name, "peer", "cpu_us"), (name, "ours", "cpu_us"), "{:.2f}", 2.4, most=False))
+
+
+@row(1, "Both, to a target behind a gateway (us)", "routed-icmp-4")
+def _(results):
+    def judge(family):
+        name = routed_name(family)
+        return joined([
+            compared(results, f"icmp ip-{family}", (name, "ours", "cpu_us"), (name, "floor", "cpu_us"), "{:.2f}", 1.15),
+            compared(results, "peer", (name, "peer", "cpu_us"), (name, "ours", "cpu_us"), "{:.2f}", 2.4, most=False)])
+    return joined(judge(family) for family in FAMILIES)
 
 
 @row(2, "Probes a second, 500 in flight: at least 2.4 x the peer's (thousands, ours / peer)", "closed-icmp-4")
