@@ -1,6 +1,7 @@
 /* The order of the start, which is the order of trust: sockets, then no privilege, then the first byte of a client. */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,6 +146,7 @@ main(int argc, char **argv)
     }
 
     raise_descriptor_limit();
+    mallopt(M_MMAP_THRESHOLD, 16 * 1024); /* tables are larger: what nobody uses of them takes no time and no memory */
     struct loop loop = { .signal_fd = open_signals() };
     if (loop.signal_fd < 0)
         return fail("can't watch for signals");
