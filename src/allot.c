@@ -174,7 +174,7 @@ allot(struct allotter *allotter, const struct request *request, const struct pro
     /* Probes to which a client gives the same two ports are told apart by their checksums. */
     identity->balanced = protocol->ports == PORTS_FAR_VARIES && request->local_port && request->port &&
                          packet_payload_size(request) >= sizeof identity->checksum;
-    packet_offer_nonce(request, identity, random_u64(&allotter->random) | 1);
+    packet_offer_nonce(request, identity, random_u64(&allotter->random));
 
     /* A UDP port that a client named is held, so that no other program's answers come to it. */
     if (protocol->ports == PORTS_FAR_VARIES && request->local_port)

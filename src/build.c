@@ -30,10 +30,16 @@ packet_nonce_offset(const struct identity *identity)
 }
 
 void
-packet_offer_nonce(const struct request *request, struct identity *identity, uint64_t nonce)
+packet_offer_nonce(const struct request *request, struct identity *identity, uint64_t random)
 {
     bool room = packet_payload_size(request) >= packet_nonce_offset(identity) + NONCE_SIZE;
-    identity->nonce = room && !request->pattern_given ? nonce : 0;
+    identity->nonce = room && !request->pattern_given ? (random & ~(uint64_t)UINT16_MAX) | identity->ip_id : 0;
+}
+
+uint16_t
+packet_nonce_ip_id(uint64_t nonce)
+{
+    return (uint16_t)nonce;
 }
 
 void

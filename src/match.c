@@ -94,13 +94,14 @@ fit_own_quote(const struct probe *probe, const struct answer *answer, enum nonce
         return IMPOSSIBLE;
     if (answer->has_number || nonce == NONCE_RIGHT)
         return PROVEN;
-    if (answer->has_ip_id && answer->ip_id == identity->ip_id)
+    /* A balanced checksum, which is right, is the identification again. */
+    if ((answer->has_ip_id && answer->ip_id == identity->ip_id) || (answer->has_checksum && identity->balanced))
         return LIKELY;
     /* Some routers rewrite the IPv4 identification, so another one does not disprove, unless ports are all there is. */
     return answer->has_checksum || !answer->has_ip_id ? POSSIBLE : IMPOSSIBLE;
 }
 
-/* A quote from behind a NAT that did not translate it back: port and checksum are the NAT's. */
+/* A quote from behind a NAT that did not translate it back: port and checksum are the NAT's. See stands_out(). */
 static enum fit
 fit_translated_quote(const struct probe *probe, const struct answer *answer, enum nonce nonce)
 {
@@ -139,7 +140,7 @@ struct search {
 
 /*
  * Thousands of probes may share their ports, if a client wants it so. Then an answer that returns no more than these is
- * anyone's, and the rest of them need not be looked at to say so.
+ * anyone's, and the rest of them need not be looked at to say so. What returns more is found by it, among few.
  */
 #define SHARERS_MAX 64
 
@@ -188,36 +189,63 @@ look_for_asked(const struct probes *probes, const struct answer *answer, struct 
         look_by_ports(probes, answer, &groups[answer->family], search);
 }
 
-/* Behind an IPv6 NAT our port may have become that of another probe: then there must be no other that it could be. */
-static bool
-has_rival(const struct probes *probes, const struct answer *answer, const struct probe *found)
+/* The nonce in a payload names its probe whatever else was rewritten; where it begins depends on the probe. */
+static void
+look_by_nonce(const struct probes *probes, const struct answer *answer, struct search *search)
 {
-    uint32_t hash = probes_hash_number(probes, answer->family, answer->protocol, &answer->target, answer->far, 0);
-    const struct probe *probe = probes_first(probes, BY_NUMBER, hash);
-    while (probe && (probe == found || probe->identity.far != answer->far || probe->protocol != found->protocol ||
-                     !address_same(&probe->target, &answer->target)))
-        probe = probes_next(probes, BY_NUMBER, probe);
-    return probe != NULL;
+    for (int balanced = 0; balanced < 2; balanced++) {
+        uint64_t nonce;
+        struct reader payload = answer->payload;
+        struct identity identity = { .balanced = balanced };
+        if (read_skip(&payload, packet_nonce_offset(&identity)) && read_u64(&payload, &nonce) && nonce)
+            look_by_number(probes, answer, packet_nonce_ip_id(nonce), search);
+    }
+}
+
+static bool
+shares_ports(const struct probes *probes, const struct answer *answer, const struct probe *found)
+{
+    unsigned sharers = 0;
+    uint32_t hash = probes_hash_ports(probes, answer->family, answer->protocol, &found->target, found->identity.near,
+                                      found->identity.far);
+    const struct probe *probe = probes_first(probes, BY_PORTS, hash);
+    for (; probe && sharers < SHARERS_MAX; probe = probes_next(probes, BY_PORTS, probe), sharers++)
+        if (probe != found && probe->protocol == found->protocol && probe->identity.near == found->identity.near &&
+            probe->identity.far == found->identity.far && address_same(&probe->target, &found->target))
+            return true;
+    return sharers == SHARERS_MAX;
 }
 
 /*
- * A quote without a number of the probe's own: by what tells probes apart that share their ports, the IPv4
- * identification or a balanced checksum; where routers rewrite the one and there is no other, by the ports.
+ * Behind a NAT, where routers rewrite the IPv4 identification too, it or the port may by chance have become that of
+ * another probe. So one of them alone is believed only of the one probe that there is to this target and port, and both
+ * together while no other has the same port.
+ */
+static bool
+stands_out(const struct probes *probes, const struct answer *answer, const struct probe *found)
+{
+    if (found->identity.near == answer->near && answer->has_ip_id && !shares_ports(probes, answer, found))
+        return true;
+    return probes_is_alone(probes, found);
+}
+
+/*
+ * A quote without a number of the probe's own: by what tells probes apart that share their ports, the nonce, the IPv4
+ * identification or a balanced checksum; where routers rewrite the second and there are no others, by the ports.
  */
 static void
 look_for_quoted(const struct probes *probes, const struct answer *answer, struct search *search)
 {
     if (answer->has_ip_id)
         look_by_number(probes, answer, answer->ip_id, search);
-    if (!search->found && answer->has_checksum)
+    if (search->fit < PROVEN && answer->has_payload)
+        look_by_nonce(probes, answer, search);
+    if (search->fit < PROVEN && answer->has_checksum)
         look_by_number(probes, answer, answer->checksum, search);
-    if (!search->found)
+    if (search->fit < LIKELY)
         look_by_ports(probes, answer, &answer->target, search);
-    if (!search->found && !answer->has_ip_id) /* IPv6 from behind a NAT */
-        look_by_number(probes, answer, 0, search);
-    if (search->fit == POSSIBLE && !answer->has_ip_id &&
-        !address_same(&answer->source, &search->found->identity.source))
-        search->ambiguous = search->ambiguous || has_rival(probes, answer, search->found);
+    if (search->found && search->fit < PROVEN && !address_same(&answer->source, &search->found->identity.source))
+        search->ambiguous = search->ambiguous || !stands_out(probes, answer, search->found);
 }
 
 /* On the way from this host to itself our own datagram comes by, and looks like the answer to one the other way. */
@@ -245,5 +273,6 @@ match_find(const struct probes *probes, const struct answer *answer)
         look_for_quoted(probes, answer, &search);
     else if (!is_our_own(probes, answer))
         look_for_asked(probes, answer, &search);
-    return search.ambiguous || search.gave_up ? NULL : search.found;
+    /* Where not all were looked at, another may fit as well as this one: unless it is proven. */
+    return search.ambiguous || (search.gave_up && search.fit < PROVEN) ? NULL : search.found;
 }

@@ -15,7 +15,7 @@
 /* All by which an answer can be known to be that probe's. */
 struct identity {
     struct address source;
-    uint64_t nonce;    /* in the payload; 0: none */
+    uint64_t nonce;    /* in the payload, ends with ip_id; 0: none */
     uint32_t number;   /* TCP: sequence number; SCTP: initiate tag */
     uint16_t near;     /* our port; ICMP: identifier */
     uint16_t far;      /* the target's port; ICMP: sequence */
@@ -29,9 +29,13 @@ size_t packet_payload_size(const struct request *request);
 
 /*
  * Gives the identity a nonce if the request leaves room for it: a payload of enough bytes, and no pattern asked for.
- * NONCE is not 0; `balanced` is set before.
+ * `balanced` and `ip_id` are set before. The nonce is RANDOM but for its last two bytes, which are `ip_id`: so a probe
+ * whose nonce came back is found by what it is indexed under, though all else that came back was rewritten.
  */
-void packet_offer_nonce(const struct request *request, struct identity *identity, uint64_t nonce);
+void packet_offer_nonce(const struct request *request, struct identity *identity, uint64_t random);
+
+/* The identification of the probe that has this nonce. */
+uint16_t packet_nonce_ip_id(uint64_t nonce);
 
 /* Where the nonce begins in the payload, in bytes. */
 size_t packet_nonce_offset(const struct identity *identity);

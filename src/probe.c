@@ -7,11 +7,15 @@
 #include "protocol.h"
 #include "timer.h"
 
+/* Counters of probes that have their target and `far` in common, or by chance their hash; 256 KiB. */
+#define CROWDS (1u << 16)
+
 struct probes {
     struct chunks table; /* struct probe, by slot */
     struct index indexes[PROBE_INDEXES];
     struct timers timers;
     uint64_t seed;
+    uint32_t *crowds;    /* how many probes there are under each hash */
     uint32_t reached;    /* slots below this have memory */
     uint32_t free_count;
     struct chunks free;  /* uint32_t: the free slots below `reached`, last freed last, so that memory in use stays warm */
@@ -35,7 +39,11 @@ probes_new(uint64_t seed)
         index_init(&probes->indexes[i]);
     timers_init(&probes->timers);
     probes->seed = seed;
-    return probes;
+    probes->crowds = calloc(CROWDS, sizeof *probes->crowds);
+    if (probes->crowds)
+        return probes;
+    probes_free(probes);
+    return NULL;
 }
 
 void
@@ -48,6 +56,7 @@ probes_free(struct probes *probes)
     for (size_t i = 0; i < PROBE_INDEXES; i++)
         index_free(&probes->indexes[i]);
     timers_free(&probes->timers);
+    free(probes->crowds);
     free(probes);
 }
 
@@ -106,12 +115,16 @@ hash_of(const struct probes *probes, const struct probe *probe, enum probe_index
     enum protocol_id protocol = (enum protocol_id)probe->protocol;
     if (index == BY_PORTS)
         return probes_hash_ports(probes, family, protocol, &probe->target, identity->near, identity->far);
-    uint32_t number = 0;
-    if (protocols[protocol]->numbered)
-        number = identity->number;
-    else if (family == IPV4 || identity->balanced)
-        number = identity->ip_id;
+    uint32_t number = protocols[protocol]->numbered ? identity->number : identity->ip_id;
     return probes_hash_number(probes, family, protocol, &probe->target, identity->far, number);
+}
+
+static uint32_t *
+crowd_of(const struct probes *probes, const struct probe *probe)
+{
+    uint32_t hash = hash_key(probes, PROBE_INDEXES, (enum family_id)probe->family, (enum protocol_id)probe->protocol,
+                             &probe->target, probe->identity.far, 0);
+    return &probes->crowds[hash % CROWDS];
 }
 
 /* Memory for one more slot, in every array that is indexed by slots. */
@@ -141,6 +154,7 @@ probes_add(struct probes *probes, const struct probe *model, struct instant dead
     probe->slot = slot;
     for (enum probe_index i = 0; i < PROBE_INDEXES; i++)
         index_add(&probes->indexes[i], slot, hash_of(probes, probe, i));
+    ++*crowd_of(probes, probe);
     timers_set(&probes->timers, slot, deadline);
     return probe;
 }
@@ -151,6 +165,7 @@ probes_remove(struct probes *probes, struct probe *probe)
     timers_end(&probes->timers, probe->slot);
     for (size_t i = 0; i < PROBE_INDEXES; i++)
         index_remove(&probes->indexes[i], probe->slot);
+    --*crowd_of(probes, probe);
     *(uint32_t *)chunks_at(&probes->free, probes->free_count++) = probe->slot;
 }
 
@@ -199,4 +214,10 @@ probes_ports_taken(const struct probes *probes, const struct probe *model)
             return true;
     }
     return false;
+}
+
+bool
+probes_is_alone(const struct probes *probes, const struct probe *probe)
+{
+    return *crowd_of(probes, probe) == 1;
 }

@@ -47,7 +47,7 @@ struct instant probes_deadline(const struct probes *probes, const struct probe *
  * Two ways to look a probe up, by a hash of what answers return of it.
  * BY_PORTS: target, near and far (ICMP and group targets: without the target, since others may answer).
  * BY_NUMBER: target, far, and what tells apart probes that share their ports: identity.number where the protocol has
- * one, else ip_id where it comes back (IPv4, or as a balanced checksum), else 0.
+ * one, else ip_id, which comes back in an IPv4 header, as a balanced checksum, or in a nonce.
  */
 enum probe_index { BY_PORTS, BY_NUMBER, PROBE_INDEXES };
 
@@ -62,5 +62,11 @@ struct probe *probes_next(const struct probes *probes, enum probe_index index, c
 
 /* True when a probe to this target is in flight with these ports. */
 bool probes_ports_taken(const struct probes *probes, const struct probe *model);
+
+/*
+ * True when no other probe of this family and protocol is in flight to the same target and `far`. Now and then it is
+ * false though there is none.
+ */
+bool probes_is_alone(const struct probes *probes, const struct probe *probe);
 
 #endif

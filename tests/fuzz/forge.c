@@ -42,7 +42,7 @@ forge_answer(const struct probe *probe, const uint8_t nonce[NONCE_SIZE], uint8_t
     }
     if (!answer.is_error || protocol->ports == PORTS_ECHO || kind % 2)
         fill_payload(probe, nonce, &answer);
-    /* From behind a NAT; without an IPv4 identification, a number or a nonce it may be any probe's to that port. */
+    /* From behind a NAT that keeps ports; without an IPv4 identification, a number or a nonce it may be anyone's. */
     bool provable = answer.family == IPV4 || protocol->numbered || (identity->nonce && answer.has_payload);
     if (kind % 3 == 2 && provable) {
         answer.source.bytes[0] ^= 1;
@@ -76,8 +76,10 @@ forge_spoil(struct answer *answer, uint8_t how)
         answer->near ^= 0x8000;
         return !translated;
     case 6:
+        if (!answer->has_payload || answer->payload.left != NONCE_SIZE)
+            return false;
         answer->payload.at = wrong_nonce;
-        return answer->has_payload && answer->payload.left == NONCE_SIZE;
+        return true;
     case 7:
         answer->checksum ^= 0x0101;
         return answer->is_error && !translated && protocols[answer->protocol]->checksum_binds;

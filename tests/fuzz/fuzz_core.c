@@ -107,7 +107,7 @@ identity_of(const struct request *request, uint32_t n)
         .number = protocol->numbered ? (n << 1 | 1) * UINT32_C(2654435769) : 0,
     };
     identity.source.bytes[0] = 10;
-    packet_offer_nonce(request, &identity, (n + 1) * UINT64_C(0x9e3779b97f4a7c15) | 1);
+    packet_offer_nonce(request, &identity, (n + 1) * UINT64_C(0x9e3779b97f4a7c15));
     return identity;
 }
 

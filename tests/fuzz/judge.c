@@ -46,6 +46,20 @@ judge_payload(const struct sent *out, const struct answer *answer)
     return same == NONCE_SIZE ? PROOF : WEAK;
 }
 
+/* What no NAT and no router rewrites: QUOTE, an IP header, is to the probe's target and port, with nothing wrong in it. */
+static bool
+goes_the_same_way(const struct sent *out, const uint8_t *quote, const struct answer *answer)
+{
+    enum family_id family = out->request.family;
+    size_t size = families[family].address_size, target = family == IPV4 ? 16 : 24;
+    const uint8_t *ours = out->packet + families[family].header_size;
+    const uint8_t *seen = transport_in(quote, family, protocols[out->request.protocol]->number[family]);
+    bool echo = out->request.protocol == PROTOCOL_ICMP;
+    size_t far = echo ? 6 : 2;
+    return seen && memcmp(quote + target, out->packet + target, size) == 0 && judge_payload(out, answer) != WRONG &&
+           memcmp(seen + far, ours + far, 2) == 0 && (!echo || seen[0] == ours[0]);
+}
+
 /* QUOTE is the IP header that an error quotes. */
 static enum verdict
 judge_quote(const struct sent *out, const uint8_t *quote, const struct answer *answer)
@@ -55,10 +69,8 @@ judge_quote(const struct sent *out, const uint8_t *quote, const struct answer *a
     const uint8_t *ours = out->packet + families[family].header_size;
     const uint8_t *seen = transport_in(quote, family, protocols[out->request.protocol]->number[family]);
     bool echo = out->request.protocol == PROTOCOL_ICMP, udp = out->request.protocol == PROTOCOL_UDP;
-    size_t near = echo ? 4 : 0, far = echo ? 6 : 2;
-    enum verdict payload = judge_payload(out, answer);
-    if (!seen || memcmp(quote + addresses + size, out->packet + addresses + size, size) != 0 || payload == WRONG ||
-        memcmp(seen + far, ours + far, 2) != 0 || (echo && seen[0] != ours[0]))
+    size_t near = echo ? 4 : 0;
+    if (!goes_the_same_way(out, quote, answer))
         return WRONG;
     bool translated = memcmp(quote + addresses, out->packet + addresses, size) != 0;
     bool same_near = memcmp(seen + near, ours + near, 2) == 0;
@@ -69,11 +81,11 @@ judge_quote(const struct sent *out, const uint8_t *quote, const struct answer *a
         return WRONG;
     if (answer->has_number)
         return memcmp(seen + 16, ours + 16, 4) == 0 ? PROOF : WRONG;
-    if (payload == PROOF)
+    if (judge_payload(out, answer) == PROOF)
         return PROOF;
     if (translated)
         return (family == IPV4 ? same_id : same_near) ? WEAK : WRONG;
-    return same_id ? LIKELY : WEAK;
+    return same_id || out->probe.identity.balanced ? LIKELY : WEAK;
 }
 
 /* BYTES begin with the transport's header. */
@@ -96,13 +108,35 @@ judge_direct(const struct sent *out, const uint8_t *bytes, const struct answer *
     return WEAK;
 }
 
+/* Of IPv6 the socket gives no header. */
+static const uint8_t *
+behind_header(const struct datagram *datagram)
+{
+    const uint8_t *bytes = datagram->bytes.at;
+    return datagram->family == IPV4 ? bytes + (bytes[0] & 15) * 4 : bytes;
+}
+
 enum verdict
 judge(const struct sent *out, const struct datagram *datagram, const struct answer *answer)
 {
-    const uint8_t *bytes = datagram->bytes.at;
+    const uint8_t *bytes = behind_header(datagram);
     if (out->request.family != answer->family || out->request.protocol != answer->protocol)
         return WRONG;
-    if (answer->family == IPV4)
-        bytes += (bytes[0] & 15) * 4;
     return answer->is_error ? judge_quote(out, bytes + 8, answer) : judge_direct(out, bytes, answer);
+}
+
+bool
+judge_may_be_of(const struct sent *other, const struct sent *out, const struct datagram *datagram,
+                const struct answer *answer)
+{
+    const uint8_t *quote = behind_header(datagram) + 8;
+    enum family_id family = out->request.family;
+    if (other->request.family != family || other->request.protocol != answer->protocol ||
+        !goes_the_same_way(other, quote, answer))
+        return false;
+    /* Port and identification say the same: not both are by chance those of another, unless it has the port anyway. */
+    size_t near = families[family].header_size + (out->request.protocol == PROTOCOL_ICMP ? 4 : 0);
+    bool same_near = answer->near == u16_at(out->packet + near);
+    bool others_too = memcmp(other->packet + near, out->packet + near, 2) == 0;
+    return family == IPV6 || !same_near || others_too;
 }

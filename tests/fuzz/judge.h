@@ -17,4 +17,11 @@ enum verdict { WRONG, WEAK, LIKELY, PROOF };
 /* ANSWER is what packet_decode() made of DATAGRAM. */
 enum verdict judge(const struct sent *out, const struct datagram *datagram, const struct answer *answer);
 
+/*
+ * What is WEAK in a quote from behind a NAT can be by chance what it was rewritten to. True when the quote may then be
+ * of OTHER as well as of OUT, which was judged so.
+ */
+bool judge_may_be_of(const struct sent *other, const struct sent *out, const struct datagram *datagram,
+                     const struct answer *answer);
+
 #endif

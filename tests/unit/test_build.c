@@ -100,6 +100,7 @@ START_TEST(byte_for_byte)
     request.pattern_given = packets[_i].pattern >= 0;
     request.pattern = request.pattern_given ? (uint32_t)packets[_i].pattern : 0;
     packet_offer_nonce(&request, &identity, NONCE);
+    identity.nonce = identity.nonce ? NONCE : 0; /* one that is easily seen */
     struct blob expected = blob_of_hex(packets[_i].packet);
     struct blob got = blob_copy(expected.bytes, expected.length); /* no byte more than it takes */
     memset(got.bytes, 0xee, got.length);
@@ -197,7 +198,7 @@ START_TEST(size_of_the_whole_packet)
 }
 END_TEST
 
-/* A nonce needs eight bytes, behind the balance if there is one, and no pattern asked for. */
+/* A nonce needs eight bytes, behind the balance if there is one, and no pattern asked for. It names its probe. */
 START_TEST(nonce_where_there_is_room)
 {
     for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++) {
@@ -209,7 +210,8 @@ START_TEST(nonce_where_there_is_room)
                 request.size = size;
                 bool room = protocol <= PROTOCOL_UDP && size >= 28u + 8u + (balanced ? 2u : 0u);
                 packet_offer_nonce(&request, &identity, NONCE);
-                MUST(identity.nonce == (room ? NONCE : 0));
+                MUST(identity.nonce == (room ? (NONCE & ~UINT64_C(0xffff)) | identity.ip_id : 0));
+                MUST(!room || packet_nonce_ip_id(identity.nonce) == identity.ip_id);
                 MUST((packet_nonce_offset(&identity)) == (balanced ? 2 : 0));
                 request.pattern_given = true;
                 packet_offer_nonce(&request, &identity, NONCE);

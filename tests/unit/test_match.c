@@ -726,6 +726,105 @@ START_TEST(translated_to_the_port_of_another)
 }
 END_TEST
 
+/*
+ * The NAT's router rewrote the IP identification too, and by chance it is that of another probe, which has no nonce. The
+ * nonce in the quote says whose it is; a quote without one is nobody's.
+ */
+START_TEST(translated_to_the_identification_of_another)
+{
+    for (enum protocol_id protocol = 0; protocol <= PROTOCOL_UDP; protocol++) {
+        for (int own_port = 0; own_port < 2; own_port++) {
+            struct probes *probes = probes_new(11);
+            struct identity one = identity_of(protocol), other = one;
+            other.near++;
+            other.ip_id++;
+            struct sent sent_one = send_probe(IPV4, protocol, one, false);
+            struct sent sent_other = send_probe(IPV4, protocol, other, true);
+            struct probe *right = put_in_flight(probes, &sent_one);
+            struct probe *wrong = put_in_flight(probes, &sent_other);
+            for (enum kind kind = QUOTE_OF_8; kind < KINDS; kind++) {
+                struct answer answer = answer_of(&sent_one, kind);
+                translate(&answer);
+                answer.near = own_port ? one.near : answer.near;
+                answer.ip_id = other.ip_id;
+                struct probe *expected = kind == QUOTE_OF_ALL ? right : NULL;
+                ck_assert_ptr_eq(match_find(probes, &answer), expected);
+            }
+            probes_remove(probes, right);
+            struct answer answer = quote(&sent_other, 8);
+            translate(&answer);
+            ck_assert_ptr_eq(match_find(probes, &answer), wrong); /* now it can be nobody else's */
+            probes_free(probes);
+        }
+    }
+}
+END_TEST
+
+/* Whatever a NAT and routers rewrite, the nonce names its probe among any number of others. */
+START_TEST(translated_but_for_the_nonce)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        for (int balanced = 0; balanced < 2; balanced++) {
+            struct probes *probes = probes_new(11);
+            static struct sent sent[200];
+            struct probe *in_flight[200];
+            for (uint32_t i = 0; i < COUNT(sent); i++) {
+                struct identity identity = identity_of(PROTOCOL_UDP);
+                identity.balanced = balanced;
+                identity.ip_id = (uint16_t)(1000 + i);
+                sent[i] = send_probe(family, PROTOCOL_UDP, identity, false);
+                in_flight[i] = put_in_flight(probes, &sent[i]);
+            }
+            for (uint32_t i = 0; i < COUNT(sent); i++) {
+                struct answer answer = answer_of(&sent[i], QUOTE_OF_ALL);
+                translate(&answer);
+                answer.ip_id ^= 1;
+                ck_assert_ptr_eq(match_find(probes, &answer), in_flight[i]);
+                answer.target = address_of(family, strangers[family]);
+                ck_assert_ptr_null(match_find(probes, &answer));
+            }
+            probes_free(probes);
+        }
+    }
+}
+END_TEST
+
+/*
+ * Nothing but a port or an identification is left: they are believed together, while no other probe has that port, and
+ * one alone only of the one probe to this target and port.
+ */
+START_TEST(translated_with_rivals)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++) {
+            if (protocol == PROTOCOL_TCP)
+                continue; /* always has its number */
+            struct probes *probes = probes_new(11);
+            struct identity one = identity_of(protocol), other = one;
+            other.near++;
+            other.ip_id++;
+            other.number += other.number ? 2 : 0;
+            struct sent sent_one = send_probe(family, protocol, one, true);
+            struct sent sent_other = send_probe(family, protocol, other, true);
+            struct probe *first = put_in_flight(probes, &sent_one);
+            struct answer answer = quote(&sent_one, 8);
+            answer.source = address_of(family, nats[family]);
+            ck_assert_ptr_eq(match_find(probes, &answer), first);
+            struct probe *rival = put_in_flight(probes, &sent_other);
+            struct probe *expected = family == IPV4 ? first : NULL;
+            ck_assert_ptr_eq(match_find(probes, &answer), expected);
+            probes_remove(probes, rival);
+            sent_other.probe.identity.near = one.near;
+            rival = put_in_flight(probes, &sent_other);
+            ck_assert_ptr_null(match_find(probes, &answer));
+            probes_remove(probes, rival);
+            ck_assert_ptr_eq(match_find(probes, &answer), first);
+            probes_free(probes);
+        }
+    }
+}
+END_TEST
+
 /* Two probes that a NAT makes look alike: none. */
 START_TEST(translated_and_ambiguous)
 {
@@ -856,12 +955,13 @@ START_TEST(thousands_told_apart_by_ip_id)
     for (uint32_t i = 0; i < SAME_PORTS; i++) {
         struct answer answer = quote(&sent[i], 8);
         ck_assert_ptr_eq(match_find(probes, &answer), in_flight[i]);
-        translate(&answer);
-        ck_assert_ptr_eq(match_find(probes, &answer), in_flight[i]);
+        translate(&answer); /* then routers may have rewritten it, too */
+        ck_assert_ptr_null(match_find(probes, &answer));
         answer = answer_of(&sent[i], QUOTE_OF_ALL);
         ck_assert_ptr_eq(match_find(probes, &answer), in_flight[i]);
-        answer.ip_id ^= 0x8000; /* a router that rewrites it: anyone's, and there are too many to look at all */
-        ck_assert_ptr_null(match_find(probes, &answer));
+        answer.ip_id ^= 0x8000; /* anyone's, but for the nonce, and there are too many to look at all */
+        struct probe *expected = pattern ? NULL : in_flight[i];
+        ck_assert_ptr_eq(match_find(probes, &answer), expected);
         answer = direct(&sent[i]);
         ck_assert_ptr_null(match_find(probes, &answer));
     }
@@ -874,38 +974,39 @@ END_TEST
 /* How many may share what an answer is looked up by: SHARERS_MAX in match.c. */
 #define SHARERS 64u
 
-/* A nonce would prove one of them, but is looked for only among so many, whichever of them it is. */
+/* Those without a nonce are looked at among so many; a nonce proves one of any number. */
 START_TEST(too_many_sharers)
 {
-    for (enum family_id family = 0; family < FAMILIES; family++) {
-        struct probes *probes = probes_new(19);
-        static struct sent sent[SHARERS + 1];
-        struct probe *in_flight[SHARERS + 1];
-        for (uint32_t i = 0; i < COUNT(sent); i++) {
+    struct probes *probes = probes_new(19);
+    static struct sent sent[2][SHARERS];
+    struct probe *in_flight[2][SHARERS];
+    for (int pattern = 0; pattern < 2; pattern++) {
+        for (uint32_t i = 0; i < SHARERS; i++) {
             struct identity identity = identity_of(PROTOCOL_UDP);
-            identity.ip_id = (uint16_t)(1000 + i);
-            sent[i] = send_probe(family, PROTOCOL_UDP, identity, false);
+            identity.ip_id = (uint16_t)(1000 + 2 * i + (uint32_t)pattern);
+            sent[pattern][i] = send_probe(IPV4, PROTOCOL_UDP, identity, pattern);
+            in_flight[pattern][i] = put_in_flight(probes, &sent[pattern][i]);
         }
-        for (uint32_t i = 0; i < SHARERS; i++)
-            in_flight[i] = put_in_flight(probes, &sent[i]);
-        for (int all = 0; all < 2; all++) {
-            for (uint32_t i = 0; i < SHARERS; i++) {
-                struct answer answer = answer_of(&sent[i], QUOTE_OF_ALL);
-                answer.ip_id ^= 0x8000;
-                struct probe *expected = all ? NULL : in_flight[i];
-                ck_assert_ptr_eq(match_find(probes, &answer), expected);
-            }
-            if (!all)
-                in_flight[SHARERS] = put_in_flight(probes, &sent[SHARERS]);
-        }
-        probes_remove(probes, in_flight[0]); /* one less: they are found again */
-        for (uint32_t i = 1; i <= SHARERS; i++) {
-            struct answer answer = answer_of(&sent[i], QUOTE_OF_ALL);
-            answer.ip_id ^= 0x8000;
-            ck_assert_ptr_eq(match_find(probes, &answer), in_flight[i]);
-        }
-        probes_free(probes);
     }
+    struct sent alone = sent[1][0]; /* among the first that are looked at, and with a checksum of its own */
+    alone.request.pattern = 1;
+    alone.length = packet_build(&alone.request, &alone.probe.identity, alone.packet, sizeof alone.packet);
+    struct probe *last = put_in_flight(probes, &alone);
+    struct answer answer = quote(&alone, 8);
+    answer.ip_id ^= 0x8000;
+    ck_assert_ptr_null(match_find(probes, &answer)); /* there may be another with this checksum */
+    for (uint32_t i = 0; i < SHARERS; i++) {
+        answer = answer_of(&sent[0][i], QUOTE_OF_ALL);
+        answer.ip_id ^= 0x8000;
+        ck_assert_ptr_eq(match_find(probes, &answer), in_flight[0][i]);
+    }
+    for (uint32_t i = 0; i < SHARERS; i++)
+        probes_remove(probes, in_flight[0][i]);
+    probes_remove(probes, in_flight[1][0]);
+    answer = quote(&alone, 8);
+    answer.ip_id ^= 0x8000;
+    ck_assert_ptr_eq(match_find(probes, &answer), last);
+    probes_free(probes);
 }
 END_TEST
 
@@ -1083,6 +1184,9 @@ match_suite(void)
     tcase_add_loop_test(tests, translated_quotes, 0, COMBINATIONS);
     tcase_add_loop_test(tests, translated_address_only, 0, COMBINATIONS);
     tcase_add_test(tests, translated_to_the_port_of_another);
+    tcase_add_test(tests, translated_to_the_identification_of_another);
+    tcase_add_test(tests, translated_but_for_the_nonce);
+    tcase_add_test(tests, translated_with_rivals);
     tcase_add_test(tests, translated_and_ambiguous);
     tcase_add_test(tests, a_datagram_for_two);
     tcase_add_test(tests, a_quote_for_two);

@@ -47,9 +47,7 @@ hash_of(const struct probes *probes, const struct probe *probe, enum probe_index
     enum protocol_id protocol = (enum protocol_id)probe->protocol;
     if (index == BY_PORTS)
         return probes_hash_ports(probes, family, protocol, &probe->target, identity->near, identity->far);
-    uint32_t number = family == IPV4 || identity->balanced ? identity->ip_id : 0;
-    if (protocol == PROTOCOL_TCP || protocol == PROTOCOL_SCTP)
-        number = identity->number;
+    uint32_t number = protocols[protocol]->numbered ? identity->number : identity->ip_id;
     return probes_hash_number(probes, family, protocol, &probe->target, identity->far, number);
 }
 
@@ -271,6 +269,35 @@ START_TEST(ports_taken)
 }
 END_TEST
 
+/* Alone is what has no other with its family, protocol, target and far; its own ports and numbers do not matter. */
+START_TEST(alone)
+{
+    for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++) {
+        struct probes *probes = probes_new(SEED);
+        struct probe model = taker(protocol), other = model;
+        struct probe *probe = add(probes, &model, (struct instant){ 1 });
+        MUST(probes_is_alone(probes, probe));
+        other.identity.near++;
+        other.identity.number++;
+        other.identity.ip_id++;
+        struct probe *rival = add(probes, &other, (struct instant){ 1 });
+        MUST(!probes_is_alone(probes, probe) && !probes_is_alone(probes, rival));
+        probes_remove(probes, rival);
+        MUST(probes_is_alone(probes, probe));
+        other.identity.far++;
+        add(probes, &other, (struct instant){ 1 });
+        other = model;
+        other.target.bytes[3]++;
+        add(probes, &other, (struct instant){ 1 });
+        other = model;
+        other.protocol = (uint8_t)((protocol + 1) % PROTOCOLS);
+        add(probes, &other, (struct instant){ 1 });
+        MUST(probes_is_alone(probes, probe));
+        probes_free(probes);
+    }
+}
+END_TEST
+
 /* Another seed, another order of buckets: who knows the ports can't choose the bucket. */
 START_TEST(hashes_depend_on_the_seed)
 {
@@ -298,6 +325,7 @@ probe_suite(void)
     tcase_add_test(tests, random_against_model);
     tcase_add_test(tests, many_share_one_key);
     tcase_add_test(tests, ports_taken);
+    tcase_add_test(tests, alone);
     tcase_add_test(tests, hashes_depend_on_the_seed);
     suite_add_tcase(suite, tests);
     return suite;
