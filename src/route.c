@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "rtnetlink.h"
+
 #define CACHE_SIZE 4096u /* routes; a power of two. calloc() maps so much, and what nobody uses takes no memory */
 #define AGE_MAX NS_PER_S   /* of what no message tells: a path MTU that was learned, and expires */
 #define ROUTING_TOS 0x1c /* the bits of TOS that IPv4 routing looks at, and that RTM_GETROUTE takes */
@@ -160,77 +162,18 @@ ask(struct routes *routes, const struct route_query *query)
     return send(routes->query_fd, &message, message.header.nlmsg_len, 0) < 0 ? errno : 0;
 }
 
-/* The number in an attribute that holds one; 0 when it is too short. */
-static uint32_t
-number_in(const struct rtattr *attribute)
-{
-    uint32_t number = 0;
-    if (RTA_PAYLOAD(attribute) >= sizeof number)
-        memcpy(&number, RTA_DATA(attribute), sizeof number);
-    return number;
-}
-
-static uint32_t
-mtu_in(struct rtattr *metrics)
-{
-    size_t left = RTA_PAYLOAD(metrics);
-    for (struct rtattr *metric = RTA_DATA(metrics); RTA_OK(metric, left); metric = RTA_NEXT(metric, left))
-        if (metric->rta_type == RTAX_MTU)
-            return number_in(metric);
-    return 0;
-}
-
-static void
-read_attribute(struct rtattr *attribute, enum family_id family, struct route *route)
-{
-    struct rta_cacheinfo info;
-    switch (attribute->rta_type) {
-    case RTA_PREFSRC:
-        if (RTA_PAYLOAD(attribute) == families[family].address_size)
-            memcpy(route->source.bytes, RTA_DATA(attribute), families[family].address_size);
-        break;
-    case RTA_OIF:
-        route->device = number_in(attribute);
-        break;
-    case RTA_METRICS:
-        route->mtu = mtu_in(attribute);
-        break;
-    case RTA_CACHEINFO:
-        if (RTA_PAYLOAD(attribute) >= sizeof info) {
-            memcpy(&info, RTA_DATA(attribute), sizeof info);
-            route->error = abs((int)info.rta_error);
-        }
-        break;
-    }
-}
-
 /* The kernel's answer to ask(); it is there as soon as the question is. */
 static int
 read_answer(struct routes *routes, const struct route_query *query, struct route *route)
 {
-    union {
-        struct nlmsghdr header;
-        char bytes[4096];
-    } answer;
+    uint8_t bytes[4096];
     ssize_t got;
     do {
-        got = recv(routes->query_fd, &answer, sizeof answer, 0);
+        got = recv(routes->query_fd, bytes, sizeof bytes, 0);
         if (got < 0)
             return errno;
-    } while (!NLMSG_OK(&answer.header, (size_t)got) || answer.header.nlmsg_seq != routes->sequence);
-
-    *route = (struct route){ 0 };
-    if (answer.header.nlmsg_type == NLMSG_ERROR) {
-        struct nlmsgerr error = { 0 };
-        if (NLMSG_PAYLOAD(&answer.header, 0) >= sizeof error.error)
-            memcpy(&error.error, NLMSG_DATA(&answer.header), sizeof error.error);
-        route->error = error.error ? -error.error : EIO;
-        return 0;
-    }
-    struct rtmsg *message = NLMSG_DATA(&answer.header);
-    size_t left = NLMSG_PAYLOAD(&answer.header, sizeof *message);
-    for (struct rtattr *attribute = RTM_RTA(message); RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left))
-        read_attribute(attribute, (enum family_id)query->family, route);
+    } while (!rtnetlink_read_route((struct reader){ bytes, (size_t)got }, routes->sequence,
+                                   (enum family_id)query->family, route));
     return 0;
 }
 
@@ -275,22 +218,13 @@ ask_whole(struct routes *routes, const struct route_query *query, struct route *
 static bool
 read_addresses(const struct routes *routes)
 {
-    union {
-        struct nlmsghdr header;
-        char bytes[16384];
-    } answer;
+    uint8_t bytes[16384];
     bool any = false;
-    for (;;) {
-        ssize_t got = recv(routes->query_fd, &answer, sizeof answer, 0);
-        if (got < 0)
-            return any;
-        size_t left = (size_t)got;
-        for (struct nlmsghdr *header = &answer.header; NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
-            if (header->nlmsg_type == NLMSG_DONE || header->nlmsg_type == NLMSG_ERROR)
-                return any;
-            any = any || header->nlmsg_type == RTM_NEWADDR;
-        }
-    }
+    ssize_t got;
+    do
+        got = recv(routes->query_fd, bytes, sizeof bytes, 0);
+    while (got >= 0 && rtnetlink_read_addresses((struct reader){ bytes, (size_t)got }, &any));
+    return any;
 }
 
 bool
