@@ -161,16 +161,31 @@ allot_ports(struct allotter *allotter, const struct request *request, const stru
     return identity->far ? allot_near_port(allotter, in_flight, model) : allot_both_ports(allotter, in_flight, model);
 }
 
+/* Probes to which a client gave the same ports are told apart by these alone, and no two in flight may be the same. */
+static int
+allot_numbers(struct allotter *allotter, const struct request *request, const struct probes *in_flight,
+              struct probe *model)
+{
+    for (uint32_t tries = 0; tries <= UINT16_MAX; tries++) {
+        model->identity.ip_id = next_ip_id(allotter);
+        bool numbered = protocols[request->protocol]->numbered;
+        model->identity.number = numbered ? random_u32(&allotter->random) | 1 : 0; /* a tag must not be 0 */
+        if (!request->local_port || !probes_number_taken(in_flight, model))
+            return 0;
+    }
+    return ENOSPC;
+}
+
 int
 allot(struct allotter *allotter, const struct request *request, const struct probes *in_flight, struct probe *model)
 {
     const struct protocol *protocol = protocols[request->protocol];
     struct identity *identity = &model->identity;
     int error = allot_ports(allotter, request, in_flight, model);
+    if (!error)
+        error = allot_numbers(allotter, request, in_flight, model);
     if (error)
         return error;
-    identity->ip_id = next_ip_id(allotter);
-    identity->number = protocol->numbered ? random_u32(&allotter->random) | 1 : 0; /* a tag must not be 0 */
     /* Probes to which a client gives the same two ports are told apart by their checksums. */
     identity->balanced = protocol->ports == PORTS_FAR_VARIES && request->local_port && request->port &&
                          packet_payload_size(request) >= sizeof identity->checksum;

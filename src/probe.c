@@ -107,6 +107,13 @@ probes_hash_number(const struct probes *probes, enum family_id family, enum prot
     return hash_key(probes, BY_NUMBER, family, protocol, target, far, number);
 }
 
+/* What tells it from others with its ports. */
+static uint32_t
+number_of(const struct probe *probe)
+{
+    return protocols[probe->protocol]->numbered ? probe->identity.number : probe->identity.ip_id;
+}
+
 static uint32_t
 hash_of(const struct probes *probes, const struct probe *probe, enum probe_index index)
 {
@@ -115,8 +122,7 @@ hash_of(const struct probes *probes, const struct probe *probe, enum probe_index
     enum protocol_id protocol = (enum protocol_id)probe->protocol;
     if (index == BY_PORTS)
         return probes_hash_ports(probes, family, protocol, &probe->target, identity->near, identity->far);
-    uint32_t number = protocols[protocol]->numbered ? identity->number : identity->ip_id;
-    return probes_hash_number(probes, family, protocol, &probe->target, identity->far, number);
+    return probes_hash_number(probes, family, protocol, &probe->target, identity->far, number_of(probe));
 }
 
 static uint32_t *
@@ -202,18 +208,30 @@ probes_next(const struct probes *probes, enum probe_index index, const struct pr
     return slot == INDEX_NONE ? NULL : probe_at(probes, slot);
 }
 
+static bool
+same_ports(const struct probe *a, const struct probe *b)
+{
+    bool same_target = protocols[a->protocol]->ports == PORTS_ECHO || address_same(&a->target, &b->target);
+    return a->family == b->family && a->protocol == b->protocol && same_target &&
+           a->identity.near == b->identity.near && a->identity.far == b->identity.far;
+}
+
 bool
 probes_ports_taken(const struct probes *probes, const struct probe *model)
 {
     const struct probe *probe = probes_first(probes, BY_PORTS, hash_of(probes, model, BY_PORTS));
-    for (; probe; probe = probes_next(probes, BY_PORTS, probe)) {
-        bool same_target = protocols[model->protocol]->ports == PORTS_ECHO ||
-                           address_same(&probe->target, &model->target);
-        if (probe->family == model->family && probe->protocol == model->protocol && same_target &&
-            probe->identity.near == model->identity.near && probe->identity.far == model->identity.far)
-            return true;
-    }
-    return false;
+    while (probe && !same_ports(probe, model))
+        probe = probes_next(probes, BY_PORTS, probe);
+    return probe != NULL;
+}
+
+bool
+probes_number_taken(const struct probes *probes, const struct probe *model)
+{
+    const struct probe *probe = probes_first(probes, BY_NUMBER, hash_of(probes, model, BY_NUMBER));
+    while (probe && !(same_ports(probe, model) && number_of(probe) == number_of(model)))
+        probe = probes_next(probes, BY_NUMBER, probe);
+    return probe != NULL;
 }
 
 bool

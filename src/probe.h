@@ -63,6 +63,9 @@ struct probe *probes_next(const struct probes *probes, enum probe_index index, c
 /* True when a probe to this target is in flight with these ports. */
 bool probes_ports_taken(const struct probes *probes, const struct probe *model);
 
+/* True when one with these ports has this number too, or ip_id where the protocol has no number. */
+bool probes_number_taken(const struct probes *probes, const struct probe *model);
+
 /*
  * True when no other probe of this family and protocol is in flight to the same target and `far`. Now and then it is
  * false though there is none.

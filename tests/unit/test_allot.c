@@ -223,6 +223,14 @@ START_TEST(both_ports_given)
         MUST(probe->identity.ip_id != 0 && probe->identity.ip_id != 0xffff && !seen[probe->identity.ip_id]);
         seen[probe->identity.ip_id] = true;
     }
+    struct probe model = model_of(&request); /* all are in use, but not to another port or target */
+    MUST(allot(allotter, &request, in_flight, &model) == ENOSPC && !model.hold);
+    request.port = 54;
+    add(allotter, in_flight, &request);
+    request.port = 53;
+    request.family = IPV6;
+    request.target = address_of(IPV6, "::1");
+    add(allotter, in_flight, &request);
     struct instant deadline;
     for (struct probe *probe; (probe = probes_next_to_expire(in_flight, &deadline));)
         drop(allotter, in_flight, probe);

@@ -1,0 +1,245 @@
+/*
+ * What makes probes unlike each other: allot.c, with ports that run out, among probes that come and go. No two in flight
+ * may be the same in all by which answers are told apart, and what is left must be found.
+ * Input: options, how many ports there are, then operations, each one byte and what it takes; see operations[].
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ports.h"
+#include "protocol.h"
+#include "support.h"
+
+#define IN_FLIGHT_MAX 300
+#define PORT_FIRST 61440
+
+static struct {
+    struct reader input;
+    uint32_t ports, more; /* that we have, and that we may still get */
+    uint32_t next;
+    uint32_t asked;       /* in one allotment */
+    uint32_t number;      /* drawn at random */
+    uint32_t holds;
+    int hold_error;
+    struct probe *in_flight[IN_FLIGHT_MAX];
+    size_t count;
+    struct probes *probes;
+} world;
+
+static uint16_t
+fuzz_ports_next(struct ports *ports, struct instant now)
+{
+    (void)ports, (void)now;
+    MUST(++world.asked < 1u << 16);
+    return world.ports ? (uint16_t)(PORT_FIRST + world.next++ % world.ports) : 0;
+}
+
+static bool
+fuzz_ports_grow(struct ports *ports)
+{
+    (void)ports;
+    bool grown = world.more > 0;
+    world.ports += grown;
+    world.more -= grown;
+    return grown;
+}
+
+static uint32_t
+fuzz_ports_count(const struct ports *ports)
+{
+    (void)ports;
+    return world.ports;
+}
+
+static int
+fuzz_ports_hold(struct ports *ports, enum family_id family, const struct address *source, uint32_t scope,
+                uint16_t port, uint32_t *hold)
+{
+    (void)ports, (void)family, (void)source, (void)scope, (void)port;
+    if (world.hold_error)
+        return world.hold_error;
+    world.holds++;
+    *hold = 1;
+    return 0;
+}
+
+static void
+fuzz_ports_release(struct ports *ports, uint32_t hold)
+{
+    (void)ports;
+    MUST(hold == 1 && world.holds > 0);
+    world.holds--;
+}
+
+/* Comes round again soon, so that numbers meet. */
+static uint32_t
+fuzz_random_u32(struct random *random)
+{
+    (void)random;
+    return world.number++ % (4 * IN_FLIGHT_MAX);
+}
+
+#define random_u32 fuzz_random_u32
+#define ports_next fuzz_ports_next
+#define ports_grow fuzz_ports_grow
+#define ports_count fuzz_ports_count
+#define ports_hold fuzz_ports_hold
+#define ports_release fuzz_ports_release
+#include "allot.c"
+
+static struct allotter *allotter; /* made once: /proc is read for it */
+
+static struct request
+take_request(void)
+{
+    static const uint32_t sizes[] = { 64, 28, 29, 30, 37, 38, 1500 };
+    static const uint32_t ports[] = { 0, 53, 80, 33434, 65535 };
+    uint8_t kind = take_u8(&world.input), more = take_u8(&world.input);
+    struct request request = {
+        .family = kind & 1 ? IPV6 : IPV4,
+        .protocol = kind >> 1 & 3,
+        .local_port = kind & 8 ? 4000 : 0,
+        .pattern_given = kind & 16,
+        .port = ports[(kind >> 5) % COUNT(ports)],
+        .size = sizes[more % COUNT(sizes)],
+    };
+    request.target.bytes[0] = 10 + more / 128;
+    return request;
+}
+
+/* The same in all that an answer may return. */
+static bool
+is_same(const struct probe *a, const struct probe *b)
+{
+    const struct protocol *protocol = protocols[a->protocol];
+    bool same_target = protocol->ports == PORTS_ECHO || address_same(&a->target, &b->target);
+    bool named = a->hold || (protocol->numbered && a->identity.near < PORT_FIRST);
+    return a->family == b->family && a->protocol == b->protocol && same_target &&
+           a->identity.near == b->identity.near && a->identity.far == b->identity.far &&
+           (!named || (protocol->numbered ? a->identity.number == b->identity.number
+                                          : a->identity.ip_id == b->identity.ip_id));
+}
+
+static void
+check_new(const struct request *request, const struct probe *probe)
+{
+    const struct identity *identity = &probe->identity;
+    const struct protocol *protocol = protocols[probe->protocol];
+    for (size_t i = 0; i < world.count; i++)
+        MUST(!is_same(world.in_flight[i], probe));
+    MUST(identity->ip_id != 0 && identity->ip_id != 0xffff);
+    MUST((identity->number != 0) == protocol->numbered);
+    MUST(!identity->nonce || packet_nonce_ip_id(identity->nonce) == identity->ip_id);
+    MUST(!request->pattern_given || !identity->nonce);
+    if (protocol->ports == PORTS_ECHO)
+        return;
+    MUST(identity->near && identity->far && (!request->port || identity->far == request->port));
+    MUST(!request->local_port || identity->near == request->local_port);
+    MUST((probe->hold != 0) == (request->local_port && protocol->ports == PORTS_FAR_VARIES));
+}
+
+/* Nothing was found: so every port of ours is taken, or there is none. */
+static void
+check_exhausted(const struct request *request, struct probe model)
+{
+    MUST(protocols[request->protocol]->ports != PORTS_ECHO && !request->local_port);
+    MUST(world.ports == 0 || (world.more == 0 && model.identity.far));
+    for (uint32_t i = 0; i < world.ports; i++) {
+        model.identity.near = (uint16_t)(PORT_FIRST + i);
+        MUST(probes_ports_taken(world.probes, &model));
+    }
+}
+
+static void
+send_one(void)
+{
+    struct request request = take_request();
+    struct probe model = { .target = request.target, .family = (uint8_t)request.family,
+                           .protocol = (uint8_t)request.protocol };
+    if (world.count == IN_FLIGHT_MAX)
+        return;
+    world.asked = 0;
+    uint32_t holds = world.holds;
+    int error = allot(allotter, &request, world.probes, &model);
+    MUST(!error || (!model.hold && world.holds == holds));
+    if (error == ENOSPC && error != world.hold_error)
+        check_exhausted(&request, model);
+    MUST(!error || error == ENOSPC || error == world.hold_error);
+    if (error)
+        return;
+    check_new(&request, &model);
+    MUST(probes_reserve(world.probes));
+    world.in_flight[world.count++] = probes_add(world.probes, &model, (struct instant){ 0 });
+}
+
+static void
+send_many(void)
+{
+    struct reader same = world.input;
+    for (uint8_t left = take_u8(&same); left > 0; left--) {
+        world.input = same;
+        send_one();
+    }
+}
+
+static void
+end_at(size_t i)
+{
+    struct probe *probe = world.in_flight[i];
+    world.in_flight[i] = world.in_flight[--world.count];
+    allot_release(allotter, probe);
+    MUST(!probe->hold);
+    probes_remove(world.probes, probe);
+}
+
+static void
+end_one(void)
+{
+    uint16_t which = take_u16(&world.input);
+    if (world.count)
+        end_at(which % world.count);
+}
+
+/* As if everything up to those in flight had been used once. */
+static void
+go_back(void)
+{
+    uint8_t steps = take_u8(&world.input);
+    allotter->ip_id = (uint16_t)(allotter->ip_id - steps);
+    allotter->echo_number -= steps;
+    allotter->udp_far = take_u8(&world.input) % 2 ? 65535 : UDP_PORT_FIRST;
+    allotter->named_far = allotter->udp_far;
+}
+
+static void
+choose_error(void)
+{
+    static const int errors[] = { 0, EADDRINUSE, ENOMEM, EADDRNOTAVAIL };
+    world.hold_error = errors[take_u8(&world.input) % COUNT(errors)];
+}
+
+static void (*const operations[])(void) = { send_one, send_many, end_one, go_back, choose_error };
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (!allotter)
+        allotter = allotter_new();
+    MUST(allotter);
+    memset(&world, 0, sizeof world);
+    world.input = (struct reader){ data, size };
+    world.ports = take_u8(&world.input) % 16;
+    world.more = take_u8(&world.input) % 4;
+    world.probes = probes_new(1);
+    allotter->echo_number = take_u8(&world.input);
+    allotter->ip_id = (uint16_t)(0xffff - take_u8(&world.input));
+    allotter->udp_near = allotter->udp_far = allotter->named_far = 0;
+    while (world.input.left > 0)
+        operations[take_u8(&world.input) % COUNT(operations)]();
+    while (world.count)
+        end_at(world.count - 1);
+    MUST(world.holds == 0 && probes_count(world.probes) == 0);
+    probes_free(world.probes);
+    return 0;
+}
