@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "filter.h"
+#include "flow.h"
 #include "ports.h"
 #include "protocol.h"
 
@@ -16,6 +17,7 @@
 struct allotter {
     struct random random;
     struct ports *ports;
+    struct flows flows;
     uint32_t echo_number; /* the next: the upper four bits choose the identifier */
     uint16_t echo_id;     /* the lowest identifier */
     uint16_t ip_id;       /* the last */
@@ -56,6 +58,7 @@ allotter_new(void)
     allotter->echo_id = random_u16(&allotter->random) & ECHO_ID_MASK;
     allotter->echo_number = random_below(&allotter->random, ECHO_NUMBERS);
     allotter->ip_id = random_u16(&allotter->random);
+    flows_init(&allotter->flows, &allotter->random);
     return allotter;
 }
 
@@ -91,6 +94,19 @@ allot_echo_number(struct allotter *allotter, const struct probes *in_flight, str
         uint32_t number = allotter->echo_number++ % ECHO_NUMBERS;
         model->identity.near = (uint16_t)(allotter->echo_id | number >> 16);
         model->identity.far = (uint16_t)number;
+        if (!probes_ports_taken(in_flight, model))
+            return 0;
+    }
+    return ENOSPC;
+}
+
+/* Of a flow only the sequence number varies, which the balance keeps out of the checksum. */
+static int
+allot_flow_sequence(struct allotter *allotter, uint32_t flow, const struct probes *in_flight, struct probe *model)
+{
+    model->identity.near = allotter->echo_id | flow_echo_id(flow);
+    for (uint32_t tries = 0; tries <= UINT16_MAX; tries++) {
+        model->identity.far = flow_sequence(&allotter->flows, flow);
         if (!probes_ports_taken(in_flight, model))
             return 0;
     }
@@ -143,6 +159,26 @@ allot_both_ports(struct allotter *allotter, const struct probes *in_flight, stru
     return ENOSPC;
 }
 
+/* Ports as the request has them, or as its flow wants them where it has none. */
+static int
+allot_flow(struct allotter *allotter, const struct request *request, const struct probes *in_flight,
+           struct probe *model)
+{
+    const struct protocol *protocol = protocols[request->protocol];
+    struct identity *identity = &model->identity;
+    if (protocol->ports == PORTS_ECHO)
+        return allot_flow_sequence(allotter, request->flow, in_flight, model);
+    uint16_t first = request->local_port ? 0 : ports_reserve(allotter->ports);
+    if (!request->local_port && !first)
+        return ENOSPC;
+    identity->near = (uint16_t)(request->local_port ? request->local_port
+                                                    : first + flow_near(&allotter->flows, request->flow));
+    identity->far = (uint16_t)(request->port ? request->port : protocol->default_port);
+    if (!identity->far)
+        identity->far = (uint16_t)(UDP_PORT_FIRST + flow_far(request->flow, request->local_port != 0, UDP_PORTS));
+    return 0;
+}
+
 /* Ports as the request has them, or as its protocol wants them where it has none. */
 static int
 allot_ports(struct allotter *allotter, const struct request *request, const struct probes *in_flight,
@@ -150,6 +186,8 @@ allot_ports(struct allotter *allotter, const struct request *request, const stru
 {
     const struct protocol *protocol = protocols[request->protocol];
     struct identity *identity = &model->identity;
+    if (request_has(request, FEATURE_FLOW))
+        return allot_flow(allotter, request, in_flight, model);
     if (protocol->ports == PORTS_ECHO)
         return allot_echo_number(allotter, in_flight, model);
     identity->near = (uint16_t)request->local_port;
@@ -161,16 +199,45 @@ allot_ports(struct allotter *allotter, const struct request *request, const stru
     return identity->far ? allot_near_port(allotter, in_flight, model) : allot_both_ports(allotter, in_flight, model);
 }
 
-/* Probes to which a client gave the same ports are told apart by these alone, and no two in flight may be the same. */
-static int
-allot_numbers(struct allotter *allotter, const struct request *request, const struct probes *in_flight,
-              struct probe *model)
+/* IPv6: the one asked for, else the flow's, else none. */
+static uint32_t
+choose_flow_label(const struct allotter *allotter, const struct request *request)
 {
+    if (request->family == IPV4 || request_has(request, FEATURE_FLOW_LABEL))
+        return request->flow_label;
+    return request_has(request, FEATURE_FLOW) ? flow_label(&allotter->flows, request->flow) : 0;
+}
+
+/*
+ * What has no number of its own is told apart by its checksum where the ports are always the same: because a client gave
+ * both, or in a flow, in which echo requests keep the checksum, and the sequence number varies. EOVERFLOW: the packet has
+ * no room for that, nor anything else that varies.
+ */
+static int
+choose_balance(const struct request *request, struct identity *identity)
+{
+    const struct protocol *protocol = protocols[request->protocol];
+    bool flow = request_has(request, FEATURE_FLOW);
+    bool same_ports = protocol->ports == PORTS_FAR_VARIES && request->local_port && request->port;
+    identity->balanced = !protocol->numbered && (flow || same_ports) && packet_free_size(request) >= BALANCE_SIZE;
+    bool varies = protocol->numbered || identity->balanced ||
+                  (request->family == IPV4 && protocol->ports != PORTS_ECHO); /* by its IP identification */
+    return flow && !varies ? EOVERFLOW : 0;
+}
+
+/* The numbers by which probes with the same ports are told apart. */
+static int
+allot_number(struct allotter *allotter, const struct request *request, const struct probes *in_flight,
+             struct probe *model)
+{
+    const struct protocol *protocol = protocols[request->protocol];
+    struct identity *identity = &model->identity;
+    /* Where ports, or the sequence number, are the probe's own already, any number does. */
+    bool shared = protocol->ports != PORTS_ECHO && (request->local_port || request_has(request, FEATURE_FLOW));
     for (uint32_t tries = 0; tries <= UINT16_MAX; tries++) {
-        model->identity.ip_id = next_ip_id(allotter);
-        bool numbered = protocols[request->protocol]->numbered;
-        model->identity.number = numbered ? random_u32(&allotter->random) | 1 : 0; /* a tag must not be 0 */
-        if (!request->local_port || !probes_number_taken(in_flight, model))
+        identity->ip_id = next_ip_id(allotter);
+        identity->number = protocol->numbered ? random_u32(&allotter->random) | 1 : 0; /* a tag must not be 0 */
+        if (!shared || !probes_number_taken(in_flight, model))
             return 0;
     }
     return ENOSPC;
@@ -181,14 +248,17 @@ allot(struct allotter *allotter, const struct request *request, const struct pro
 {
     const struct protocol *protocol = protocols[request->protocol];
     struct identity *identity = &model->identity;
-    int error = allot_ports(allotter, request, in_flight, model);
+    identity->flow_label = choose_flow_label(allotter, request) & 0xfffff;
+    int error = choose_balance(request, identity);
     if (!error)
-        error = allot_numbers(allotter, request, in_flight, model);
+        error = allot_ports(allotter, request, in_flight, model);
+    if (!error)
+        error = allot_number(allotter, request, in_flight, model);
     if (error)
         return error;
-    /* Probes to which a client gives the same two ports are told apart by their checksums. */
-    identity->balanced = protocol->ports == PORTS_FAR_VARIES && request->local_port && request->port &&
-                         packet_payload_size(request) >= sizeof identity->checksum;
+    if (identity->balanced)
+        identity->checksum = protocol->ports == PORTS_ECHO ? flow_checksum(&allotter->flows, request->flow)
+                                                           : identity->ip_id;
     packet_offer_nonce(request, identity, random_u64(&allotter->random));
 
     /* A UDP port that a client named is held, so that no other program's answers come to it. */

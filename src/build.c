@@ -7,7 +7,6 @@
 #define IPV4_FLAG_DF 0x4000
 #define IPV4_FLAG_MF 0x2000
 #define FRAGMENT_HEADER_SIZE 8 /* IPv6 */
-#define BALANCE_SIZE 2
 
 /* Offsets in the IP headers that fragments change. */
 #define IPV4_LENGTH 2
@@ -16,11 +15,22 @@
 #define IPV6_NEXT 6
 
 size_t
+packet_least_size(const struct request *request)
+{
+    return families[request->family].header_size + protocols[request->protocol]->header_size;
+}
+
+size_t
 packet_payload_size(const struct request *request)
 {
-    const struct protocol *protocol = protocols[request->protocol];
-    size_t headers = families[request->family].header_size + protocol->header_size;
-    return protocol->sized && request->size > headers ? request->size - headers : 0;
+    size_t headers = packet_least_size(request);
+    return protocols[request->protocol]->sized && request->size > headers ? request->size - headers : 0;
+}
+
+size_t
+packet_free_size(const struct request *request)
+{
+    return packet_payload_size(request) - request->payload.length / 2;
 }
 
 size_t
@@ -33,7 +43,9 @@ void
 packet_offer_nonce(const struct request *request, struct identity *identity, uint64_t random)
 {
     bool room = packet_payload_size(request) >= packet_nonce_offset(identity) + NONCE_SIZE;
-    identity->nonce = room && !request->pattern_given ? (random & ~(uint64_t)UINT16_MAX) | identity->ip_id : 0;
+    identity->nonce = room && !request->pattern_given && !request->payload.length
+                          ? (random & ~(uint64_t)UINT16_MAX) | identity->ip_id
+                          : 0;
 }
 
 uint16_t
@@ -45,7 +57,10 @@ packet_nonce_ip_id(uint64_t nonce)
 void
 write_payload(const struct request *request, const struct identity *identity, struct writer *writer)
 {
-    size_t left = packet_payload_size(request);
+    const struct word *given = &request->payload;
+    for (size_t i = 0; i < given->length; i += 2)
+        write_u8(writer, (uint8_t)(hex_value(given->at[i]) << 4 | hex_value(given->at[i + 1])));
+    size_t left = packet_free_size(request);
     if (identity->balanced && left >= BALANCE_SIZE) {
         write_u16(writer, 0); /* becomes the balance */
         left -= BALANCE_SIZE;
@@ -55,6 +70,23 @@ write_payload(const struct request *request, const struct identity *identity, st
         left -= NONCE_SIZE;
     }
     write_fill(writer, (uint8_t)request->pattern, left);
+}
+
+void
+write_balance(const struct request *request, struct identity *identity, struct writer *writer, size_t payload,
+              uint16_t checksum)
+{
+    if (!identity->balanced || packet_free_size(request) < BALANCE_SIZE) {
+        identity->checksum = checksum;
+        return;
+    }
+    /* The two bytes are 0 so far: what they must add is the difference of the two sums. */
+    uint64_t difference = checksum_add_u16(checksum_add_u16(0, (uint16_t)~identity->checksum), checksum);
+    uint16_t balance = (uint16_t)~checksum_finish(difference);
+    size_t given = request->payload.length / 2;
+    if (given % 2) /* each byte then counts in the other half of its word */
+        balance = (uint16_t)(balance << 8 | balance >> 8);
+    write_u16_at(writer, payload + given, balance);
 }
 
 uint64_t
@@ -67,6 +99,13 @@ pseudo_header_sum(enum family_id family, const struct address *source, const str
     return checksum_add_u16(sum, (uint16_t)length);
 }
 
+bool
+packet_forbids_fragments(const struct request *request)
+{
+    return request_has(request, FEATURE_DONT_FRAGMENT) ? request->dont_fragment
+                                                       : protocols[request->protocol]->dont_fragment;
+}
+
 static void
 write_header_v4(const struct request *request, const struct identity *identity, struct writer *writer, size_t length)
 {
@@ -75,7 +114,7 @@ write_header_v4(const struct request *request, const struct identity *identity, 
     write_u8(writer, (uint8_t)request->tos);
     write_u16(writer, (uint16_t)length);
     write_u16(writer, identity->ip_id);
-    write_u16(writer, protocol->dont_fragment ? IPV4_FLAG_DF : 0);
+    write_u16(writer, packet_forbids_fragments(request) ? IPV4_FLAG_DF : 0);
     write_u8(writer, (uint8_t)request->ttl);
     write_u8(writer, protocol->number[IPV4]);
     write_u16(writer, 0);
@@ -86,7 +125,7 @@ write_header_v4(const struct request *request, const struct identity *identity, 
 static void
 write_header_v6(const struct request *request, const struct identity *identity, struct writer *writer, size_t length)
 {
-    write_u32(writer, UINT32_C(6) << 28 | request->tos << 20);
+    write_u32(writer, UINT32_C(6) << 28 | request->tos << 20 | identity->flow_label);
     write_u16(writer, (uint16_t)(length - families[IPV6].header_size));
     write_u8(writer, protocols[request->protocol]->number[IPV6]);
     write_u8(writer, (uint8_t)request->ttl);
@@ -99,7 +138,7 @@ packet_build(const struct request *request, struct identity *identity, uint8_t *
 {
     const struct protocol *protocol = protocols[request->protocol];
     struct writer writer = { .start = to, .size = size };
-    size_t length = families[request->family].header_size + protocol->header_size + packet_payload_size(request);
+    size_t length = packet_least_size(request) + packet_payload_size(request);
     if (request->family == IPV4)
         write_header_v4(request, identity, &writer, length);
     else

@@ -46,6 +46,7 @@ packet_decode(const struct datagram *datagram, struct answer *answer)
         .to = datagram->to,
         .scope = datagram->scope,
         .arrived = datagram->arrived,
+        .known = KNOWN_SIZE | KNOWN_TTL | KNOWN_TOS,
         .size = families[datagram->family].header_size + bytes.left,
         .ttl = datagram->ttl,
         .tos = datagram->tos,

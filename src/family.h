@@ -57,6 +57,7 @@ struct family {
     int freebind;
     int pktinfo;
     int tos;
+    int mtu_discover;
     int recv_ttl, recv_tos, recv_pktinfo; /* -1: the header is received anyway */
 };
 

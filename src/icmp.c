@@ -22,7 +22,8 @@ build(const struct request *request, struct identity *identity, struct writer *w
     uint64_t sum = 0;
     if (request->family == IPV6)
         sum = pseudo_header_sum(IPV6, &identity->source, &request->target, family->icmp_protocol, length);
-    identity->checksum = checksum_finish(checksum_add(sum, writer->start + start, length));
+    uint16_t checksum = checksum_finish(checksum_add(sum, writer->start + start, length));
+    write_balance(request, identity, writer, start + HEADER_SIZE, checksum);
     write_u16_at(writer, start + 2, identity->checksum);
 }
 
@@ -104,6 +105,7 @@ read_error(struct reader message, size_t quoted, struct answer *answer)
 {
     uint8_t number;
     answer->is_error = true;
+    answer->known |= KNOWN_QUOTE;
     answer->extensions = icmp_extensions(&message, quoted);
     bool whole = answer->family == IPV4 ? read_quoted_v4(&message, &number, answer)
                                         : read_quoted_v6(&message, &number, answer);

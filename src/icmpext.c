@@ -8,6 +8,13 @@
 #define QUOTE_MIN 128 /* bytes; in the form without a length the extensions stand right behind */
 #define CLASS_MPLS 1
 #define TYPE_MPLS_STACK 1
+#define CLASS_INTERFACE 2
+
+/* Bits of an interface object's type (RFC 5837, section 4.1): what is in it, in this order, and the role above. */
+enum { HAS_INDEX = 8, HAS_ADDRESS = 4, HAS_NAME = 2, HAS_MTU = 1 };
+#define ROLE_SHIFT 6
+
+#define NAME_MAX_SIZE 64 /* bytes of a name and the length before it, which counts itself (section 4.4) */
 
 /*
  * The objects of an extension structure. A checksum of 0 says that none was computed, which is believed only where the
@@ -56,6 +63,49 @@ bool
 extension_is_mpls(const struct extension *extension)
 {
     return extension->class_number == CLASS_MPLS && extension->type == TYPE_MPLS_STACK;
+}
+
+/* A number of RFC 5837's choice for the family, two bytes of nothing, the address (section 4.3). */
+static bool
+read_interface_address(struct reader *payload, struct interface_info *info)
+{
+    uint16_t number;
+    if (!read_u16(payload, &number) || !read_skip(payload, 2) || (number != 1 && number != 2))
+        return false;
+    info->family = number == 1 ? IPV4 : IPV6;
+    return read_address(payload, info->family, &info->address);
+}
+
+/* What pads the name to whole words is not part of it. */
+static bool
+read_interface_name(struct reader *payload, struct interface_info *info)
+{
+    uint8_t length;
+    struct reader start = *payload;
+    if (!read_u8(payload, &length) || length < 1 || length > NAME_MAX_SIZE ||
+        !read_view(payload, length - 1u, &info->name))
+        return false;
+    while (info->name.left > 0 && info->name.at[info->name.left - 1] == 0)
+        info->name.left--;
+    *payload = start;
+    return read_skip(payload, (length + 3u) & ~3u);
+}
+
+bool
+extension_read_interface(const struct extension *extension, struct interface_info *info)
+{
+    uint8_t type = extension->type;
+    struct reader payload = extension->payload;
+    *info = (struct interface_info){
+        .role = type >> ROLE_SHIFT,
+        .has_index = type & HAS_INDEX,
+        .has_address = type & HAS_ADDRESS,
+        .has_mtu = type & HAS_MTU,
+    };
+    return extension->class_number == CLASS_INTERFACE && (!info->has_index || read_u32(&payload, &info->index)) &&
+           (!info->has_address || read_interface_address(&payload, info)) &&
+           (!(type & HAS_NAME) || read_interface_name(&payload, info)) &&
+           (!info->has_mtu || read_u32(&payload, &info->mtu)) && payload.left == 0;
 }
 
 bool

@@ -1,8 +1,11 @@
-/* ICMP extensions: RFC 4884, and the form without a length field that came before it; MPLS labels by RFC 4950. */
+/*
+ * ICMP extensions: RFC 4884, and the form without a length field that came before it; MPLS labels by RFC 4950,
+ * interfaces by RFC 5837.
+ */
 #ifndef HOPLINE_ICMPEXT_H
 #define HOPLINE_ICMPEXT_H
 
-#include "bytes.h"
+#include "family.h"
 
 /*
  * Parts the body of an ICMP error (behind its eight bytes) into the quoted packet, which stays in *BODY, and the
@@ -21,6 +24,20 @@ struct extension {
 MUST_USE bool extension_next(struct reader *objects, struct extension *extension);
 
 bool extension_is_mpls(const struct extension *extension);
+
+/* What a router says of one of its interfaces (RFC 5837, section 4). */
+struct interface_info {
+    uint8_t role; /* that the probe came in by: 0; its part below IP: 1; that it was to leave by: 2; the next hop: 3 */
+    bool has_index, has_address, has_mtu;
+    uint32_t index;
+    enum family_id family;
+    struct address address;
+    struct reader name; /* any bytes; empty: none */
+    uint32_t mtu;       /* bytes */
+};
+
+/* False when the object is of another kind, or not as it should be. */
+MUST_USE bool extension_read_interface(const struct extension *extension, struct interface_info *info);
 
 struct mpls_label {
     uint32_t label;

@@ -276,3 +276,14 @@ match_find(const struct probes *probes, const struct answer *answer)
     /* Where not all were looked at, another may fit as well as this one: unless it is proven. */
     return search.ambiguous || (search.gave_up && search.fit < PROVEN) ? NULL : search.found;
 }
+
+bool
+match_is_translated(const struct probe *probe, const struct answer *answer)
+{
+    const struct identity *identity = &probe->identity;
+    if (!answer->is_error)
+        return false;
+    return !address_same(&answer->source, &identity->source) || !address_same(&answer->target, &probe->target) ||
+           answer->near != identity->near || answer->far != identity->far ||
+           (answer->has_checksum && !checksum_same(answer->checksum, identity->checksum));
+}

@@ -10,4 +10,7 @@
 /* The probe that this answer is proven to belong to, or NULL. */
 struct probe *match_find(const struct probes *probes, const struct answer *answer);
 
+/* True when what the answer quotes of its probe was rewritten on the way: addresses, port, identifier or checksum. */
+bool match_is_translated(const struct probe *probe, const struct answer *answer);
+
 #endif

@@ -21,21 +21,31 @@ struct identity {
     uint16_t far;      /* the target's port; ICMP: sequence */
     uint16_t ip_id;    /* IPv4 identification; IPv6: of fragments */
     uint16_t checksum; /* of the transport header, as sent */
-    bool balanced;     /* UDP: the payload's first two bytes make the checksum equal to ip_id */
+    uint32_t flow_label : 20; /* IPv6 */
+    bool balanced : 1; /* two bytes behind what was asked for as payload make the checksum what it was set to before */
 };
 
-/* Bytes of payload that this request's packet carries. */
+#define BALANCE_SIZE 2 /* bytes */
+
+/* Bytes of all headers: no packet of this request is smaller. */
+size_t packet_least_size(const struct request *request);
+
+/* Bytes of payload that this request's packet carries, and those of them that were not given as `payload`. */
 size_t packet_payload_size(const struct request *request);
+size_t packet_free_size(const struct request *request);
 
 /*
- * Gives the identity a nonce if the request leaves room for it: a payload of enough bytes, and no pattern asked for.
- * `balanced` and `ip_id` are set before. The nonce is RANDOM but for its last two bytes, which are `ip_id`: so a probe
- * whose nonce came back is found by what it is indexed under, though all else that came back was rewritten.
+ * Gives the identity a nonce if the request leaves room for it: enough bytes of which neither payload nor pattern were
+ * asked for. `balanced` and `ip_id` are set before. The nonce is RANDOM but for its last two bytes, which are `ip_id`: so
+ * a probe whose nonce came back is found by what it is indexed under, though all else that came back was rewritten.
  */
 void packet_offer_nonce(const struct request *request, struct identity *identity, uint64_t random);
 
 /* The identification of the probe that has this nonce. */
 uint16_t packet_nonce_ip_id(uint64_t nonce);
+
+/* By the request, or else as its protocol has it. */
+bool packet_forbids_fragments(const struct request *request);
 
 /* Where the nonce begins in the payload, in bytes. */
 size_t packet_nonce_offset(const struct identity *identity);
@@ -71,6 +81,9 @@ struct datagram {
     struct instant arrived;
 };
 
+/* Not every kind of socket tells each of these. */
+enum known { KNOWN_SIZE = 1, KNOWN_TTL = 2, KNOWN_TOS = 4, KNOWN_QUOTE = 8 };
+
 /* What an answer tells, in the terms of the probe that it may belong to. Views point into the datagram. */
 struct answer {
     enum family_id family;
@@ -79,8 +92,10 @@ struct answer {
     struct address to;         /* whom it reached: us */
     uint32_t scope;            /* interface index, for link-local addresses, or 0 */
     struct instant arrived;
+    uint8_t known;             /* bits of enum known: which of the next three, and of the quoted ones, are */
     size_t size;               /* bytes of the IP packet; IPv6: without extension headers */
     uint8_t ttl, tos;
+    uint8_t tcp_flags;         /* of a TCP answer */
 
     bool is_error;             /* an ICMP message that quotes the probe; else the target's protocol answered */
     uint8_t icmp_type, icmp_code;

@@ -8,7 +8,7 @@
 #include "filter.h"
 #include "index.h"
 
-#define BLOCK 512
+#define BLOCK PORTS_RESERVED
 #define BLOCKS (65536 / BLOCK)
 #define PORT_MIN 1024
 #define HIGH_PORTS 49152 /* from here on no service is at home */
@@ -32,6 +32,8 @@ struct ports {
     uint16_t blocks[BLOCKS]; /* ours */
     int guards[BLOCKS];      /* the sockets that hold them */
     size_t count;
+    uint16_t reserved;       /* the first port of a block of ours that is not among these, or 0 */
+    int reserved_guard;
     size_t block, offset;    /* the next port, but for the order within a block: */
     uint16_t scramble;       /* is added bit by bit to the offset, so that nobody knows where we begin */
     struct instant lap;      /* when the turn through all began */
@@ -97,6 +99,8 @@ ports_free(struct ports *ports)
     for (uint32_t slot = 0; slot < ports->hold_count; slot++)
         if (hold_at(ports, slot)->users)
             close(hold_at(ports, slot)->fd);
+    if (ports->reserved)
+        close(ports->reserved_guard);
     chunks_free(&ports->holds);
     index_free(&ports->by_port);
     free(ports);
@@ -146,22 +150,39 @@ add_block(struct ports *ports, uint16_t first, int guard)
     ports->offset = 0;
 }
 
-bool
-ports_grow(struct ports *ports)
+/* A block that nobody else has: its first port, and its guard; 0: there is none. */
+static uint16_t
+take_free_block(struct ports *ports, int *guard)
 {
     while (ports->free_count > 0) {
         uint16_t first = ports->free_blocks[--ports->free_count];
-        int guard = bind_guard(first);
-        if (guard >= 0) {
-            add_block(ports, first, guard);
-            return true;
-        }
+        *guard = bind_guard(first);
+        if (*guard >= 0)
+            return first;
         if (errno != EADDRINUSE) { /* no descriptor or memory: the block may be had later */
             ports->free_count++;
-            return false;
+            return 0;
         }
     }
-    return false;
+    return 0;
+}
+
+bool
+ports_grow(struct ports *ports)
+{
+    int guard;
+    uint16_t first = take_free_block(ports, &guard);
+    if (first)
+        add_block(ports, first, guard);
+    return first != 0;
+}
+
+uint16_t
+ports_reserve(struct ports *ports)
+{
+    if (!ports->reserved)
+        ports->reserved = take_free_block(ports, &ports->reserved_guard);
+    return ports->reserved;
 }
 
 /* Where no block can be had for us alone, one is used that others may use too: matching still keeps us apart. */

@@ -27,7 +27,14 @@ uint16_t ports_next(struct ports *ports, struct instant now);
 /* Takes another block, because the ports that we have are all in use. False: there is none. */
 MUST_USE bool ports_grow(struct ports *ports);
 
-/* How many ports we have. */
+/*
+ * The first of PORTS_RESERVED ports that ports_next() never gives, the same at each call; a multiple of their number. 0:
+ * there are none.
+ */
+#define PORTS_RESERVED 512
+uint16_t ports_reserve(struct ports *ports);
+
+/* How many ports ports_next() has. */
 uint32_t ports_count(const struct ports *ports);
 
 /*

@@ -84,11 +84,12 @@ hash_key(const struct probes *probes, enum probe_index index, enum family_id fam
     return (uint32_t)(hash >> 32) + far + number * 0x10001u;
 }
 
+static const struct address anyone;
+
 /* Who may answer: only the target, or, for an echo reply and to a group, anyone. */
 static const struct address *
 indexed_target(enum family_id family, enum protocol_id protocol, const struct address *target)
 {
-    static const struct address anyone;
     bool known = protocols[protocol]->ports != PORTS_ECHO && !address_is_group(family, target);
     return known ? target : &anyone;
 }
@@ -121,7 +122,8 @@ hash_of(const struct probes *probes, const struct probe *probe, enum probe_index
     enum family_id family = (enum family_id)probe->family;
     enum protocol_id protocol = (enum protocol_id)probe->protocol;
     if (index == BY_PORTS)
-        return probes_hash_ports(probes, family, protocol, &probe->target, identity->near, identity->far);
+        return probes_hash_ports(probes, family, protocol, probe->group ? &anyone : &probe->target, identity->near,
+                                 identity->far);
     return probes_hash_number(probes, family, protocol, &probe->target, identity->far, number_of(probe));
 }
 
@@ -208,19 +210,20 @@ probes_next(const struct probes *probes, enum probe_index index, const struct pr
     return slot == INDEX_NONE ? NULL : probe_at(probes, slot);
 }
 
+/* True when two probes have the same ports, and, but for ICMP, target. */
 static bool
-same_ports(const struct probe *a, const struct probe *b)
+share_ports(const struct probe *one, const struct probe *other)
 {
-    bool same_target = protocols[a->protocol]->ports == PORTS_ECHO || address_same(&a->target, &b->target);
-    return a->family == b->family && a->protocol == b->protocol && same_target &&
-           a->identity.near == b->identity.near && a->identity.far == b->identity.far;
+    bool same_target = protocols[one->protocol]->ports == PORTS_ECHO || address_same(&one->target, &other->target);
+    return one->family == other->family && one->protocol == other->protocol && same_target &&
+           one->identity.near == other->identity.near && one->identity.far == other->identity.far;
 }
 
 bool
 probes_ports_taken(const struct probes *probes, const struct probe *model)
 {
     const struct probe *probe = probes_first(probes, BY_PORTS, hash_of(probes, model, BY_PORTS));
-    while (probe && !same_ports(probe, model))
+    while (probe && !share_ports(probe, model))
         probe = probes_next(probes, BY_PORTS, probe);
     return probe != NULL;
 }
@@ -229,7 +232,7 @@ bool
 probes_number_taken(const struct probes *probes, const struct probe *model)
 {
     const struct probe *probe = probes_first(probes, BY_NUMBER, hash_of(probes, model, BY_NUMBER));
-    while (probe && !(same_ports(probe, model) && number_of(probe) == number_of(model)))
+    while (probe && !(share_ports(probe, model) && number_of(probe) == number_of(model)))
         probe = probes_next(probes, BY_NUMBER, probe);
     return probe != NULL;
 }

@@ -21,7 +21,12 @@ struct probe {
     uint16_t payload_size; /* bytes */
     uint8_t family;        /* enum family_id, enum protocol_id: as bytes, since there may be a million */
     uint8_t protocol;
-    bool group;            /* a target that others answer for: broadcast, multicast */
+    uint32_t collected : 27; /* answers so far, for: */
+    bool collect : 1;      /* goes on until its deadline, whatever answers */
+    bool detail : 1;
+    bool scope_named : 1;  /* the request had a scope, by name or number: so will its replies */
+    bool scope_numbered : 1;
+    bool group : 1;        /* a target that others answer for: broadcast, multicast */
 };
 
 struct probes;

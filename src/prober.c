@@ -1,6 +1,8 @@
 #include "prober.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +13,11 @@
 
 #define RECEIVE_ROUNDS 16    /* batches of answers before others have their turn */
 #define EXPIRE_AT_ONCE 4096  /* probes, likewise */
+
+/* Bits of struct request's `given` that need no transport's consent. */
+#define USUAL (1u << FEATURE_NONE | 1u << FEATURE_TIMEOUT_FRACTION | 1u << FEATURE_LOCAL_DEVICE)
+
+#define SCOPE_SIZE IFNAMSIZ /* bytes: an interface's name or number, and its end */
 
 struct prober {
     struct transport *transport;
@@ -92,7 +99,9 @@ supports(const struct prober *prober, struct word feature)
             return supports_protocol(prober, protocol);
     if (word_is(feature, "mark"))
         return prober->transport->body->supports_mark(prober->transport);
-    return word_is(feature, "send-probe") || word_is(feature, "packet-too-big") || request_knows_feature(feature);
+    enum feature found = feature_find(feature);
+    return word_is(feature, "send-probe") ||
+           (found != FEATURE_NONE && prober->transport->body->supports(prober->transport, found));
 }
 
 static void
@@ -138,6 +147,10 @@ find_lack(const struct prober *prober, const struct request *request, const char
 static struct probe
 model_of(const struct request *request)
 {
+    uint32_t number;
+    struct word scope = request->scope.length ? request->scope : request->local_scope;
+    bool has_scope = scope.length > 0;
+    bool is_number = has_scope && word_is_number(scope, &number);
     return (struct probe){
         .target = request->target,
         .token = request->token,
@@ -145,7 +158,24 @@ model_of(const struct request *request)
         .family = (uint8_t)request->family,
         .protocol = (uint8_t)request->protocol,
         .group = address_is_group(request->family, &request->target),
+        .collect = request->collect,
+        .detail = request->detail,
+        .scope_named = has_scope && !is_number,
+        .scope_numbered = has_scope && is_number,
     };
+}
+
+/* True when the transport can do all that is asked for. */
+static bool
+supports_request(const struct prober *prober, const struct request *request)
+{
+    const struct transport_body *body = prober->transport->body;
+    if (request->mark && !body->supports_mark(prober->transport))
+        return false;
+    for (uint32_t left = request->given & ~USUAL; left; left &= left - 1)
+        if (!body->supports(prober->transport, (enum feature)__builtin_ctz(left)))
+            return false;
+    return true;
 }
 
 /* 0, EAGAIN, or what the local host refused with. */
@@ -153,7 +183,7 @@ static int
 launch(struct prober *prober, const struct clock *clock, const struct request *request, uint32_t *mtu)
 {
     struct probe model = model_of(request);
-    if (request->mark && !prober->transport->body->supports_mark(prober->transport))
+    if (!supports_request(prober, request))
         return EPERM;
     if (!probes_reserve(prober->probes))
         return ENOSPC;
@@ -169,15 +199,17 @@ send_probe(struct prober *prober, const struct clock *clock, const struct reques
     uint32_t mtu = 0;
     const char *argument;
     enum reason lack = find_lack(prober, request, &argument);
+    int error = lack == REASON_NONE ? launch(prober, clock, request, &mtu) : 0;
+    if (error == EAGAIN)
+        return false;
+    if (error == EOVERFLOW) {
+        lack = REASON_NO_ROOM_FOR_IDENTITY;
+        argument = "flow";
+    }
     if (lack != REASON_NONE) {
         struct word name = { argument, strlen(argument) };
         complain(prober, &(struct complaint){ request->token, COMPLAINT_INVALID_ARGUMENT, lack, name });
-        return true;
-    }
-    int error = launch(prober, clock, request, &mtu);
-    if (error == EAGAIN)
-        return false;
-    if (error)
+    } else if (error)
         say(prober, &(struct reply){
                         .token = request->token,
                         .kind = reply_kind_of_error(error),
@@ -241,27 +273,72 @@ finish(struct prober *prober, struct probe *probe)
     probes_remove(prober->probes, probe);
 }
 
+/* The scope of addresses on the probe's link, as the request wrote it; NULL where it wrote none. */
+static const char *
+scope_of(const struct prober *prober, const struct probe *probe, char text[SCOPE_SIZE])
+{
+    if (!probe->scope_named && !probe->scope_numbered)
+        return NULL;
+    bool found = probe->scope_named &&
+                 prober->transport->body->find_device_name(prober->transport, probe->scope, text);
+    if (!found) /* renamed is found again, gone is not */
+        snprintf(text, SCOPE_SIZE, "%" PRIu32, probe->scope);
+    return text;
+}
+
+static struct detail
+detail_of(const struct probe *probe, const struct clock *clock, const char *scope)
+{
+    bool has_port = protocols[probe->protocol]->ports != PORTS_ECHO;
+    return (struct detail){
+        .family = (enum family_id)probe->family,
+        .local = probe->identity.source,
+        .local_port = has_port ? probe->identity.near : 0,
+        .scope = scope,
+        .sent = { probe->departed.ns + clock->offset },
+    };
+}
+
 static void
-take_answer(struct prober *prober, const struct answer *answer)
+say_answer(struct prober *prober, const struct clock *clock, const struct probe *probe, const struct answer *answer)
+{
+    char text[SCOPE_SIZE];
+    int64_t round_trip = instant_since(answer->arrived, probe->departed);
+    struct reply reply = {
+        .token = probe->token,
+        .kind = kind_of_answer(answer, probe),
+        .answered = true,
+        .family = answer->family,
+        .responder = answer->from,
+        .round_trip = round_trip > 0 ? (round_trip + NS_PER_US / 2) / NS_PER_US : 0,
+        .scope = scope_of(prober, probe, text),
+        .mtu = answer->mtu,
+    };
+    if (reply.kind == REPLY_TTL_EXPIRED || probe->detail)
+        reply.extensions = answer->extensions;
+    struct detail detail;
+    if (probe->detail) {
+        detail = detail_of(probe, clock, reply.scope);
+        detail.answer = answer;
+        detail.translated = match_is_translated(probe, answer);
+        detail.received.ns = detail.sent.ns + (round_trip > 0 ? round_trip : 0);
+        reply.detail = &detail;
+    }
+    say(prober, &reply);
+}
+
+static void
+take_answer(struct prober *prober, const struct clock *clock, const struct answer *answer)
 {
     struct probe *probe = match_find(prober->probes, answer);
     /* An answer that came after the deadline is none, even if the deadline was not looked at yet. */
     if (!probe || instant_since(answer->arrived, probes_deadline(prober->probes, probe)) > 0)
         return;
-    const struct reader none = { NULL, 0 };
-    int64_t round_trip = instant_since(answer->arrived, probe->departed);
-    enum reply_kind kind = kind_of_answer(answer, probe);
-    say(prober, &(struct reply){
-                    .token = probe->token,
-                    .kind = kind,
-                    .answered = true,
-                    .family = answer->family,
-                    .responder = answer->from,
-                    .round_trip = round_trip > 0 ? (round_trip + NS_PER_US / 2) / NS_PER_US : 0,
-                    .extensions = kind == REPLY_TTL_EXPIRED ? answer->extensions : none,
-                    .mtu = answer->mtu,
-                });
-    finish(prober, probe);
+    say_answer(prober, clock, probe, answer);
+    if (probe->collect)
+        probe->collected++;
+    else
+        finish(prober, probe);
 }
 
 void
@@ -273,8 +350,24 @@ prober_receive(struct prober *prober, const struct clock *clock)
         if (!prober->transport->body->receive(prober->transport, clock, answers, &count))
             return;
         for (size_t i = 0; i < count; i++)
-            take_answer(prober, &answers[i]);
+            take_answer(prober, clock, &answers[i]);
     }
+}
+
+static void
+say_expired(struct prober *prober, const struct clock *clock, const struct probe *probe)
+{
+    char text[SCOPE_SIZE];
+    struct detail detail;
+    struct reply reply = { .token = probe->token, .kind = REPLY_NO_REPLY };
+    if (probe->collect) {
+        reply.kind = REPLY_COLLECTED;
+        reply.count = probe->collected;
+    } else if (probe->detail) {
+        detail = detail_of(probe, clock, scope_of(prober, probe, text));
+        reply.detail = &detail;
+    }
+    say(prober, &reply);
 }
 
 /*
@@ -296,7 +389,7 @@ prober_expire(struct prober *prober, const struct clock *clock)
         struct probe *probe = probes_next_to_expire(prober->probes, &deadline);
         if (!probe || instant_since(until, deadline) < 0)
             return;
-        say(prober, &(struct reply){ .token = probe->token, .kind = REPLY_NO_REPLY });
+        say_expired(prober, clock, probe);
         finish(prober, probe);
     }
 }

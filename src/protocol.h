@@ -41,7 +41,14 @@ extern const struct protocol *const protocols[PROTOCOLS];
 /* The protocol with this number in a header of this family; false when it is none of ours. */
 MUST_USE bool protocol_by_number(enum family_id family, uint8_t number, enum protocol_id *id);
 
-/* Writes the payload as the identity asks for it. */
+/* Writes the payload as request and identity ask for it. */
 void write_payload(const struct request *request, const struct identity *identity, struct writer *writer);
+
+/*
+ * Sets identity->checksum: to CHECKSUM, which is that of the transport's bytes without a balance, or, for a balanced
+ * identity, by filling in the balance, to what it is already. The payload begins at offset PAYLOAD.
+ */
+void write_balance(const struct request *request, struct identity *identity, struct writer *writer, size_t payload,
+                   uint16_t checksum);
 
 #endif

@@ -54,6 +54,21 @@ supports_mark(const struct transport *transport)
     return privileges_allow_mark(const_raw_of(transport)->privileges);
 }
 
+/* With the IP header our own there is nothing that we could not ask for. */
+static bool
+supports(const struct transport *transport, enum feature feature)
+{
+    (void)transport;
+    (void)feature;
+    return true;
+}
+
+static bool
+find_device_name(const struct transport *transport, uint32_t device, char name[IFNAMSIZ])
+{
+    return sender_find_name(&const_raw_of(transport)->senders[IPV6], device, name);
+}
+
 /* ---- sending ---- */
 
 /* The route that this request takes. */
@@ -91,6 +106,7 @@ send_by_route(struct raw *raw, const struct request *request, const struct probe
         return error;
     model->identity.source = route.source;
     model->scope = route.device;
+    model->group = model->group || route.broadcast;
     error = allot(raw->allotter, request, in_flight, model);
     if (error)
         return error;
@@ -159,7 +175,8 @@ send_probe(struct transport *transport, const struct request *request, const str
     if (error)
         return error;
     error = send_by_route(raw, request, in_flight, clock, model, mtu);
-    if (error == EINVAL || error == EMSGSIZE) { /* what we remember of the route may be old */
+    bool by_route = !request_has(request, FEATURE_DONT_FRAGMENT);
+    if (error == EINVAL || (error == EMSGSIZE && by_route)) { /* what we remember of the route may be old */
         routes_forget(raw->routes);
         allot_release(raw->allotter, model);
         error = send_by_route(raw, request, in_flight, clock, model, mtu);
@@ -303,6 +320,8 @@ static const struct transport_body body = {
     .refusal = refusal,
     .has_address = has_address,
     .supports_mark = supports_mark,
+    .supports = supports,
+    .find_device_name = find_device_name,
     .send = send_probe,
     .release = release,
     .watch = watch,

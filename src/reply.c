@@ -1,9 +1,8 @@
 #include "reply.h"
 
 #include <errno.h>
-#include <string.h>
-
 #include "icmpext.h"
+#include "text.h"
 
 #define ARGUMENT_MAX (REPLY_MAX - 128) /* characters of a name that is said again: what a reply has room for */
 
@@ -30,6 +29,7 @@ static const struct {
     [REPLY_BUFFER_OVERFLOW] = { "command-buffer-overflow", NULL },
     [REPLY_UNKNOWN_COMMAND] = { "unknown-command", NULL },
     [REPLY_FEATURE_SUPPORT] = { "feature-support", NULL },
+    [REPLY_COLLECTED] = { "collected", NULL },
 };
 
 static const char *const reasons[] = {
@@ -41,6 +41,7 @@ static const char *const reasons[] = {
     [REASON_PROTOCOL_NOT_SUPPORTED] = "protocol-not-supported",
     [REASON_MISSING_FEATURE] = "missing-feature",
     [REASON_UNKNOWN_ARGUMENT] = "unknown-argument",
+    [REASON_NO_ROOM_FOR_IDENTITY] = "no-room-for-identity",
 };
 
 /* Errors of sending that have a word of their own; any other is an unexpected-error. */
@@ -71,93 +72,6 @@ reply_kind_of_error(int error)
         if (errors[i].error == error)
             return errors[i].kind;
     return REPLY_UNEXPECTED_ERROR;
-}
-
-static void
-put_text(struct writer *line, const char *text)
-{
-    write_bytes(line, text, strlen(text));
-}
-
-static void
-put_number(struct writer *line, int64_t number)
-{
-    char digits[20];
-    size_t at = sizeof digits;
-    uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
-    do {
-        digits[--at] = (char)('0' + left % 10);
-        left /= 10;
-    } while (left);
-    if (number < 0)
-        write_u8(line, '-');
-    write_bytes(line, digits + at, sizeof digits - at);
-}
-
-static void
-put_name(struct writer *line, const char *name)
-{
-    write_u8(line, ' ');
-    put_text(line, name);
-    write_u8(line, ' ');
-}
-
-static void
-put_dotted(struct writer *line, const uint8_t bytes[4])
-{
-    for (size_t i = 0; i < 4; i++) {
-        if (i > 0)
-            write_u8(line, '.');
-        put_number(line, bytes[i]);
-    }
-}
-
-static void
-put_hex(struct writer *line, unsigned number)
-{
-    static const char digits[] = "0123456789abcdef";
-    int shift = 12;
-    while (shift > 0 && number >> shift == 0)
-        shift -= 4;
-    for (; shift >= 0; shift -= 4)
-        write_u8(line, (uint8_t)digits[number >> shift & 15]);
-}
-
-/* As RFC 5952 has it: lower case, no leading zeros, the first of the longest runs of zeros (two at least) as "::". */
-static void
-put_colons(struct writer *line, const uint8_t bytes[16])
-{
-    size_t run = 8, run_length = 1;
-    for (size_t i = 0; i < 8; i++) {
-        size_t length = 0;
-        while (i + length < 8 && bytes[2 * (i + length)] == 0 && bytes[2 * (i + length) + 1] == 0)
-            length++;
-        if (length > run_length) {
-            run = i;
-            run_length = length;
-        }
-    }
-    for (size_t i = 0; i < 8; i++) {
-        if (i == run) {
-            put_text(line, "::");
-            i += run_length - 1;
-            continue;
-        }
-        if (i > 0 && i != run + run_length)
-            write_u8(line, ':');
-        put_hex(line, (unsigned)bytes[2 * i] << 8 | bytes[2 * i + 1]);
-    }
-}
-
-/* Written here since inet_ntop(3) took a fifth of all our instructions for a probe. */
-static void
-put_address(struct writer *line, enum family_id family, const struct address *address)
-{
-    put_name(line, families[family].target_name);
-    if (family == IPV4)
-        put_dotted(line, address->bytes);
-    else
-        put_colons(line, address->bytes);
 }
 
 /* Four numbers a label. A label that would not fit is left out with all after it. */
@@ -197,7 +111,7 @@ is_printable(struct word word)
 }
 
 static void
-put_details(struct writer *line, const struct reply *reply)
+put_cause(struct writer *line, const struct reply *reply)
 {
     if (reply->reason != REASON_NONE) {
         put_name(line, "reason");
@@ -211,6 +125,10 @@ put_details(struct writer *line, const struct reply *reply)
         put_name(line, "errno");
         put_number(line, reply->error);
     }
+    if (reply->kind == REPLY_COLLECTED) {
+        put_name(line, "count");
+        put_number(line, reply->count);
+    }
     if (reply->support) {
         put_name(line, "support");
         put_text(line, reply->support);
@@ -220,13 +138,15 @@ put_details(struct writer *line, const struct reply *reply)
 size_t
 reply_write(const struct reply *reply, bool old_words, char to[REPLY_MAX])
 {
-    struct writer line = { .start = (uint8_t *)to, .size = REPLY_MAX - 32 }; /* what follows the labels always fits */
+    /* What follows the labels always fits. */
+    struct writer line = { .start = (uint8_t *)to, .size = REPLY_MAX - 32 - (reply->detail ? DETAIL_FIXED_MAX : 0) };
     const char *old_word = kinds[reply->kind].old_word;
     put_number(&line, reply->token);
     write_u8(&line, ' ');
     put_text(&line, old_words && old_word ? old_word : kinds[reply->kind].word);
     if (reply->answered) {
-        put_address(&line, reply->family, &reply->responder);
+        put_name(&line, families[reply->family].target_name);
+        put_scoped(&line, reply->family, &reply->responder, reply->scope);
         put_name(&line, "round-trip-time");
         put_number(&line, reply->round_trip);
         put_labels(&line, reply->extensions);
@@ -236,7 +156,12 @@ reply_write(const struct reply *reply, bool old_words, char to[REPLY_MAX])
         put_name(&line, "mtu");
         put_number(&line, reply->mtu);
     }
-    put_details(&line, reply);
+    put_cause(&line, reply);
+    if (reply->detail) {
+        line.size = REPLY_MAX - 1;
+        detail_write(reply->detail, &line);
+        line.size = REPLY_MAX;
+    }
     write_u8(&line, '\n');
     return line.used;
 }

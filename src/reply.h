@@ -2,10 +2,10 @@
 #ifndef HOPLINE_REPLY_H
 #define HOPLINE_REPLY_H
 
-#include "family.h"
+#include "detail.h"
 #include "request.h"
 
-/* A reply fits into what a pipe takes in one write() without parting it (PIPE_BUF). Only a label stack can be cut. */
+/* A reply fits into what a pipe takes in one write() without parting it (PIPE_BUF). Only labels and other extensions can be cut. */
 #define REPLY_MAX 4096
 
 enum reply_kind {
@@ -28,6 +28,7 @@ enum reply_kind {
     REPLY_BUFFER_OVERFLOW,
     REPLY_UNKNOWN_COMMAND,
     REPLY_FEATURE_SUPPORT,
+    REPLY_COLLECTED,
     REPLY_KINDS,
 };
 
@@ -39,7 +40,10 @@ struct reply {
     enum family_id family;
     struct address responder;
     int64_t round_trip;       /* us */
+    const char *scope;        /* of a link-local responder */
     struct reader extensions; /* of the answer: its MPLS labels are said */
+    const struct detail *detail;
+    uint32_t count;           /* of answers collected */
     uint32_t mtu;             /* bytes */
     enum reason reason;
     struct word argument;     /* said if it is printable ASCII */

@@ -12,7 +12,7 @@
 struct argument {
     const char *name;
     size_t name_length;
-    const char *feature; /* check-support's name for it, or NULL when every daemon knows it */
+    enum feature feature; /* FEATURE_NONE: every daemon knows it */
     enum command command;
     enum reason (*read)(const struct argument *argument, struct word value, struct request *request);
     int64_t low, high; /* of a number */
@@ -25,53 +25,11 @@ field_of(const struct argument *argument, struct request *request)
     return (char *)request + argument->field;
 }
 
-bool
-word_is(struct word word, const char *text)
-{
-    size_t same = 0;
-    while (same < word.length && text[same] != '\0' && text[same] == word.at[same])
-        same++;
-    return same == word.length && text[same] == '\0';
-}
-
-static bool
-is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* Digits from AT on, up to END; moves AT behind them. What exceeds LIMIT becomes LIMIT + 1, however long it is. */
-static int64_t
-read_digits(const char **at, const char *end, int64_t limit)
-{
-    int64_t number = 0;
-    for (; *at < end && is_digit(**at); ++*at)
-        if (number <= limit)
-            number = number * 10 + (**at - '0');
-    return number <= limit ? number : limit + 1;
-}
-
-/* A decimal integer and nothing else. One that does not fit in 32 bits, signed or unsigned, comes out beyond both. */
-static bool
-read_integer(struct word word, int64_t *number)
-{
-    const char *at = word.at;
-    const char *end = word.at + word.length;
-    bool negative = at < end && *at == '-';
-    at += negative;
-    if (at == end || !is_digit(*at))
-        return false;
-    *number = read_digits(&at, end, UINT32_MAX);
-    if (negative)
-        *number = -*number;
-    return at == end;
-}
-
 static enum reason
 read_number(const struct argument *argument, struct word value, struct request *request)
 {
     int64_t number;
-    if (!read_integer(value, &number))
+    if (!word_integer(value, &number))
         return REASON_BAD_VALUE;
     if (number < argument->low || number > argument->high)
         return REASON_OUT_OF_RANGE;
@@ -86,6 +44,13 @@ read_pattern(const struct argument *argument, struct word value, struct request 
     return read_number(argument, value, request);
 }
 
+static enum reason
+read_size(const struct argument *argument, struct word value, struct request *request)
+{
+    request->size_given = true;
+    return read_number(argument, value, request);
+}
+
 /* Seconds with up to six decimals; LOW and HIGH are in seconds, the field in microseconds. */
 static enum reason
 read_timeout(const struct argument *argument, struct word value, struct request *request)
@@ -96,7 +61,7 @@ read_timeout(const struct argument *argument, struct word value, struct request 
     at += negative;
     if (at == end || !is_digit(*at))
         return REASON_BAD_VALUE;
-    int64_t time = read_digits(&at, end, argument->high) * US_PER_S;
+    int64_t time = word_digits(&at, end, argument->high) * US_PER_S;
     bool zero = time == 0;
     if (at < end && *at == '.') {
         const char *decimals = ++at;
@@ -148,11 +113,68 @@ read_feature(const struct argument *argument, struct word value, struct request 
 }
 
 static enum reason
+read_flow_label(const struct argument *argument, struct word value, struct request *request)
+{
+    enum reason reason = read_number(argument, value, request);
+    return reason == REASON_NONE && request->family != IPV6 ? REASON_WRONG_FAMILY : reason;
+}
+
+static enum reason
+read_flow(const struct argument *argument, struct word value, struct request *request)
+{
+    enum reason reason = read_number(argument, value, request);
+    /* What routers quote of sctp is its ports, which are the flow's: nothing would be left to tell probes apart. */
+    return reason == REASON_NONE && request->protocol == PROTOCOL_SCTP ? REASON_PROTOCOL_NOT_SUPPORTED : reason;
+}
+
+/* A size that was given must hold it; one that was not grows with it. */
+static enum reason
+read_payload(const struct argument *argument, struct word value, struct request *request)
+{
+    struct word *payload = field_of(argument, request);
+    for (size_t i = 0; i < value.length; i++)
+        if (hex_value(value.at[i]) < 0)
+            return REASON_BAD_VALUE;
+    if (value.length % 2)
+        return REASON_BAD_VALUE;
+    if (!protocols[request->protocol]->sized)
+        return REASON_PROTOCOL_NOT_SUPPORTED;
+    size_t size = packet_least_size(request) + value.length / 2;
+    if (request->size_given && size > request->size)
+        return REASON_OUT_OF_RANGE;
+    if (size > request->size)
+        request->size = (uint32_t)size;
+    *payload = value;
+    return REASON_NONE;
+}
+
+/*
+ * An address, and behind a percent sign the interface that a link-local or multicast one belongs to (RFC 4007, section
+ * 11): other addresses are the same everywhere.
+ */
+static bool
+read_scoped(enum family_id family, struct word value, struct address *address, struct word *scope)
+{
+    const char *percent = family == IPV6 ? memchr(value.at, '%', value.length) : NULL;
+    size_t length = percent ? (size_t)(percent - value.at) : value.length;
+    *scope = (struct word){ NULL, 0 };
+    if (!address_parse(family, value.at, length, address))
+        return false;
+    if (!percent)
+        return true;
+    *scope = (struct word){ percent + 1, value.length - length - 1 };
+    return scope->length > 0 && scope->length < IFNAMSIZ && !memchr(scope->at, '\0', scope->length) &&
+           (address_is_link_local(family, address) || address_is_group(family, address));
+}
+
+static enum reason
 read_target(const struct argument *argument, struct word value, struct request *request)
 {
     request->family = (enum family_id)argument->low;
-    if (!address_parse(request->family, value.at, value.length, field_of(argument, request)))
+    if (!read_scoped(request->family, value, field_of(argument, request), &request->scope))
         return REASON_BAD_VALUE;
+    if (request->scope.length)
+        request->given |= 1u << FEATURE_SCOPE_ID;
     return REASON_NONE;
 }
 
@@ -162,13 +184,17 @@ read_local(const struct argument *argument, struct word value, struct request *r
 {
     for (enum family_id family = (enum family_id)argument->low; family <= (enum family_id)argument->high; family++) {
         struct address local;
-        if (!address_parse(family, value.at, value.length, &local))
+        struct word scope;
+        if (!read_scoped(family, value, &local, &scope))
             continue;
         if (address_is_unspecified(&local))
             return REASON_NONE;
         if (family != request->family)
             return REASON_WRONG_FAMILY;
         *(struct address *)field_of(argument, request) = local;
+        request->local_scope = scope;
+        if (scope.length)
+            request->given |= 1u << FEATURE_SCOPE_ID;
         return REASON_NONE;
     }
     return REASON_BAD_VALUE;
@@ -182,22 +208,29 @@ enum { ROW_FEATURE, ROW_TARGET_V4, ROW_TARGET_V6 };
 
 /* Values are read in this order, so what another depends on stands before it. */
 static const struct argument arguments[] = {
-    [ROW_FEATURE] = { NAME("feature"), NULL, COMMAND_CHECK_SUPPORT, read_feature, 0, 0, FIELD(feature) },
-    [ROW_TARGET_V4] = { NAME("ip-4"), NULL, COMMAND_SEND_PROBE, read_target, IPV4, IPV4, FIELD(target) },
-    [ROW_TARGET_V6] = { NAME("ip-6"), NULL, COMMAND_SEND_PROBE, read_target, IPV6, IPV6, FIELD(target) },
-    { NAME("protocol"), NULL, COMMAND_SEND_PROBE, read_protocol, 0, 0, FIELD(protocol) },
-    { NAME("port"), NULL, COMMAND_SEND_PROBE, read_number, 0, UINT16_MAX, FIELD(port) },
-    { NAME("local-ip-4"), NULL, COMMAND_SEND_PROBE, read_local, IPV4, IPV4, FIELD(local) },
-    { NAME("local-ip-6"), NULL, COMMAND_SEND_PROBE, read_local, IPV6, IPV6, FIELD(local) },
-    { NAME("local-address"), NULL, COMMAND_SEND_PROBE, read_local, IPV4, IPV6, FIELD(local) },
-    { NAME("local-port"), NULL, COMMAND_SEND_PROBE, read_number, 1024, UINT16_MAX, FIELD(local_port) },
-    { NAME("local-device"), "local-device", COMMAND_SEND_PROBE, read_device, 0, 0, FIELD(device) },
-    { NAME("timeout"), "timeout-fraction", COMMAND_SEND_PROBE, read_timeout, 0, INT32_MAX, FIELD(timeout) },
-    { NAME("ttl"), NULL, COMMAND_SEND_PROBE, read_number, 1, UINT8_MAX, FIELD(ttl) },
-    { NAME("size"), NULL, COMMAND_SEND_PROBE, read_number, 0, UINT16_MAX, FIELD(size) },
-    { NAME("bit-pattern"), NULL, COMMAND_SEND_PROBE, read_pattern, INT32_MIN, UINT32_MAX, FIELD(pattern) },
-    { NAME("tos"), NULL, COMMAND_SEND_PROBE, read_number, 0, UINT8_MAX, FIELD(tos) },
-    { NAME("mark"), NULL, COMMAND_SEND_PROBE, read_number, INT32_MIN, UINT32_MAX, FIELD(mark) },
+    [ROW_FEATURE] = { NAME("feature"), 0, COMMAND_CHECK_SUPPORT, read_feature, 0, 0, FIELD(feature) },
+    [ROW_TARGET_V4] = { NAME("ip-4"), 0, COMMAND_SEND_PROBE, read_target, IPV4, IPV4, FIELD(target) },
+    [ROW_TARGET_V6] = { NAME("ip-6"), 0, COMMAND_SEND_PROBE, read_target, IPV6, IPV6, FIELD(target) },
+    { NAME("protocol"), 0, COMMAND_SEND_PROBE, read_protocol, 0, 0, FIELD(protocol) },
+    { NAME("port"), 0, COMMAND_SEND_PROBE, read_number, 0, UINT16_MAX, FIELD(port) },
+    { NAME("local-ip-4"), 0, COMMAND_SEND_PROBE, read_local, IPV4, IPV4, FIELD(local) },
+    { NAME("local-ip-6"), 0, COMMAND_SEND_PROBE, read_local, IPV6, IPV6, FIELD(local) },
+    { NAME("local-address"), 0, COMMAND_SEND_PROBE, read_local, IPV4, IPV6, FIELD(local) },
+    { NAME("local-port"), 0, COMMAND_SEND_PROBE, read_number, 1024, UINT16_MAX, FIELD(local_port) },
+    { NAME("local-device"), FEATURE_LOCAL_DEVICE, COMMAND_SEND_PROBE, read_device, 0, 0, FIELD(device) },
+    { NAME("timeout"), FEATURE_TIMEOUT_FRACTION, COMMAND_SEND_PROBE, read_timeout, 0, INT32_MAX, FIELD(timeout) },
+    { NAME("ttl"), 0, COMMAND_SEND_PROBE, read_number, 1, UINT8_MAX, FIELD(ttl) },
+    { NAME("size"), 0, COMMAND_SEND_PROBE, read_size, 0, UINT16_MAX, FIELD(size) },
+    { NAME("bit-pattern"), 0, COMMAND_SEND_PROBE, read_pattern, INT32_MIN, UINT32_MAX, FIELD(pattern) },
+    { NAME("tos"), 0, COMMAND_SEND_PROBE, read_number, 0, UINT8_MAX, FIELD(tos) },
+    { NAME("mark"), 0, COMMAND_SEND_PROBE, read_number, INT32_MIN, UINT32_MAX, FIELD(mark) },
+    { NAME("flow"), FEATURE_FLOW, COMMAND_SEND_PROBE, read_flow, 0, UINT16_MAX, FIELD(flow) },
+    { NAME("flow-label"), FEATURE_FLOW_LABEL, COMMAND_SEND_PROBE, read_flow_label, 0, 0xfffff, FIELD(flow_label) },
+    { NAME("payload"), FEATURE_PAYLOAD, COMMAND_SEND_PROBE, read_payload, 0, 0, FIELD(payload) },
+    { NAME("dont-fragment"), FEATURE_DONT_FRAGMENT, COMMAND_SEND_PROBE, read_number, 0, 1, FIELD(dont_fragment) },
+    { NAME("broadcast"), FEATURE_BROADCAST, COMMAND_SEND_PROBE, read_number, 0, 1, FIELD(broadcast) },
+    { NAME("detail"), FEATURE_DETAIL, COMMAND_SEND_PROBE, read_number, 0, 1, FIELD(detail) },
+    { NAME("collect"), FEATURE_COLLECT, COMMAND_SEND_PROBE, read_number, 0, 1, FIELD(collect) },
 };
 
 #define ARGUMENTS (sizeof arguments / sizeof *arguments)
@@ -210,34 +243,28 @@ static const struct {
     { "check-support", COMMAND_CHECK_SUPPORT },
 };
 
-bool
-request_knows_feature(struct word name)
-{
-    for (size_t i = 0; i < ARGUMENTS; i++)
-        if (arguments[i].feature && word_is(name, arguments[i].feature))
-            return true;
-    return false;
-}
+static const char *const feature_names[FEATURES] = {
+    [FEATURE_NONE] = "",
+    [FEATURE_LOCAL_DEVICE] = "local-device",
+    [FEATURE_TIMEOUT_FRACTION] = "timeout-fraction",
+    [FEATURE_SCOPE_ID] = "scope-id",
+    [FEATURE_DETAIL] = "detail",
+    [FEATURE_DONT_FRAGMENT] = "dont-fragment",
+    [FEATURE_PACKET_TOO_BIG] = "packet-too-big",
+    [FEATURE_FLOW] = "flow",
+    [FEATURE_FLOW_LABEL] = "flow-label",
+    [FEATURE_PAYLOAD] = "payload",
+    [FEATURE_BROADCAST] = "broadcast",
+    [FEATURE_COLLECT] = "collect",
+};
 
-static bool
-is_space(char c)
+enum feature
+feature_find(struct word name)
 {
-    return (unsigned char)c <= ' ' && (c == ' ' || (c >= '\t' && c <= '\r')); /* nearly all bytes fail the first test */
-}
-
-/* Takes the next word off LINE; length 0 at the end. */
-static struct word
-next_word(struct word *line)
-{
-    const char *start = line->at;
-    const char *line_end = line->at + line->length;
-    while (start < line_end && is_space(*start))
-        start++;
-    const char *end = start;
-    while (end < line_end && !is_space(*end))
-        end++;
-    *line = (struct word){ end, (size_t)(line_end - end) };
-    return (struct word){ start, (size_t)(end - start) };
+    for (enum feature feature = FEATURE_NONE + 1; feature < FEATURES; feature++)
+        if (word_is(name, feature_names[feature]))
+            return feature;
+    return FEATURE_NONE;
 }
 
 static bool
@@ -277,8 +304,8 @@ find_argument(struct word name, enum command command)
 static bool
 sort_pairs(struct word line, enum command command, struct word values[ARGUMENTS], struct word *unknown)
 {
-    for (struct word name; (name = next_word(&line)).length;) {
-        struct word value = next_word(&line);
+    for (struct word name; (name = word_next(&line)).length;) {
+        struct word value = word_next(&line);
         if (!value.length)
             return false;
         size_t row = find_argument(name, command);
@@ -300,6 +327,7 @@ read_values(const struct word values[ARGUMENTS], struct request *request, enum r
         *reason = arguments[row].read(&arguments[row], values[row], request);
         if (*reason != REASON_NONE)
             return row;
+        request->given |= 1u << arguments[row].feature;
     }
     return ARGUMENTS;
 }
@@ -318,13 +346,13 @@ request_parse(const char *text, size_t length, bool strict, struct request *requ
 {
     const struct word none = { NULL, 0 };
     struct word line = { text, length };
-    struct word token_word = next_word(&line);
-    struct word command_word = next_word(&line);
+    struct word token_word = word_next(&line);
+    struct word command_word = word_next(&line);
     if (!token_word.length)
         return LINE_EMPTY;
 
     int64_t token;
-    if (!command_word.length || !read_integer(token_word, &token) || token < INT32_MIN || token > INT32_MAX)
+    if (!command_word.length || !word_integer(token_word, &token) || token < INT32_MIN || token > INT32_MAX)
         return complain(complaint, 0, COMPLAINT_PARSE, REASON_NONE, none);
 
     *request = (struct request){

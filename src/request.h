@@ -8,19 +8,32 @@
 #include <net/if.h>
 
 #include "family.h"
+#include "word.h"
 
 enum command { COMMAND_SEND_PROBE, COMMAND_CHECK_SUPPORT };
 
 /* In the order of their wire names' table in protocol.c. */
 enum protocol_id { PROTOCOL_ICMP, PROTOCOL_UDP, PROTOCOL_TCP, PROTOCOL_SCTP, PROTOCOLS };
 
-/* A piece of the client's line; not terminated, and any byte but white space may be in it. */
-struct word {
-    const char *at;
-    size_t length;
+/* What check-support can be asked for that comes with an argument or a reply. Transports need not have all of it. */
+enum feature {
+    FEATURE_NONE,
+    FEATURE_LOCAL_DEVICE,
+    FEATURE_TIMEOUT_FRACTION,
+    FEATURE_SCOPE_ID,
+    FEATURE_DETAIL,
+    FEATURE_DONT_FRAGMENT,
+    FEATURE_PACKET_TOO_BIG,
+    FEATURE_FLOW,
+    FEATURE_FLOW_LABEL,
+    FEATURE_PAYLOAD,
+    FEATURE_BROADCAST,
+    FEATURE_COLLECT,
+    FEATURES,
 };
 
-bool word_is(struct word word, const char *text);
+/* FEATURE_NONE when there is none of this name. */
+enum feature feature_find(struct word name);
 
 struct request {
     int32_t token;
@@ -32,15 +45,30 @@ struct request {
     uint32_t port;         /* 0: as the protocol has it */
     uint32_t local_port;   /* 0: varies */
     uint32_t ttl;
-    uint32_t size;         /* bytes of the whole IP packet */
+    uint32_t size;         /* bytes of the whole IP packet; what was asked for may be less than the headers */
+    bool size_given;
     uint32_t tos;
     uint32_t mark;         /* 0: none */
     uint32_t pattern;      /* fills the payload */
     bool pattern_given;    /* then no byte of the payload is ours to mark */
     int64_t timeout;       /* us */
     char device[IFNAMSIZ]; /* empty: routing decides */
-    struct word feature;   /* of check-support; points into the line */
+    struct word feature;   /* of check-support; points into the line, as the next three */
+    struct word scope;       /* of the target: an interface's name or number; length 0: none */
+    struct word local_scope; /* of the source */
+    struct word payload;     /* its first bytes, two hex digits each */
+    uint32_t flow;           /* told from 0 by request_has(), as the next two */
+    uint32_t flow_label;     /* IPv6 */
+    uint32_t dont_fragment;  /* 1: neither here nor on the way; 0: both */
+    uint32_t detail, broadcast, collect; /* 1: asked for */
+    uint32_t given; /* a bit for each enum feature whose argument was given */
 };
+
+static inline bool
+request_has(const struct request *request, enum feature feature)
+{
+    return request->given >> feature & 1;
+}
 
 /* How a line can fail; protocol.md gives the words. */
 enum complaint_kind { COMPLAINT_PARSE, COMPLAINT_UNKNOWN_COMMAND, COMPLAINT_INVALID_ARGUMENT };
@@ -55,6 +83,7 @@ enum reason {
     REASON_PROTOCOL_NOT_SUPPORTED,
     REASON_MISSING_FEATURE,
     REASON_UNKNOWN_ARGUMENT,
+    REASON_NO_ROOM_FOR_IDENTITY,
 };
 
 struct complaint {
@@ -72,8 +101,5 @@ enum line_kind { LINE_EMPTY, LINE_REQUEST, LINE_COMPLAINT };
  */
 enum line_kind request_parse(const char *line, size_t length, bool strict, struct request *request,
                              struct complaint *complaint);
-
-/* True when NAME is a feature that comes with an argument of our table: it works wherever send-probe does. */
-bool request_knows_feature(struct word name);
 
 #endif

@@ -24,6 +24,7 @@ struct route {
     struct address source; /* the one asked for, else the route's; unspecified where it has none */
     uint32_t device;       /* interface index by which it leaves */
     uint32_t mtu;          /* bytes, if the route has one of its own or learned one, else 0 */
+    bool broadcast;        /* the target is everyone on the link */
     int error;             /* errno value of a route that refuses, or 0; EADDRNOTAVAIL: `local` is not the host's */
 };
 

@@ -103,6 +103,7 @@ rtnetlink_read_route(struct reader message, uint32_t sequence, enum family_id fa
         fixed.rtm_family != families[family].domain)
         return true;
     route->error = 0;
+    route->broadcast = fixed.rtm_type == RTN_BROADCAST;
     while (next_attribute(&body, &type, &value))
         read_attribute(type, value, family, route);
     return true;

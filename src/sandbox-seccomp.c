@@ -61,6 +61,11 @@ static const struct allowed_call allowed_calls[] = {
     { SCMP_SYS(setsockopt), 2, { IS(1, IPPROTO_IP), IS(2, IP_FREEBIND) } },
     { SCMP_SYS(setsockopt), 2, { IS(1, IPPROTO_IPV6), IS(2, IPV6_FREEBIND) } },
 
+    /* set for one probe, and taken back after it */
+    { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_BROADCAST) } },
+    { SCMP_SYS(setsockopt), 2, { IS(1, IPPROTO_IP), IS(2, IP_MTU_DISCOVER) } },
+    { SCMP_SYS(setsockopt), 2, { IS(1, IPPROTO_IPV6), IS(2, IPV6_MTU_DISCOVER) } },
+
     /* interfaces by name, and what fits through them */
     { SCMP_SYS(ioctl), 1, { IS(1, SIOCGIFINDEX) } },
     { SCMP_SYS(ioctl), 1, { IS(1, SIOCGIFNAME) } },

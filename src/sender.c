@@ -28,7 +28,9 @@ sender_open(struct sender *sender, enum family_id family, struct privileges *pri
     int fd = socket(of->domain, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
     *sender = (struct sender){ .fd = fd, .privileges = privileges, .buffers = buffers };
     /* RECVERR: else a full queue of the interface would drop packets in silence. */
-    if (fd < 0 || setsockopt(fd, of->level, of->recverr, &on, sizeof on) < 0) {
+    socklen_t length = sizeof sender->discovery;
+    if (fd < 0 || setsockopt(fd, of->level, of->recverr, &on, sizeof on) < 0 ||
+        getsockopt(fd, of->level, of->mtu_discover, &sender->discovery, &length) < 0) {
         int error = errno;
         sender_close(sender);
         return error;
@@ -48,18 +50,60 @@ sender_close(struct sender *sender)
     sender->fd = -1;
 }
 
+/* 0 when there is none of this name. */
+static uint32_t
+find_index(const struct sender *sender, const char *name, size_t length)
+{
+    struct ifreq interface = { 0 };
+    memcpy(interface.ifr_name, name, length);
+    return ioctl(sender->fd, SIOCGIFINDEX, &interface) < 0 ? 0 : (uint32_t)interface.ifr_ifindex;
+}
+
+bool
+sender_find_name(const struct sender *sender, uint32_t device, char name[IFNAMSIZ])
+{
+    struct ifreq interface = { .ifr_ifindex = (int)device };
+    if (ioctl(sender->fd, SIOCGIFNAME, &interface) < 0)
+        return false;
+    memcpy(name, interface.ifr_name, IFNAMSIZ);
+    return true;
+}
+
+/* A name is looked for first: an interface may be called 2. */
+static uint32_t
+find_scope(const struct sender *sender, struct word scope)
+{
+    char name[IFNAMSIZ];
+    uint32_t found = find_index(sender, scope.at, scope.length);
+    if (!found && word_is_number(scope, &found) && !sender_find_name(sender, found, name))
+        return 0;
+    return found;
+}
+
+/* All that name an interface must mean the same one. */
+static int
+agree(uint32_t *device, uint32_t found)
+{
+    if (!found)
+        return ENODEV;
+    if (*device && *device != found)
+        return ENETUNREACH;
+    *device = found;
+    return 0;
+}
+
 int
 sender_find_device(const struct sender *sender, const struct request *request, uint32_t *device)
 {
-    struct ifreq interface = { 0 };
+    int error = 0;
     *device = 0;
-    if (!request->device[0])
-        return 0;
-    memcpy(interface.ifr_name, request->device, sizeof interface.ifr_name);
-    if (ioctl(sender->fd, SIOCGIFINDEX, &interface) < 0)
-        return ENODEV;
-    *device = (uint32_t)interface.ifr_ifindex;
-    return 0;
+    if (request->device[0])
+        error = agree(device, find_index(sender, request->device, strlen(request->device)));
+    if (!error && request->scope.length)
+        error = agree(device, find_scope(sender, request->scope));
+    if (!error && request->local_scope.length)
+        error = agree(device, find_scope(sender, request->local_scope));
+    return error;
 }
 
 /* Bytes; 0 when the interface is gone. */
@@ -135,6 +179,24 @@ ask_for_stamp(struct letter *letter)
     add_control(&letter->message, SOL_SOCKET, SO_TIMESTAMPING, &stamp, sizeof stamp);
 }
 
+/*
+ * The little that can't go along with a packet, and is taken back right after it. To look past the path MTU that the
+ * kernel has learned (ip(7)) is IP_PMTUDISC_PROBE, and IPv6's number for it is the same.
+ */
+static int
+set_state(const struct sender *sender, const struct request *request, bool on)
+{
+    const struct family *family = &families[request->family];
+    int broadcast = on;
+    int discovery = on ? IP_PMTUDISC_PROBE : sender->discovery;
+    if (request->broadcast && setsockopt(sender->fd, SOL_SOCKET, SO_BROADCAST, &broadcast, sizeof broadcast) < 0)
+        return errno;
+    if (request_has(request, FEATURE_DONT_FRAGMENT) &&
+        setsockopt(sender->fd, family->level, family->mtu_discover, &discovery, sizeof discovery) < 0)
+        return errno;
+    return 0;
+}
+
 static int
 send_bytes(const struct sender *sender, const struct request *request, struct letter *letter, uint8_t *bytes,
            size_t length)
@@ -143,11 +205,16 @@ send_bytes(const struct sender *sender, const struct request *request, struct le
     struct msghdr *message = &letter->message;
     message->msg_iov = &vector;
     message->msg_iovlen = 1;
-    if (!message->msg_control) /* most have none, and the kernel has less to copy then */
+    bool has_state = request->broadcast || request_has(request, FEATURE_DONT_FRAGMENT);
+    if (!message->msg_control && !has_state) /* most are so, and the kernel has less to copy then */
         return sendto(sender->fd, bytes, length, MSG_DONTWAIT, message->msg_name, message->msg_namelen) < 0 ? errno : 0;
     if (request->mark)
         privileges_raise_for_mark(sender->privileges);
-    int error = sendmsg(sender->fd, message, MSG_DONTWAIT) < 0 ? errno : 0;
+    int error = has_state ? set_state(sender, request, true) : 0;
+    if (!error && sendmsg(sender->fd, message, MSG_DONTWAIT) < 0)
+        error = errno;
+    if (has_state)
+        set_state(sender, request, false);
     if (request->mark)
         privileges_lower(sender->privileges);
     return error;
@@ -245,6 +312,8 @@ sender_send(struct sender *sender, const struct request *request, struct identit
     struct instant stamped;
     size_t length = packet_build(request, identity, sender->buffers->packet, sizeof sender->buffers->packet);
     address_letter(&letter, request, &identity->source, device);
+    if (request_has(request, FEATURE_DONT_FRAGMENT)) /* what the kernel has learned of the path does not count */
+        route->mtu = 0;
     if (length > families[request->family].mtu_min && !route->mtu)
         route->mtu = device_mtu(sender, route->device);
 
@@ -252,14 +321,14 @@ sender_send(struct sender *sender, const struct request *request, struct identit
     int error = EMSGSIZE;
     *departed = clock_now();
     /* To a group the host answers itself, before the interface stamps the packet. */
-    bool group = address_is_group(request->family, &request->target);
+    bool group = route->broadcast || address_is_group(request->family, &request->target);
     bool at_rest = whole && !group && instant_since(*departed, sender->last) > REST_BETWEEN;
     sender->last = *departed;
     if (at_rest)
         ask_for_stamp(&letter);
     if (whole)
         error = send_bytes(sender, request, &letter, sender->buffers->packet, length);
-    if (error == EMSGSIZE && protocols[request->protocol]->sized)
+    if (error == EMSGSIZE && protocols[request->protocol]->sized && !request->dont_fragment)
         error = start_fragments(sender, request, &letter, identity, length, route->mtu, device);
     if ((error || at_rest) && drain_errors(sender, clock, *departed, &stamped))
         *departed = stamped;

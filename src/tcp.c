@@ -56,14 +56,15 @@ static bool
 read_answer(struct reader bytes, struct answer *answer)
 {
     uint32_t acknowledged;
-    uint8_t offset, flags;
+    uint8_t offset;
     struct reader whole = bytes;
     if (!read_u16(&bytes, &answer->far) || !read_u16(&bytes, &answer->near) || !read_skip(&bytes, 4) ||
-        !read_u32(&bytes, &acknowledged) || !read_u8(&bytes, &offset) || !read_u8(&bytes, &flags))
+        !read_u32(&bytes, &acknowledged) || !read_u8(&bytes, &offset) || !read_u8(&bytes, &answer->tcp_flags))
         return false;
     answer->has_number = true;
     answer->number = acknowledged - 1;
     size_t header = (size_t)(offset >> 4) * 4;
+    uint8_t flags = answer->tcp_flags;
     bool counts = (flags & TH_ACK) && ((flags & TH_SYN) || (flags & TH_RST));
     return counts && header >= sizeof(struct tcphdr) && header <= whole.left &&
            checksum_is_right(answer, IPPROTO_TCP, whole, CHECKSUM_OFFSET);

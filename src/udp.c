@@ -5,13 +5,6 @@
 #define HEADER_SIZE 8
 #define CHECKSUM_OFFSET 6
 
-static uint16_t
-checksum_of(const struct request *request, const struct identity *identity, const uint8_t *from, size_t length)
-{
-    uint64_t sum = pseudo_header_sum(request->family, &identity->source, &request->target, IPPROTO_UDP, length);
-    return checksum_finish(checksum_add(sum, from, length));
-}
-
 static void
 build(const struct request *request, struct identity *identity, struct writer *writer)
 {
@@ -25,15 +18,9 @@ build(const struct request *request, struct identity *identity, struct writer *w
     if (writer->overflow)
         return;
 
-    uint16_t checksum = checksum_of(request, identity, writer->start + start, length);
-    if (identity->balanced) {
-        /* The two bytes are 0 so far: what they must add is the difference of the two sums. */
-        uint64_t difference = checksum_add_u16(checksum_add_u16(0, (uint16_t)~identity->ip_id), checksum);
-        uint16_t balance = (uint16_t)~checksum_finish(difference);
-        write_u16_at(writer, start + HEADER_SIZE, balance);
-        checksum = checksum_of(request, identity, writer->start + start, length);
-    }
-    identity->checksum = checksum ? checksum : 0xffff; /* 0 would say that there is none */
+    uint64_t sum = pseudo_header_sum(request->family, &identity->source, &request->target, IPPROTO_UDP, length);
+    uint16_t checksum = checksum_finish(checksum_add(sum, writer->start + start, length));
+    write_balance(request, identity, writer, start + HEADER_SIZE, checksum ? checksum : 0xffff); /* 0: there is none */
     write_u16_at(writer, start + CHECKSUM_OFFSET, identity->checksum);
 }
 

@@ -30,6 +30,7 @@ enum {
     OPTION_NO_IPV6 = 8,
     OPTION_NO_SCTP = 16,
     OPTION_NO_ADDRESS = 32,
+    OPTION_NO_FLOW = 64,
 };
 
 /* One line given, by its token; and the probe that it became, if any. */
@@ -92,6 +93,22 @@ fake_supports_mark(const struct transport *transport)
 {
     (void)transport;
     return !(world.options & OPTION_NO_MARK);
+}
+
+static bool
+fake_supports(const struct transport *transport, enum feature feature)
+{
+    (void)transport;
+    return !(world.options & OPTION_NO_FLOW) || feature != FEATURE_FLOW;
+}
+
+static bool
+fake_find_device_name(const struct transport *transport, uint32_t device, char name[IFNAMSIZ])
+{
+    (void)transport;
+    memset(name, 0xfe, IFNAMSIZ - 1); /* of an interface that somebody called so */
+    name[IFNAMSIZ - 1] = '\0';
+    return device & 1;
 }
 
 static struct identity
@@ -180,6 +197,8 @@ static const struct transport_body fake_body = {
     .refusal = fake_refusal,
     .has_address = fake_has_address,
     .supports_mark = fake_supports_mark,
+    .supports = fake_supports,
+    .find_device_name = fake_find_device_name,
     .send = fake_send,
     .release = fake_release,
     .expect_all = fake_expect_all,

@@ -49,6 +49,7 @@ send_probe(size_t slot)
         .number = echo || udp ? 0 : 0x89abcdef + 2 * (uint32_t)variant,
         .ip_id = (uint16_t)(0x7788 + variant), /* the end of the nonce */
         .balanced = same_ports,
+        .checksum = (uint16_t)(0x4321 + variant),
     };
     packet_offer_nonce(request, &identity, UINT64_C(0x1122334455667788) + variant);
     MUST(packet_build(request, &identity, out->packet, sizeof out->packet) > 0);

@@ -159,6 +159,7 @@ take_probe(struct reader *input, struct request *request, struct identity *ident
     /* Neither of one's complement's zeros; see allot.c. */
     identity->ip_id += identity->ip_id == 0 ? 1 : identity->ip_id == 0xffff ? 2 : 0;
     identity->balanced = (options & 16) && request->protocol == PROTOCOL_UDP && packet_payload_size(request) >= 2;
+    identity->checksum = identity->ip_id;
     packet_offer_nonce(request, identity, nonce);
 }
 

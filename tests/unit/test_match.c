@@ -41,6 +41,8 @@ send_probe_to(enum family_id family, const char *target, enum protocol_id protoc
         },
     };
     identity.source = address_of(family, us[family]);
+    if (identity.balanced)
+        identity.checksum = identity.ip_id;
     packet_offer_nonce(&sent.request, &identity, NONCE + identity.near * 65536u + identity.far + identity.ip_id);
     sent.length = packet_build(&sent.request, &identity, sent.packet, sizeof sent.packet);
     sent.probe = (struct probe){

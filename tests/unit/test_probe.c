@@ -28,7 +28,7 @@ probe_number(uint32_t i)
     bytes[0] = 10;
     bytes[1] = (uint8_t)(i >> 14);
     bytes[2] = (uint8_t)(i >> 7);
-    bytes[i & 1 ? 15 : 3] = 1;
+    bytes[i & 1 ? 15 : 3] = i & 1 ? (uint8_t)i : 1; /* over IPv6 not each has a number */
     return probe;
 }
 

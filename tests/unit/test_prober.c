@@ -13,6 +13,8 @@ static struct {
     int error;
     uint32_t mtu;
     bool no_ipv6, no_sctp, no_mark;
+    uint32_t lacking; /* a bit for each feature */
+    uint32_t scope; /* of the probes sent */
     uint32_t sent, released;
     struct answer answers[TRANSPORT_BATCH];
     size_t answer_count;
@@ -44,6 +46,21 @@ fake_supports_mark(const struct transport *transport)
     return !fake.no_mark;
 }
 
+static bool
+fake_supports(const struct transport *transport, enum feature feature)
+{
+    (void)transport;
+    return !(fake.lacking >> feature & 1);
+}
+
+static bool
+fake_find_device_name(const struct transport *transport, uint32_t device, char name[IFNAMSIZ])
+{
+    (void)transport;
+    memcpy(name, "wire", sizeof "wire");
+    return device == 7;
+}
+
 /* Every probe has its token as number of all kinds. */
 static int
 fake_send(struct transport *transport, const struct request *request, const struct probes *in_flight,
@@ -57,6 +74,7 @@ fake_send(struct transport *transport, const struct request *request, const stru
         return fake.error;
     fake.sent++;
     model->departed = departure;
+    model->scope = fake.scope;
     model->identity.near = 5000;
     model->identity.far = (uint16_t)request->token;
     model->identity.number = (uint32_t)request->token;
@@ -101,6 +119,8 @@ static const struct transport_body fake_body = {
     .refusal = fake_refusal,
     .has_address = fake_has_address,
     .supports_mark = fake_supports_mark,
+    .supports = fake_supports,
+    .find_device_name = fake_find_device_name,
     .send = fake_send,
     .release = fake_release,
     .expect_all = fake_expect_all,

@@ -11,6 +11,7 @@
 #define SAY(token_, kind_) .token = token_, .kind = REPLY_##kind_
 #define FROM_V4 .answered = true, .family = IPV4, .responder = { { 192, 0, 2, 1 } }
 #define FROM_V6 .answered = true, .family = IPV6, .responder = { { 0x20, 1, 0x0d, 0xb8, [15] = 1 } }
+#define FROM_LINK .answered = true, .family = IPV6, .responder = { { 0xfe, 0x80, [15] = 1 } }
 
 /* Each kind of reply; the old words where they are others. */
 static const struct {
@@ -62,6 +63,18 @@ static const struct {
     { { SAY(7, UNKNOWN_COMMAND) }, "7 unknown-command", NULL },
     { { SAY(7, FEATURE_SUPPORT), .support = "ok" }, "7 feature-support support ok", NULL },
     { { SAY(7, FEATURE_SUPPORT), .support = "1.2.3" }, "7 feature-support support 1.2.3", NULL },
+    { { SAY(7, COLLECTED) }, "7 collected count 0", NULL },
+    { { SAY(7, COLLECTED), .count = 5 }, "7 collected count 5", NULL },
+    { { SAY(7, INVALID_ARGUMENT), .reason = REASON_NO_ROOM_FOR_IDENTITY, .argument = WORD("flow") },
+      "7 invalid-argument reason no-room-for-identity argument flow", NULL },
+
+    /* a scope belongs to what is link-local */
+    { { SAY(7, REPLY), FROM_V6, .scope = "eth0" }, "7 reply ip-6 2001:db8::1 round-trip-time 0", NULL },
+    { { SAY(7, REPLY), FROM_V4, .scope = "eth0" }, "7 reply ip-4 192.0.2.1 round-trip-time 0", NULL },
+    { { SAY(7, REPLY), FROM_LINK, .scope = "eth0" }, "7 reply ip-6 fe80::1%eth0 round-trip-time 0", NULL },
+    { { SAY(7, REPLY), FROM_LINK, .scope = "17" }, "7 reply ip-6 fe80::1%17 round-trip-time 0", NULL },
+    { { SAY(7, REPLY), FROM_LINK, .scope = "\xc3\xa4%," }, "7 reply ip-6 fe80::1%%c3%a4%25%2c round-trip-time 0", NULL },
+    { { SAY(7, REPLY), FROM_LINK }, "7 reply ip-6 fe80::1 round-trip-time 0", NULL },
 
     /* names that are not printable ASCII are left out */
     { { SAY(7, INVALID_ARGUMENT), .reason = REASON_UNKNOWN_ARGUMENT, .argument = WORD("a\nb") },

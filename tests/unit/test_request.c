@@ -1,3 +1,4 @@
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -300,6 +301,78 @@ static const struct line_case lines[] = {
     LINE(V4 "mark -4294967295", RANGE("mark")),
     LINE(V4 "mark 0x1", BAD("mark")),
 
+    /* flow, flow-label */
+    LINE(V4 "flow 0", "7 192.0.2.1 flow 0"),
+    LINE(V4 "flow 65535", "7 192.0.2.1 flow 65535"),
+    LINE(V4 "flow 65536", RANGE("flow")),
+    LINE(V4 "flow -1", RANGE("flow")),
+    LINE(V4 "flow x", BAD("flow")),
+    LINE("7 send-probe flow 5 protocol tcp ip-4 192.0.2.1", "7 192.0.2.1 tcp flow 5"),
+    LINE(V4 "flow 5 protocol sctp", "7 invalid-argument reason protocol-not-supported argument flow"),
+    LINE(V6 "flow-label 0", "7 2001:db8::1 label 0"),
+    LINE(V6 "flow-label 1048575", "7 2001:db8::1 label 1048575"),
+    LINE(V6 "flow-label 1048576", RANGE("flow-label")),
+    LINE(V6 "flow-label 0xabcde", BAD("flow-label")),
+    LINE(V4 "flow-label 5", FAMILY("flow-label")),
+
+    /* payload */
+    LINE(V4 "payload 00", "7 192.0.2.1 payload 00"),
+    LINE(V4 "payload 0aF9", "7 192.0.2.1 payload 0aF9"),
+    LINE(V4 "payload 0", BAD("payload")),
+    LINE(V4 "payload 001", BAD("payload")),
+    LINE(V4 "payload 0g", BAD("payload")),
+    LINE(V4 "payload 0x00", BAD("payload")),
+    LINE(V4 "payload 00:11", BAD("payload")),
+    LINE(V4 "payload 00\0", BAD("payload")),
+    LINE(V4 "payload -1", BAD("payload")),
+    LINE(V4 "payload 0011 size 30", "7 192.0.2.1 size 30 payload 0011"),
+    LINE(V4 "payload 0011 size 29", RANGE("payload")),
+    LINE(V4 "payload 0011 size 0", RANGE("payload")),
+    LINE(V6 "protocol udp size 50 payload 0011", "7 2001:db8::1 udp size 50 payload 0011"),
+    LINE(V6 "protocol udp size 49 payload 0011", RANGE("payload")),
+    LINE(V6 "payload 000102030405060708090a0b0c0d0e0f10", /* 17 bytes: one more than the usual size holds */
+         "7 2001:db8::1 size 65 payload 000102030405060708090a0b0c0d0e0f10"),
+    LINE(V4 "protocol tcp payload 00", "7 invalid-argument reason protocol-not-supported argument payload"),
+    LINE(V4 "protocol sctp payload 00", "7 invalid-argument reason protocol-not-supported argument payload"),
+
+    /* of two values */
+    LINE(V4 "dont-fragment 0", "7 192.0.2.1 df 0"),
+    LINE(V4 "dont-fragment 1", "7 192.0.2.1 df 1"),
+    LINE(V4 "dont-fragment 2", RANGE("dont-fragment")),
+    LINE(V4 "dont-fragment yes", BAD("dont-fragment")),
+    LINE(V4 "broadcast 0", "7 192.0.2.1"),
+    LINE(V4 "broadcast 1", "7 192.0.2.1 broadcast"),
+    LINE(V6 "broadcast 1", "7 2001:db8::1 broadcast"),
+    LINE(V4 "broadcast 2", RANGE("broadcast")),
+    LINE(V4 "detail 0", "7 192.0.2.1"),
+    LINE(V4 "detail 1", "7 192.0.2.1 detail"),
+    LINE(V4 "detail -1", RANGE("detail")),
+    LINE(V4 "collect 0", "7 192.0.2.1"),
+    LINE(V4 "collect 1", "7 192.0.2.1 collect"),
+    LINE(V4 "collect true", BAD("collect")),
+
+    /* scopes */
+    LINE("7 send-probe ip-6 fe80::1%eth0", "7 fe80::1 scope eth0"),
+    LINE("7 send-probe ip-6 fe80::1%2", "7 fe80::1 scope 2"),
+    LINE("7 send-probe ip-6 febf::1%a%b", "7 febf::1 scope a%b"),
+    LINE("7 send-probe ip-6 ff02::1%fifteen.letters", "7 ff02::1 scope fifteen.letters"),
+    LINE("7 send-probe ip-6 ff0e::1%eth0", "7 ff0e::1 scope eth0"),
+    LINE("7 send-probe ip-6 ff02::1%sixteen..letters", BAD("ip-6")),
+    LINE("7 send-probe ip-6 fe80::1%", BAD("ip-6")),
+    LINE("7 send-probe ip-6 fe80::1%eth0\0", BAD("ip-6")),
+    LINE("7 send-probe ip-6 %eth0", BAD("ip-6")),
+    LINE("7 send-probe ip-6 fe80:::1%eth0", BAD("ip-6")),
+    LINE("7 send-probe ip-6 2001:db8::1%eth0", BAD("ip-6")),
+    LINE("7 send-probe ip-6 ::1%lo", BAD("ip-6")),
+    LINE("7 send-probe ip-4 169.254.0.1%eth0", BAD("ip-4")),
+    LINE(V6 "local-ip-6 fe80::1%eth0", "7 2001:db8::1 local fe80::1 local-scope eth0"),
+    LINE(V6 "local-address fe80::1%7", "7 2001:db8::1 local fe80::1 local-scope 7"),
+    LINE("7 send-probe ip-6 fe80::2%eth0 local-ip-6 fe80::1%7", "7 fe80::2 local fe80::1 scope eth0 local-scope 7"),
+    LINE(V6 "local-ip-6 fe80::1%", BAD("local-ip-6")),
+    LINE(V6 "local-ip-6 ::%eth0", BAD("local-ip-6")),
+    LINE(V6 "local-ip-6 2001:db8::2%eth0", BAD("local-ip-6")),
+    LINE(V4 "local-ip-6 fe80::1%eth0", FAMILY("local-ip-6")),
+
     /* all at once, and as mtr sends them */
     LINE("33000 send-probe ip-4 192.0.2.1 local-ip-4 10.0.0.1 protocol udp size 1400 bit-pattern -1 tos 8 ttl 5 "
          "timeout 30 port 53 local-port 4000 local-device eth0 mark 9",
@@ -335,6 +408,13 @@ static const struct line_case strict_lines[] = {
 };
 
 static void
+add_word(struct text *text, const char *name, struct word word)
+{
+    if (word.length)
+        text_add(text, " %s %.*s", name, (int)word.length, word.at);
+}
+
+static void
 add_request(struct text *text, const struct request *request)
 {
     static const char *const names[] = { "icmp", "udp", "tcp", "sctp" };
@@ -366,6 +446,18 @@ add_request(struct text *text, const struct request *request)
         text_add(text, " mark %u", request->mark);
     if (request->pattern_given || request->pattern)
         text_add(text, " pattern %u", request->pattern & 0xff);
+    add_word(text, "scope", request->scope);
+    add_word(text, "local-scope", request->local_scope);
+    MUST((request->scope.length || request->local_scope.length) == request_has(request, FEATURE_SCOPE_ID));
+    add_word(text, "payload", request->payload);
+    if (request_has(request, FEATURE_FLOW))
+        text_add(text, " flow %u", request->flow);
+    if (request_has(request, FEATURE_FLOW_LABEL))
+        text_add(text, " label %u", request->flow_label);
+    if (request_has(request, FEATURE_DONT_FRAGMENT))
+        text_add(text, " df %u", request->dont_fragment);
+    text_add(text, "%s%s%s", request->broadcast ? " broadcast" : "", request->detail ? " detail" : "",
+             request->collect ? " collect" : "");
 }
 
 /* As the client is told. */
@@ -485,17 +577,51 @@ START_TEST(long_words)
 }
 END_TEST
 
-/* check-support says "ok" to these wherever it says so to send-probe. */
-START_TEST(features_of_arguments)
+START_TEST(feature_names)
 {
-    static const struct line_case features[] = {
-        LINE("local-device", "yes"), LINE("timeout-fraction", "yes"), LINE("local-devic", "no"),
-        LINE("ttl", "no"), LINE("", "no"), LINE("local-device\0", "no"),
+    static const struct {
+        const char *name;
+        enum feature feature;
+    } features[] = {
+        { "local-device", FEATURE_LOCAL_DEVICE },
+        { "timeout-fraction", FEATURE_TIMEOUT_FRACTION },
+        { "scope-id", FEATURE_SCOPE_ID },
+        { "detail", FEATURE_DETAIL },
+        { "dont-fragment", FEATURE_DONT_FRAGMENT },
+        { "packet-too-big", FEATURE_PACKET_TOO_BIG },
+        { "flow", FEATURE_FLOW },
+        { "flow-label", FEATURE_FLOW_LABEL },
+        { "payload", FEATURE_PAYLOAD },
+        { "broadcast", FEATURE_BROADCAST },
+        { "collect", FEATURE_COLLECT },
+        { "flow-labe", FEATURE_NONE },
+        { "timeout", FEATURE_NONE },
+        { "ttl", FEATURE_NONE },
+        { "", FEATURE_NONE },
     };
+    ck_assert_uint_ge(COUNT(features), FEATURES - 1);
     for (size_t i = 0; i < COUNT(features); i++) {
-        struct word word = { features[i].line, features[i].length };
-        ck_assert_str_eq(request_knows_feature(word) ? "yes" : "no", features[i].expected);
+        struct word word = { features[i].name, strlen(features[i].name) };
+        ck_assert_int_eq(feature_find(word), features[i].feature);
     }
+    ck_assert_int_eq(feature_find((struct word){ "flow\0", 5 }), FEATURE_NONE);
+}
+END_TEST
+
+/* As many bytes as a line holds; the packet grows with them. */
+START_TEST(long_payload)
+{
+    struct request request;
+    struct complaint complaint;
+    char *text = malloc(40000);
+    size_t start = (size_t)sprintf(text, "7 send-probe ip-4 192.0.2.1 payload ");
+    size_t digits = (32767 - start) / 2 * 2;
+    memset(text + start, 'a', digits);
+    ck_assert_int_eq(request_parse(text, start + digits, false, &request, &complaint), LINE_REQUEST);
+    ck_assert_uint_eq(request.size, 28 + digits / 2);
+    ck_assert(request.payload.at == text + start && request.payload.length == digits);
+    ck_assert_int_eq(request_parse(text, start + digits - 1, false, &request, &complaint), LINE_COMPLAINT);
+    free(text);
 }
 END_TEST
 
@@ -512,6 +638,29 @@ START_TEST(words)
 }
 END_TEST
 
+START_TEST(numbers_and_digits)
+{
+    static const struct {
+        const char *word;
+        uint32_t number; /* 0: it is none */
+    } words_[] = {
+        { "1", 1 }, { "2147483647", INT32_MAX }, { "007", 7 }, { "0", 0 }, { "-1", 0 }, { "2147483648", 0 },
+        { "4294967297", 0 }, { "", 0 }, { "1x", 0 }, { "eth0", 0 }, { " 1", 0 },
+    };
+    for (size_t i = 0; i < COUNT(words_); i++) {
+        uint32_t number = 0;
+        struct word word = { words_[i].word, strlen(words_[i].word) };
+        ck_assert_int_eq(word_is_number(word, &number), words_[i].number != 0);
+        ck_assert_uint_eq(number, words_[i].number);
+    }
+    for (int c = CHAR_MIN; c <= CHAR_MAX; c++) {
+        static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+        const char *at = c ? strchr(digits, c) : NULL;
+        ck_assert_int_eq(hex_value((char)c), at ? (at - digits) % 16 : -1);
+    }
+}
+END_TEST
+
 Suite *
 request_suite(void)
 {
@@ -524,7 +673,9 @@ request_suite(void)
     tcase_add_test(tests, damaged_lines);
     tcase_add_test(tests, any_number_of_pairs);
     tcase_add_test(tests, long_words);
-    tcase_add_test(tests, features_of_arguments);
+    tcase_add_test(tests, feature_names);
+    tcase_add_test(tests, long_payload);
+    tcase_add_test(tests, numbers_and_digits);
     tcase_add_test(tests, words);
     suite_add_tcase(suite, tests);
     return suite;

@@ -1,0 +1,36 @@
+/*
+ * Flows: what routers choose a path by, made out of a flow's number alone. They are known to look at addresses, protocol,
+ * ports, IPv6 flow label (RFC 6438), TOS, and, of ICMP, at the first four bytes and the identifier. The same number gives
+ * the same values for the daemon's life; another gives others in each field, as far as it is wide enough.
+ */
+#ifndef HOPLINE_FLOW_H
+#define HOPLINE_FLOW_H
+
+#include <stdbool.h>
+
+#include "random.h"
+
+struct flows {
+    uint32_t label;           /* random, as the next two: where flow 0 stands */
+    uint16_t checksum;
+    uint16_t near;
+    uint16_t sequences[16];   /* the next, of each of our ICMP identifiers */
+};
+
+void flows_init(struct flows *flows, struct random *random);
+
+/* The IPv6 flow label, 20 bits, never 0. */
+uint32_t flow_label(const struct flows *flows, uint32_t flow);
+
+/* The checksum of the flow's echo requests: never 0xffff, which none of them can have. */
+uint16_t flow_checksum(const struct flows *flows, uint32_t flow);
+
+/* Which of our sixteen ICMP identifiers, and the next sequence number for it. */
+uint16_t flow_echo_id(uint32_t flow);
+uint16_t flow_sequence(struct flows *flows, uint32_t flow);
+
+/* Our port, as an offset into those that are reserved for flows; and how far from the first the target's is. */
+uint16_t flow_near(const struct flows *flows, uint32_t flow);
+uint16_t flow_far(uint32_t flow, bool near_is_given, uint32_t ports);
+
+#endif

@@ -1,0 +1,38 @@
+/* Words: pieces of a client's line that are not terminated, and in which any byte but white space may be. */
+#ifndef HOPLINE_WORD_H
+#define HOPLINE_WORD_H
+
+#include "bytes.h"
+
+struct word {
+    const char *at;
+    size_t length;
+};
+
+static inline bool
+is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Of a hex digit; -1 when it is none. */
+int hex_value(char c);
+
+/* Takes the next word off LINE; length 0 at the end. */
+struct word word_next(struct word *line);
+
+bool word_is(struct word word, const char *text);
+
+/*
+ * True when it is a decimal integer and nothing else. One that does not fit in 32 bits, signed or unsigned, comes out
+ * beyond both.
+ */
+MUST_USE bool word_integer(struct word word, int64_t *number);
+
+/* True when it is a number from 1 to INT32_MAX; else *NUMBER stays as it is. */
+MUST_USE bool word_is_number(struct word word, uint32_t *number);
+
+/* Digits from AT on, up to END; moves AT behind them. What exceeds LIMIT becomes LIMIT + 1, however long it is. */
+int64_t word_digits(const char **at, const char *end, int64_t limit);
+
+#endif
