@@ -31,11 +31,17 @@ PREFIX = {4: 16, 6: 64}
 SHORT, LONG, WHOLE = 8, None, 1 << 16
 
 TIME_EXCEEDED = {4: (11, 0), 6: (3, 0)}
+WAYS = 8  # of a load-balanced hop
 
 
 def hop_address(number):
     """The addresses of the router at ttl `number`, by family."""
     return {4: f"10.99.0.{number}", 6: f"fd99::{number:x}"}
+
+
+def way_address(way):
+    """The addresses of one of the routers that share a load-balanced hop."""
+    return hop_address(200 + way)
 
 
 def target_address(number):
@@ -58,6 +64,9 @@ class Hop:
     headers: tuple = ()  # IPv6 extension headers of its answers: (number, bytes after the next-header byte)
     quoted_options: bytes = b""  # the same in the probe when it came here, so in the quote
     quoted_headers: tuple = ()
+    ways: tuple = ()  # names of lab.wire.Packet's fields: a hash of these says which of WAYS routers it is
+    quoted_tos: typing.Optional[int] = None  # the probe's, when it came here; None: as it was sent
+    nat: dict = dataclasses.field(default_factory=dict)  # rewritten in the quote: src (by family), sport, checksum
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,9 +8,10 @@ import select
 import struct
 import sys
 import time
+import zlib
 
 from . import wire
-from .path import TIME_EXCEEDED, is_probe
+from .path import TIME_EXCEEDED, WAYS, is_probe, way_address
 
 PORT_UNREACHABLE = {4: (3, 3), 6: (1, 4)}
 BATCH = 64
@@ -20,7 +21,8 @@ def answer(probe, path, targets):
     """(who answers, the IP packet), or None when nobody does."""
     if probe.ttl <= len(path):
         hop = path[probe.ttl - 1]
-        return None if hop.silent else (hop, error(hop, hop.address[probe.family], probe, TIME_EXCEEDED[probe.family]))
+        router = way_address(way(probe, hop.ways)) if hop.ways else hop.address
+        return None if hop.silent else (hop, error(hop, router[probe.family], probe, TIME_EXCEEDED[probe.family]))
     target = targets.get(probe.dst)
     if target is None or target.silent:
         return None
@@ -33,6 +35,11 @@ def answer(probe, path, targets):
     if how == "unreachable":
         return target, error(target, probe.dst, probe, PORT_UNREACHABLE[probe.family])
     return target, envelope(target, probe.dst, probe, probe.protocol, reply(probe, how))
+
+
+def way(probe, fields):
+    """Which way a router that looks at these fields sends a probe."""
+    return zlib.crc32(repr([getattr(probe, field) for field in fields]).encode()) % WAYS
 
 
 def reply(probe, how):
@@ -61,7 +68,7 @@ def error(hop, sender, probe, kind):
 
 def as_it_came(hop, probe):
     """The probe as it was when the hop got it, with a ttl of 1, and the length of its IP header."""
-    raw, header = probe.raw, probe.header_length
+    raw, header = rewritten(hop, probe), probe.header_length
     if probe.family == 4:
         options = hop.quoted_options + bytes(-len(hop.quoted_options) % 4)
         first = struct.pack("!BBH", raw[0] + len(options) // 4, raw[1], len(raw) + len(options))
@@ -73,6 +80,25 @@ def as_it_came(hop, probe):
         number, chain = kind, bytes([number]) + rest + chain
     first = raw[:4] + struct.pack("!HBB", len(raw) - 40 + len(chain), number, 1)
     return first + raw[8:40] + chain + raw[40:], header + len(chain)
+
+
+def rewritten(hop, probe):
+    """The probe with what this hop says was changed before it came here."""
+    raw, header = bytearray(probe.raw), probe.header_length
+    if hop.quoted_tos is not None and probe.family == 4:
+        raw[1] = hop.quoted_tos
+    elif hop.quoted_tos is not None:
+        raw[:2] = struct.pack("!H", 6 << 12 | hop.quoted_tos << 4 | raw[1] & 15)
+    if "src" in hop.nat:
+        at, source = 12 if probe.family == 4 else 8, wire.address(hop.nat["src"][probe.family])
+        raw[at:at + len(source)] = source
+    if "sport" in hop.nat:  # of icmp: the identifier
+        at = header + (4 if probe.protocol == "icmp" else 0)
+        raw[at:at + 2] = struct.pack("!H", hop.nat["sport"])
+    if "checksum" in hop.nat:
+        at = header + {"icmp": 2, "udp": 6, "tcp": 16}[probe.protocol]
+        raw[at:at + 2] = struct.pack("!H", hop.nat["checksum"])
+    return bytes(raw)
 
 
 def envelope(hop, sender, probe, protocol, body):

@@ -387,6 +387,20 @@ def extension_object(class_number, c_type, data, length=None):
     return struct.pack("!HBB", 4 + len(data) if length is None else length, class_number, c_type) + data
 
 
+def interface_object(role, index=None, address_text=None, name=None, mtu=None):
+    """An RFC 5837 object; role 0 to 3, name in bytes."""
+    c_type, data = role << 6, b""
+    if index is not None:
+        c_type, data = c_type | 8, data + struct.pack("!I", index)
+    if address_text is not None:
+        c_type, data = c_type | 4, data + struct.pack("!HH", 2 if ":" in address_text else 1, 0) + address(address_text)
+    if name is not None:
+        c_type, data = c_type | 2, data + (lambda text: text + bytes(-len(text) % 4))(bytes([len(name) + 1]) + name)
+    if mtu is not None:
+        c_type, data = c_type | 1, data + struct.pack("!I", mtu)
+    return extension_object(2, c_type, data)
+
+
 def mpls(*labels):
     """An RFC 4950 object; each label is (label, traffic class, bottom of stack, ttl)."""
     return extension_object(1, 1, b"".join(struct.pack("!I", label << 12 | tc << 9 | bottom << 8 | ttl)
