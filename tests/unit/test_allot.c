@@ -302,6 +302,138 @@ START_TEST(a_hold_that_can_not_be_had)
 }
 END_TEST
 
+/* ---- flows ---- */
+
+static struct request
+flow_to(enum family_id family, enum protocol_id protocol, uint32_t flow)
+{
+    struct request request = request_to(family, protocol);
+    request.flow = flow;
+    request.given = 1u << FEATURE_FLOW;
+    return request;
+}
+
+/* Everything that routers hash on, once the packet is built. */
+static bool
+same_path(const struct identity *one, const struct identity *other, enum protocol_id protocol)
+{
+    bool echo = protocol == PROTOCOL_ICMP;
+    return one->near == other->near && one->flow_label == other->flow_label &&
+           (echo ? one->checksum == other->checksum : one->far == other->far);
+}
+
+START_TEST(probes_of_a_flow)
+{
+    struct allotter *allotter = allotter_new();
+    struct probes *in_flight = probes_new(12);
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        for (enum protocol_id protocol = 0; protocol < PROTOCOL_SCTP; protocol++) {
+            struct request request = flow_to(family, protocol, 9), elsewhere = flow_to(family, protocol, 10);
+            struct request ordinary = request_to(family, protocol);
+            const struct identity *first = &add(allotter, in_flight, &request)->identity;
+            MUST((first->flow_label != 0) == (family == IPV6));
+            MUST(first->balanced == (protocol != PROTOCOL_TCP));
+            for (uint32_t i = 0; i < 100; i++) {
+                const struct identity *next = &add(allotter, in_flight, &request)->identity;
+                MUST(same_path(first, next, protocol));
+                MUST(protocol != PROTOCOL_TCP || next->number != first->number);
+                MUST(protocol != PROTOCOL_UDP || (next->ip_id != first->ip_id && next->checksum == next->ip_id));
+                MUST(protocol != PROTOCOL_ICMP || next->far != first->far);
+                MUST(!same_path(first, &add(allotter, in_flight, &elsewhere)->identity, protocol));
+                const struct identity *other = &add(allotter, in_flight, &ordinary)->identity;
+                MUST(!other->flow_label && !other->balanced);
+                MUST(protocol == PROTOCOL_ICMP || other->near / 512 != first->near / 512);
+            }
+        }
+    }
+    probes_free(in_flight);
+    allotter_free(allotter);
+}
+END_TEST
+
+/* All numbers that there are, each once; then none is left, until one is freed. */
+START_TEST(a_flow_is_full)
+{
+    static const struct {
+        enum family_id family;
+        enum protocol_id protocol;
+        uint32_t numbers;
+    } all[] = { { IPV4, PROTOCOL_ICMP, 65536 }, { IPV4, PROTOCOL_UDP, 65534 }, { IPV6, PROTOCOL_UDP, 65534 } };
+    struct allotter *allotter = allotter_new();
+    struct probes *in_flight = probes_new(13);
+    struct request request = flow_to(all[_i].family, all[_i].protocol, 77);
+    struct probe *freed = NULL;
+    for (uint32_t i = 0; i < all[_i].numbers; i++) {
+        struct probe *probe = add(allotter, in_flight, &request);
+        MUST(probe);
+        freed = i == 5000 ? probe : freed;
+    }
+    struct probe model = model_of(&request);
+    MUST((allot(allotter, &request, in_flight, &model)) == ENOSPC);
+    struct identity was = freed->identity;
+    drop(allotter, in_flight, freed);
+    struct probe *again = add(allotter, in_flight, &request);
+    MUST(again->identity.far == was.far && (all[_i].protocol == PROTOCOL_ICMP || again->identity.ip_id == was.ip_id));
+    probes_free(in_flight);
+    allotter_free(allotter);
+}
+END_TEST
+
+/* Where no bits are left that could tell one probe from the next. */
+START_TEST(room_in_a_flow)
+{
+    static const struct {
+        enum family_id family;
+        enum protocol_id protocol;
+        uint32_t size, payload; /* bytes */
+        int error;
+    } all[] = {
+        { IPV4, PROTOCOL_ICMP, 30, 0, 0 }, { IPV4, PROTOCOL_ICMP, 29, 0, EOVERFLOW },
+        { IPV4, PROTOCOL_ICMP, 40, 10, 0 }, { IPV4, PROTOCOL_ICMP, 40, 11, EOVERFLOW },
+        { IPV6, PROTOCOL_ICMP, 50, 0, 0 }, { IPV6, PROTOCOL_ICMP, 49, 0, EOVERFLOW },
+        { IPV4, PROTOCOL_UDP, 28, 0, 0 }, { IPV4, PROTOCOL_UDP, 40, 12, 0 },
+        { IPV6, PROTOCOL_UDP, 50, 0, 0 }, { IPV6, PROTOCOL_UDP, 49, 0, EOVERFLOW },
+        { IPV6, PROTOCOL_UDP, 60, 11, EOVERFLOW }, { IPV6, PROTOCOL_UDP, 60, 10, 0 },
+        { IPV4, PROTOCOL_TCP, 0, 0, 0 }, { IPV6, PROTOCOL_TCP, 0, 0, 0 },
+    };
+    struct allotter *allotter = allotter_new();
+    struct probes *in_flight = probes_new(14);
+    for (size_t i = 0; i < COUNT(all); i++) {
+        struct request request = flow_to(all[i].family, all[i].protocol, 1);
+        request.size = all[i].size;
+        request.payload = (struct word){ "00112233445566778899aabb", 2 * all[i].payload };
+        struct probe model = model_of(&request);
+        int error = allot(allotter, &request, in_flight, &model);
+        ck_assert_msg(error == all[i].error, "row %zu: %d", i, error);
+        MUST(error || all[i].payload == 0 || model.identity.nonce == 0);
+    }
+    probes_free(in_flight);
+    allotter_free(allotter);
+}
+END_TEST
+
+/* What the request gives counts in place of what the flow would choose. */
+START_TEST(flow_with_ports_and_label)
+{
+    struct allotter *allotter = allotter_new();
+    struct probes *in_flight = probes_new(15);
+    struct request request = flow_to(IPV6, PROTOCOL_TCP, 3);
+    request.local_port = 4326;
+    request.port = 443;
+    request.flow_label = 0xabcde;
+    request.given |= 1u << FEATURE_FLOW_LABEL;
+    struct probe *probe = add(allotter, in_flight, &request);
+    MUST(probe->identity.near == 4326 && probe->identity.far == 443 && probe->identity.flow_label == 0xabcde);
+    request.protocol = PROTOCOL_UDP;
+    request.port = 0;
+    probe = add(allotter, in_flight, &request);
+    MUST(probe->identity.near == 4326 && probe->identity.far == 33434 + 3 && probe->hold);
+    drop(allotter, in_flight, probe);
+    probes_free(in_flight);
+    allotter_free(allotter);
+}
+END_TEST
+
 Suite *
 allot_suite(void)
 {
@@ -320,6 +452,10 @@ allot_suite(void)
     tcase_add_test(tests, balance_and_nonce_where_there_is_room);
     tcase_add_test(tests, near_given);
     tcase_add_test(tests, a_hold_that_can_not_be_had);
+    tcase_add_test(tests, probes_of_a_flow);
+    tcase_add_loop_test(tests, a_flow_is_full, 0, 3);
+    tcase_add_test(tests, room_in_a_flow);
+    tcase_add_test(tests, flow_with_ports_and_label);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -309,6 +309,79 @@ START_TEST(balanced_by_two_bytes)
 }
 END_TEST
 
+/* Echo requests too; and behind any number of bytes that were asked for, odd ones included. */
+START_TEST(balanced_behind_a_payload)
+{
+    static const char hex[] = "00112233445566778899aAbBcCdDeEfFff";
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        for (enum protocol_id protocol = 0; protocol <= PROTOCOL_UDP; protocol++) {
+            for (uint32_t count = 0; count <= sizeof hex / 2; count++) {
+                for (uint32_t room = 0; room < 4; room++) {
+                    struct request request = request_to(family, protocol);
+                    struct identity identity = identity_of(family);
+                    request.payload = (struct word){ hex, 2 * count };
+                    request.pattern = 0x5a;
+                    request.pattern_given = true;
+                    request.size = (uint32_t)families[family].header_size + 8 + count + room;
+                    identity.balanced = true;
+                    identity.checksum = 0xbeef;
+                    struct blob packet = build_checked(&request, &identity);
+                    MUST(room < 2 || identity.checksum == 0xbeef);
+                    const uint8_t *payload = packet.bytes + families[family].header_size + 8;
+                    for (uint32_t i = 0; i < count; i++)
+                        MUST(payload[i] == (hex_value(hex[2 * i]) << 4 | hex_value(hex[2 * i + 1])));
+                    for (uint32_t i = count + (room < 2 ? 0 : 2); i < count + room; i++)
+                        MUST(payload[i] == 0x5a);
+                    blob_free(&packet);
+                }
+            }
+        }
+    }
+}
+END_TEST
+
+/* Every checksum that an echo request can have: all but 0xffff. */
+START_TEST(every_checksum_of_an_echo_request)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        struct request request = request_to(family, PROTOCOL_ICMP);
+        request.size = (uint32_t)families[family].header_size + 8 + 2;
+        for (uint32_t checksum = 0; checksum < 0xffff; checksum++) {
+            struct identity identity = identity_of(family);
+            identity.balanced = true;
+            identity.checksum = (uint16_t)checksum;
+            struct blob packet = build_checked(&request, &identity);
+            MUST(identity.checksum == checksum);
+            blob_free(&packet);
+        }
+    }
+}
+END_TEST
+
+START_TEST(flow_labels_and_fragment_bits)
+{
+    for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++) {
+        struct request request = request_to(IPV6, protocol);
+        struct identity identity = identity_of(IPV6);
+        request.tos = 0xa5;
+        identity.flow_label = 0xfedcb;
+        struct blob packet = build_checked(&request, &identity);
+        MUST(packet.bytes[0] == 0x6a && packet.bytes[1] == 0x5f && u16_at(packet.bytes + 2) == 0xedcb);
+        blob_free(&packet);
+        for (uint32_t given = 0; given < 3; given++) {
+            struct request request_v4 = request_to(IPV4, protocol);
+            struct identity identity_v4 = identity_of(IPV4);
+            request_v4.given = given ? 1u << FEATURE_DONT_FRAGMENT : 0;
+            request_v4.dont_fragment = given == 2;
+            packet = build_checked(&request_v4, &identity_v4);
+            bool set = given ? given == 2 : protocol >= PROTOCOL_TCP;
+            MUST(u16_at(packet.bytes + 6) == (set ? 0x4000 : 0));
+            blob_free(&packet);
+        }
+    }
+}
+END_TEST
+
 /* ---- fragments ---- */
 
 /* Puts the fragments of PACKET together again, each of them checked; returns how many there were. */
@@ -438,6 +511,9 @@ build_suite(void)
     tcase_add_test(tests, udp_checksum_is_never_zero);
     tcase_add_loop_test(tests, balanced_checksum, 0, 2 * COUNT(balanced_sizes));
     tcase_add_test(tests, balanced_by_two_bytes);
+    tcase_add_test(tests, balanced_behind_a_payload);
+    tcase_add_test(tests, every_checksum_of_an_echo_request);
+    tcase_add_test(tests, flow_labels_and_fragment_bits);
     tcase_add_loop_test(tests, fragments_give_the_packet_back, 0, 2 * COUNT(mtus));
     tcase_add_test(tests, an_mtu_too_small_for_any);
     tcase_add_test(tests, protocols_by_number);

@@ -1167,6 +1167,32 @@ START_TEST(guesses)
 }
 END_TEST
 
+/* What a quote shows that was rewritten on its way. */
+START_TEST(translated)
+{
+    struct combination is = combination_number(_i);
+    struct sent sent = send_probe(is.family, is.protocol, identity_of(is.protocol), false);
+    struct answer right = answer_of(&sent, QUOTE_OF_ALL);
+    ck_assert(!match_is_translated(&sent.probe, &right));
+    struct answer short_one = quote(&sent, 8);
+    ck_assert(!match_is_translated(&sent.probe, &short_one));
+    for (int field = 0; field < 5; field++) {
+        struct answer wrong = right;
+        wrong.source.bytes[0] ^= field == 0;
+        wrong.target.bytes[0] ^= field == 1;
+        wrong.near ^= field == 2;
+        wrong.far ^= field == 3;
+        wrong.checksum ^= field == 4;
+        ck_assert(match_is_translated(&sent.probe, &wrong));
+        wrong.is_error = false;
+        ck_assert(!match_is_translated(&sent.probe, &wrong));
+    }
+    right.has_checksum = false;
+    right.checksum ^= 1;
+    ck_assert(!match_is_translated(&sent.probe, &right));
+}
+END_TEST
+
 Suite *
 match_suite(void)
 {
@@ -1176,6 +1202,7 @@ match_suite(void)
     tcase_add_loop_test(tests, the_right_answer, 0, COMBINATIONS);
     tcase_add_loop_test(tests, quotes_of_every_length, 0, FAMILIES * PROTOCOLS);
     tcase_add_loop_test(tests, quotes_padded_with_zeros, 0, FAMILIES * PROTOCOLS);
+    tcase_add_loop_test(tests, translated, 0, FAMILIES * PROTOCOLS);
     tcase_add_loop_test(tests, one_field_wrong, 0, COMBINATIONS);
     tcase_add_test(tests, another_sender);
     tcase_add_test(tests, group_targets);

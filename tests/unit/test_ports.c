@@ -330,6 +330,35 @@ START_TEST(the_kernel_takes_it_for_open)
 }
 END_TEST
 
+/* A block of its own, that the turn never comes to, and that nobody else gets. */
+START_TEST(reserved)
+{
+    static bool seen[65536];
+    memset(seen, 0, sizeof seen);
+    struct ports *one = ports_new(&dice_box, 32768, 60999), *other = ports_new(&dice_box, 32768, 60999);
+    uint16_t first = ports_reserve(one), its = ports_reserve(other);
+    ck_assert(first && first % PORTS_RESERVED == 0 && ports_reserve(one) == first && its && its != first);
+    ck_assert_uint_gt(take_all(one, seen), 0);
+    for (uint32_t port = first; port < (uint32_t)first + PORTS_RESERVED; port++)
+        ck_assert(!seen[port] && !seen[its + port - first]);
+    ports_free(other);
+    ports_free(one);
+}
+END_TEST
+
+/* When others have every block there is none. */
+START_TEST(none_to_reserve)
+{
+    static bool seen[65536];
+    struct ports *one = ports_new(&dice_box, 1024, 65023), *other = ports_new(&dice_box, 1024, 65023);
+    take_all(one, seen);
+    ck_assert_uint_eq(ports_reserve(one), 0);
+    ck_assert_uint_eq(ports_reserve(other), 0);
+    ports_free(other);
+    ports_free(one);
+}
+END_TEST
+
 Suite *
 ports_suite(void)
 {
@@ -350,6 +379,8 @@ ports_suite(void)
     tcase_add_test(tests, an_address_that_is_not_ours);
     tcase_add_test(tests, many_holds);
     tcase_add_test(tests, the_kernel_takes_it_for_open);
+    tcase_add_test(tests, reserved);
+    tcase_add_test(tests, none_to_reserve);
     suite_add_tcase(suite, tests);
     return suite;
 }

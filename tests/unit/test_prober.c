@@ -476,6 +476,149 @@ START_TEST(strict)
 }
 END_TEST
 
+/* ---- additions ---- */
+
+static const char *const additions[] = {
+    [FEATURE_SCOPE_ID] = "ip-6 fe80::1%wire",
+    [FEATURE_DETAIL] = "detail 1",
+    [FEATURE_DONT_FRAGMENT] = "dont-fragment 0",
+    [FEATURE_FLOW] = "flow 0",
+    [FEATURE_FLOW_LABEL] = "ip-6 ::1 flow-label 0",
+    [FEATURE_PAYLOAD] = "protocol icmp payload 00",
+    [FEATURE_BROADCAST] = "broadcast 1",
+    [FEATURE_COLLECT] = "collect 1",
+};
+
+/* What the transport can't do is refused, and only that; check-support says the same. */
+START_TEST(lacking_features)
+{
+    for (enum feature feature = 0; feature < COUNT(additions); feature++) {
+        struct text line = { .length = 0 };
+        if (!additions[feature])
+            continue;
+        text_add(&line, "7 send-probe ip-4 192.0.2.9 protocol tcp timeout 0 %s", additions[feature]);
+        fake.lacking = ~0u ^ (1u << feature); /* any other */
+        ck_assert(take(line.text));
+        ck_assert_str_eq(said(), "");
+        fake.lacking = 1u << feature;
+        ck_assert(take(line.text));
+        ck_assert_str_eq(said(), "7 permission-denied\n");
+        ck_assert(take("7 send-probe ip-4 192.0.2.9 protocol tcp timeout 1 local-device wire"));
+        ck_assert_str_eq(said(), "");
+    }
+    fake.lacking = 1u << FEATURE_PACKET_TOO_BIG | 1u << FEATURE_FLOW;
+    take("7 check-support feature flow");
+    take("7 check-support feature flow-label");
+    take("7 check-support feature packet-too-big");
+    ck_assert_str_eq(said(), "7 feature-support support no\n7 feature-support support ok\n7 feature-support support no\n");
+}
+END_TEST
+
+START_TEST(no_room)
+{
+    fake.error = EOVERFLOW;
+    ck_assert(take(TCP("7") " flow 3"));
+    ck_assert_str_eq(said(), "7 invalid-argument reason no-room-for-identity argument flow\n");
+}
+END_TEST
+
+/* Each answer is a line, and the deadline says how many there were. */
+START_TEST(collected)
+{
+    take(TCP("7") " collect 1 detail 0");
+    take(TCP("8"));
+    for (int i = 1; i <= 3; i++) {
+        struct answer answer = answer_to(7, i * NS_PER_MS);
+        receive(answer);
+    }
+    ck_assert_str_eq(said(), "7 reply ip-4 192.0.2.9 round-trip-time 1000\n"
+                             "7 reply ip-4 192.0.2.9 round-trip-time 2000\n"
+                             "7 reply ip-4 192.0.2.9 round-trip-time 3000\n");
+    receive(error_to(7, MEANS_TTL_EXPIRED, "203.0.113.9"));
+    receive(answer_to(8, NS_PER_MS));
+    receive(answer_to(8, 2 * NS_PER_MS));
+    ck_assert_str_eq(said(), "7 ttl-expired ip-4 203.0.113.9 round-trip-time 2000\n"
+                             "8 reply ip-4 192.0.2.9 round-trip-time 1000\n");
+    ck_assert_uint_eq(prober_in_flight(prober), 1);
+    ck_assert_uint_eq(fake.released, 1);
+    receive(answer_to(7, 5001 * NS_PER_MS)); /* after the deadline */
+    struct clock clock = at_ms(6000);
+    prober_expire(prober, &clock);
+    ck_assert_str_eq(said(), "7 collected count 4\n");
+    receive(answer_to(7, 2 * NS_PER_MS));
+    ck_assert_str_eq(said(), "");
+    ck_assert_uint_eq(fake.released, 2);
+}
+END_TEST
+
+START_TEST(collected_none)
+{
+    take("7 send-probe ip-4 192.0.2.9 protocol tcp timeout 0 collect 1 detail 1");
+    struct clock clock = at_ms(1000);
+    prober_expire(prober, &clock);
+    ck_assert_str_eq(said(), "7 collected count 0\n");
+    fake.error = ENETUNREACH;
+    take(TCP("7") " collect 1");
+    ck_assert_str_eq(said(), "7 no-route-network\n");
+}
+END_TEST
+
+/* A scope is said as it was asked for: by the name that the interface has now, or by its number. */
+START_TEST(scopes)
+{
+    static const struct {
+        const char *target, *said;
+        uint32_t scope;
+    } rows[] = {
+        { "fe80::9%wire", "fe80::9%wire", 7 },
+        { "fe80::9%old-name", "fe80::9%wire", 7 },
+        { "fe80::9%wire", "fe80::9%8", 8 }, /* it is gone by now */
+        { "fe80::9%7", "fe80::9%7", 7 },
+        { "fe80::9", "fe80::9", 7 },
+        { "2001:db8::9", "2001:db8::9", 7 },
+        { "2001:db8::9 local-ip-6 fe80::1%wire", "2001:db8::9", 7 },
+        { "fe80::9 local-ip-6 fe80::1%wire", "fe80::9%wire", 7 },
+        { "fe80::9 local-ip-6 fe80::1%7", "fe80::9%7", 7 },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct text line = { .length = 0 }, expected = { .length = 0 };
+        char address[40];
+        size_t length = strcspn(rows[i].target, "% ");
+        memcpy(address, rows[i].target, length);
+        address[length] = '\0';
+        struct answer answer = answer_to(7, NS_PER_MS);
+        answer.family = IPV6;
+        answer.from = answer.target = address_of(IPV6, address);
+        fake.scope = rows[i].scope;
+        text_add(&line, "7 send-probe ip-6 %s protocol tcp", rows[i].target);
+        text_add(&expected, "7 reply ip-6 %s round-trip-time 1000\n", rows[i].said);
+        take(line.text);
+        receive(answer);
+        ck_assert_str_eq(said(), expected.text);
+    }
+}
+END_TEST
+
+/* Times by the wall clock, as it stands to the monotonic one now; the nanoseconds of a round trip. */
+START_TEST(detailed)
+{
+    take(TCP("7") " detail 1");
+    take(TCP("8") " detail 1");
+    struct clock clock = { 0 };
+    clock_update(&clock, (struct clock_reading){ { 2000 * NS_PER_MS }, { 1700000002 * NS_PER_S } });
+    fake.answers[0] = answer_to(7, 1234567);
+    fake.answers[0].tcp_flags = 0x12;
+    fake.answer_count = 1;
+    prober_receive(prober, &clock);
+    ck_assert_str_eq(said(), "7 reply ip-4 192.0.2.9 round-trip-time 1235 local-ip-4 0.0.0.0 local-port 5000 "
+                             "sent 1700000001.000000000 tcp-flags syn-ack round-trip-ns 1234567 "
+                             "received 1700000001.001234567\n");
+    clock_update(&clock, (struct clock_reading){ { 9000 * NS_PER_MS }, { 1700000009 * NS_PER_S } });
+    prober_expire(prober, &clock);
+    ck_assert_str_eq(said(), "8 no-reply local-ip-4 0.0.0.0 local-port 5000 sent 1700000001.000000000\n");
+}
+END_TEST
+
 Suite *
 prober_suite(void)
 {
@@ -495,6 +638,12 @@ prober_suite(void)
     tcase_add_test(tests, in_time_though_seen_late);
     tcase_add_test(tests, not_before_all_is_received);
     tcase_add_test(tests, strict);
+    tcase_add_test(tests, lacking_features);
+    tcase_add_test(tests, no_room);
+    tcase_add_test(tests, collected);
+    tcase_add_test(tests, collected_none);
+    tcase_add_test(tests, scopes);
+    tcase_add_test(tests, detailed);
     suite_add_tcase(suite, tests);
     return suite;
 }
