@@ -69,10 +69,12 @@ mix(uint64_t hash, uint64_t word)
 }
 
 /*
- * Where in the index the target begins is secret; from there on, ports and numbers are simply added. They count up from
- * probe to probe, so probes that follow each other lie side by side in memory: with a million in flight that takes half
- * the time. The factor spreads what counts in steps over all bits that choose a bucket.
+ * Ports and numbers count up from probe to probe, each alone or both, or one of them down. So that many of each lie side
+ * by side in memory, which with a million in flight takes half the time. Where, is secret and looks random, so no steps
+ * bring more than so many into one bucket. The factor spreads these over all 32 bits.
  */
+#define SIDE_BY_SIDE 128
+
 static uint32_t
 hash_key(const struct probes *probes, enum probe_index index, enum family_id family, enum protocol_id protocol,
          const struct address *target, uint16_t far, uint32_t number)
@@ -81,7 +83,8 @@ hash_key(const struct probes *probes, enum probe_index index, enum family_id fam
     memcpy(words, target->bytes, sizeof words);
     uint64_t hash = mix(probes->seed, (uint64_t)index << 16 | (uint64_t)family << 8 | (uint64_t)protocol);
     hash = mix(mix(mix(hash, words[0]), words[1]), probes->seed);
-    return (uint32_t)(hash >> 32) + far + number * 0x10001u;
+    hash = mix(hash, (uint64_t)(far / SIDE_BY_SIDE) << 32 | number / SIDE_BY_SIDE);
+    return (uint32_t)(hash >> 32) + far % SIDE_BY_SIDE + number % SIDE_BY_SIDE * 0x10001u;
 }
 
 static const struct address anyone;

@@ -226,6 +226,31 @@ START_TEST(many_share_one_key)
 }
 END_TEST
 
+/*
+ * In whatever steps ports and numbers count, the buckets are used evenly: what is not there is found not to be there in
+ * few steps. Were it not so, this would take minutes.
+ */
+START_TEST(in_any_steps)
+{
+    static const struct {
+        int near, far, id;
+    } steps[] = { { 0, 1, 1 }, { 1, 0, 1 }, { 0, -1, 1 }, { 1, -1, 1 }, { 0, -2, 1 }, { 2, 2, 1 }, { 16, -16, 1 } };
+    for (size_t kind = 0; kind < COUNT(steps); kind++) {
+        struct probes *probes = probes_new(SEED);
+        struct probe model = { .protocol = PROTOCOL_UDP, .identity = { .near = 5000, .far = 60000, .ip_id = 1 } };
+        for (uint32_t i = 0; i < 60000; i++) {
+            MUST(!probes_number_taken(probes, &model));
+            probes_ports_taken(probes, &model);
+            add(probes, &model, (struct instant){ 0 });
+            model.identity.near = (uint16_t)(model.identity.near + steps[kind].near);
+            model.identity.far = (uint16_t)(model.identity.far + steps[kind].far);
+            model.identity.ip_id = (uint16_t)(model.identity.ip_id + steps[kind].id);
+        }
+        probes_free(probes);
+    }
+}
+END_TEST
+
 /* ---- ports taken ---- */
 
 static struct probe
@@ -324,6 +349,7 @@ probe_suite(void)
     tcase_add_test(tests, a_probe_and_its_share_of_indexes_are_small);
     tcase_add_test(tests, random_against_model);
     tcase_add_test(tests, many_share_one_key);
+    tcase_add_test(tests, in_any_steps);
     tcase_add_test(tests, ports_taken);
     tcase_add_test(tests, alone);
     tcase_add_test(tests, hashes_depend_on_the_seed);
