@@ -199,6 +199,13 @@ allot_ports(struct allotter *allotter, const struct request *request, const stru
     return identity->far ? allot_near_port(allotter, in_flight, model) : allot_both_ports(allotter, in_flight, model);
 }
 
+/* True when the next probe may have the same ports, since the client wants it so. */
+static bool
+shares_ports(const struct request *request)
+{
+    return request->local_port || request_has(request, FEATURE_FLOW);
+}
+
 /* IPv6: the one asked for, else the flow's, else none. */
 static uint32_t
 choose_flow_label(const struct allotter *allotter, const struct request *request)
@@ -232,12 +239,10 @@ allot_number(struct allotter *allotter, const struct request *request, const str
 {
     const struct protocol *protocol = protocols[request->protocol];
     struct identity *identity = &model->identity;
-    /* Where ports, or the sequence number, are the probe's own already, any number does. */
-    bool shared = protocol->ports != PORTS_ECHO && (request->local_port || request_has(request, FEATURE_FLOW));
     for (uint32_t tries = 0; tries <= UINT16_MAX; tries++) {
         identity->ip_id = next_ip_id(allotter);
         identity->number = protocol->numbered ? random_u32(&allotter->random) | 1 : 0; /* a tag must not be 0 */
-        if (!shared || !probes_number_taken(in_flight, model))
+        if (!shares_ports(request) || protocol->ports == PORTS_ECHO || !probes_number_taken(in_flight, model))
             return 0;
     }
     return ENOSPC;
@@ -248,8 +253,11 @@ allot(struct allotter *allotter, const struct request *request, const struct pro
 {
     const struct protocol *protocol = protocols[request->protocol];
     struct identity *identity = &model->identity;
-    identity->flow_label = choose_flow_label(allotter, request) & 0xfffff;
-    int error = choose_balance(request, identity);
+    int error = 0;
+    if (shares_ports(request))
+        error = choose_balance(request, identity);
+    if (request->given & (1u << FEATURE_FLOW | 1u << FEATURE_FLOW_LABEL))
+        identity->flow_label = choose_flow_label(allotter, request) & 0xfffff;
     if (!error)
         error = allot_ports(allotter, request, in_flight, model);
     if (!error)

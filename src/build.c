@@ -76,7 +76,7 @@ void
 write_balance(const struct request *request, struct identity *identity, struct writer *writer, size_t payload,
               uint16_t checksum)
 {
-    if (!identity->balanced || packet_free_size(request) < BALANCE_SIZE) {
+    if (packet_free_size(request) < BALANCE_SIZE) {
         identity->checksum = checksum;
         return;
     }

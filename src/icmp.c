@@ -23,7 +23,10 @@ build(const struct request *request, struct identity *identity, struct writer *w
     if (request->family == IPV6)
         sum = pseudo_header_sum(IPV6, &identity->source, &request->target, family->icmp_protocol, length);
     uint16_t checksum = checksum_finish(checksum_add(sum, writer->start + start, length));
-    write_balance(request, identity, writer, start + HEADER_SIZE, checksum);
+    if (identity->balanced)
+        write_balance(request, identity, writer, start + HEADER_SIZE, checksum);
+    else
+        identity->checksum = checksum;
     write_u16_at(writer, start + 2, identity->checksum);
 }
 

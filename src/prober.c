@@ -273,12 +273,16 @@ finish(struct prober *prober, struct probe *probe)
     probes_remove(prober->probes, probe);
 }
 
-/* The scope of addresses on the probe's link, as the request wrote it; NULL where it wrote none. */
+static bool
+has_scope(const struct probe *probe)
+{
+    return probe->scope_named || probe->scope_numbered;
+}
+
+/* The scope of addresses on the probe's link, in the form in which the request had one. */
 static const char *
 scope_of(const struct prober *prober, const struct probe *probe, char text[SCOPE_SIZE])
 {
-    if (!probe->scope_named && !probe->scope_numbered)
-        return NULL;
     bool found = probe->scope_named &&
                  prober->transport->body->find_device_name(prober->transport, probe->scope, text);
     if (!found) /* renamed is found again, gone is not */
@@ -311,7 +315,7 @@ say_answer(struct prober *prober, const struct clock *clock, const struct probe 
         .family = answer->family,
         .responder = answer->from,
         .round_trip = round_trip > 0 ? (round_trip + NS_PER_US / 2) / NS_PER_US : 0,
-        .scope = scope_of(prober, probe, text),
+        .scope = has_scope(probe) ? scope_of(prober, probe, text) : NULL,
         .mtu = answer->mtu,
     };
     if (reply.kind == REPLY_TTL_EXPIRED || probe->detail)
@@ -364,7 +368,7 @@ say_expired(struct prober *prober, const struct clock *clock, const struct probe
         reply.kind = REPLY_COLLECTED;
         reply.count = probe->collected;
     } else if (probe->detail) {
-        detail = detail_of(probe, clock, scope_of(prober, probe, text));
+        detail = detail_of(probe, clock, has_scope(probe) ? scope_of(prober, probe, text) : NULL);
         reply.detail = &detail;
     }
     say(prober, &reply);

@@ -45,8 +45,9 @@ MUST_USE bool protocol_by_number(enum family_id family, uint8_t number, enum pro
 void write_payload(const struct request *request, const struct identity *identity, struct writer *writer);
 
 /*
- * Sets identity->checksum: to CHECKSUM, which is that of the transport's bytes without a balance, or, for a balanced
- * identity, by filling in the balance, to what it is already. The payload begins at offset PAYLOAD.
+ * Makes the checksum of a balanced identity's packet what identity->checksum is already, by filling in the balance.
+ * CHECKSUM is that of the transport's bytes without it; it is the one where there was no room. The payload begins at
+ * offset PAYLOAD.
  */
 void write_balance(const struct request *request, struct identity *identity, struct writer *writer, size_t payload,
                    uint16_t checksum);

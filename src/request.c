@@ -297,34 +297,50 @@ find_argument(struct word name, enum command command)
     return row;
 }
 
+/* The values on a line, by row: of each name the last. */
+struct values {
+    uint32_t given; /* a bit for each row that has one */
+    struct word of[ARGUMENTS];
+};
+
+_Static_assert(ARGUMENTS <= 32, "a row more than `given` has bits");
+
+static bool
+has_value(const struct values *values, size_t row)
+{
+    return values->given >> row & 1;
+}
+
 /*
- * Sorts the pairs that are left on the line into VALUES, the last of each name. UNKNOWN becomes the first name that
- * the table does not have. False when a name has no value.
+ * Sorts the pairs that are left on the line into VALUES. UNKNOWN becomes the first name that the table does not have.
+ * False when a name has no value.
  */
 static bool
-sort_pairs(struct word line, enum command command, struct word values[ARGUMENTS], struct word *unknown)
+sort_pairs(struct word line, enum command command, struct values *values, struct word *unknown)
 {
+    values->given = 0;
     for (struct word name; (name = word_next(&line)).length;) {
         struct word value = word_next(&line);
         if (!value.length)
             return false;
         size_t row = find_argument(name, command);
-        if (row < ARGUMENTS)
-            values[row] = value;
-        else if (!unknown->length)
+        if (row < ARGUMENTS) {
+            values->of[row] = value;
+            values->given |= UINT32_C(1) << row;
+        } else if (!unknown->length) {
             *unknown = name;
+        }
     }
     return true;
 }
 
 /* Reads every value that was given; the row at fault, or ARGUMENTS. */
 static size_t
-read_values(const struct word values[ARGUMENTS], struct request *request, enum reason *reason)
+read_values(const struct values *values, struct request *request, enum reason *reason)
 {
-    for (size_t row = 0; row < ARGUMENTS; row++) {
-        if (!values[row].length)
-            continue;
-        *reason = arguments[row].read(&arguments[row], values[row], request);
+    for (uint32_t left = values->given; left; left &= left - 1) {
+        size_t row = (size_t)__builtin_ctz(left);
+        *reason = arguments[row].read(&arguments[row], values->of[row], request);
         if (*reason != REASON_NONE)
             return row;
         request->given |= 1u << arguments[row].feature;
@@ -334,11 +350,11 @@ read_values(const struct word values[ARGUMENTS], struct request *request, enum r
 
 /* What no single argument can say. */
 static enum reason
-find_omission(const struct word values[ARGUMENTS], enum command command)
+find_omission(const struct values *values, enum command command)
 {
     if (command == COMMAND_CHECK_SUPPORT)
-        return values[ROW_FEATURE].length ? REASON_NONE : REASON_MISSING_FEATURE;
-    return values[ROW_TARGET_V4].length || values[ROW_TARGET_V6].length ? REASON_NONE : REASON_MISSING_ADDRESS;
+        return has_value(values, ROW_FEATURE) ? REASON_NONE : REASON_MISSING_FEATURE;
+    return has_value(values, ROW_TARGET_V4) || has_value(values, ROW_TARGET_V6) ? REASON_NONE : REASON_MISSING_ADDRESS;
 }
 
 enum line_kind
@@ -362,19 +378,19 @@ request_parse(const char *text, size_t length, bool strict, struct request *requ
         .timeout = TIMEOUT_WHEN_ABSENT,
     };
     bool known = find_command(command_word, &request->command);
-    struct word values[ARGUMENTS] = { none };
+    struct values values;
     struct word unknown = none;
-    if (!sort_pairs(line, request->command, values, &unknown))
+    if (!sort_pairs(line, request->command, &values, &unknown))
         return complain(complaint, 0, COMPLAINT_PARSE, REASON_NONE, none);
     if (!known)
         return complain(complaint, request->token, COMPLAINT_UNKNOWN_COMMAND, REASON_NONE, none);
     if (strict && unknown.length && request->command == COMMAND_SEND_PROBE)
         return complain(complaint, request->token, COMPLAINT_INVALID_ARGUMENT, REASON_UNKNOWN_ARGUMENT, unknown);
 
-    enum reason reason = find_omission(values, request->command);
+    enum reason reason = find_omission(&values, request->command);
     if (reason != REASON_NONE)
         return complain(complaint, request->token, COMPLAINT_INVALID_ARGUMENT, reason, none);
-    size_t row = read_values(values, request, &reason);
+    size_t row = read_values(&values, request, &reason);
     if (row < ARGUMENTS) {
         struct word name = { arguments[row].name, arguments[row].name_length };
         return complain(complaint, request->token, COMPLAINT_INVALID_ARGUMENT, reason, name);

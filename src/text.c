@@ -5,12 +5,6 @@
 static const char hex_digits[] = "0123456789abcdef";
 
 void
-put_text(struct writer *line, const char *text)
-{
-    write_bytes(line, text, strlen(text));
-}
-
-void
 put_number(struct writer *line, int64_t number)
 {
     char digits[20];
@@ -23,14 +17,6 @@ put_number(struct writer *line, int64_t number)
     if (number < 0)
         write_u8(line, '-');
     write_bytes(line, digits + at, sizeof digits - at);
-}
-
-void
-put_name(struct writer *line, const char *name)
-{
-    write_u8(line, ' ');
-    put_text(line, name);
-    write_u8(line, ' ');
 }
 
 static void

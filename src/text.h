@@ -2,13 +2,27 @@
 #ifndef HOPLINE_TEXT_H
 #define HOPLINE_TEXT_H
 
+#include <string.h>
+
 #include "family.h"
 
-void put_text(struct writer *line, const char *text);
-void put_number(struct writer *line, int64_t number);
+/* Inline, since of most texts the length is known beforehand. */
+static inline void
+put_text(struct writer *line, const char *text)
+{
+    write_bytes(line, text, strlen(text));
+}
 
 /* NAME between two blanks, as it stands before its value. */
-void put_name(struct writer *line, const char *name);
+static inline void
+put_name(struct writer *line, const char *name)
+{
+    write_u8(line, ' ');
+    put_text(line, name);
+    write_u8(line, ' ');
+}
+
+void put_number(struct writer *line, int64_t number);
 
 /* Two hex digits each. */
 void put_bytes(struct writer *line, struct reader bytes);

@@ -20,7 +20,11 @@ build(const struct request *request, struct identity *identity, struct writer *w
 
     uint64_t sum = pseudo_header_sum(request->family, &identity->source, &request->target, IPPROTO_UDP, length);
     uint16_t checksum = checksum_finish(checksum_add(sum, writer->start + start, length));
-    write_balance(request, identity, writer, start + HEADER_SIZE, checksum ? checksum : 0xffff); /* 0: there is none */
+    checksum = checksum ? checksum : 0xffff; /* 0 would say that there is none */
+    if (identity->balanced)
+        write_balance(request, identity, writer, start + HEADER_SIZE, checksum);
+    else
+        identity->checksum = checksum;
     write_u16_at(writer, start + CHECKSUM_OFFSET, identity->checksum);
 }
 

@@ -1,14 +1,5 @@
 #include "word.h"
 
-bool
-word_is(struct word word, const char *text)
-{
-    size_t same = 0;
-    while (same < word.length && text[same] != '\0' && text[same] == word.at[same])
-        same++;
-    return same == word.length && text[same] == '\0';
-}
-
 int
 hex_value(char c)
 {

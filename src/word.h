@@ -21,7 +21,14 @@ int hex_value(char c);
 /* Takes the next word off LINE; length 0 at the end. */
 struct word word_next(struct word *line);
 
-bool word_is(struct word word, const char *text);
+static inline bool
+word_is(struct word word, const char *text)
+{
+    size_t same = 0;
+    while (same < word.length && text[same] != '\0' && text[same] == word.at[same])
+        same++;
+    return same == word.length && text[same] == '\0';
+}
 
 /*
  * True when it is a decimal integer and nothing else. One that does not fit in 32 bits, signed or unsigned, comes out
