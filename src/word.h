@@ -24,10 +24,10 @@ struct word word_next(struct word *line);
 static inline bool
 word_is(struct word word, const char *text)
 {
-    size_t same = 0;
-    while (same < word.length && text[same] != '\0' && text[same] == word.at[same])
-        same++;
-    return same == word.length && text[same] == '\0';
+    for (size_t i = 0; i < word.length; i++)
+        if (text[i] == '\0' || text[i] != word.at[i])
+            return false;
+    return text[word.length] == '\0';
 }
 
 /*
