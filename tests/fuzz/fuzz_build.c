@@ -57,8 +57,10 @@ check_header(const struct request *request, const struct identity *identity, con
     if (request->family == IPV4) {
         MUST(packet[0] == 0x45 && packet[1] == request->tos && u16_at(packet + 2) == length);
         MUST(u16_at(packet + 4) == identity->ip_id && packet[8] == request->ttl && packet[9] == number);
+        MUST(u16_at(packet + 6) == (packet_forbids_fragments(request) ? 0x4000 : 0));
     } else {
         MUST(packet[0] >> 4 == 6 && (uint8_t)(u16_at(packet) >> 4) == request->tos);
+        MUST(((packet[1] & 15u) << 16 | u16_at(packet + 2)) == identity->flow_label);
         MUST(u16_at(packet + 4) == length - 40 && packet[6] == number && packet[7] == request->ttl);
     }
     MUST(memcmp(packet + addresses, identity->source.bytes, size) == 0);
@@ -75,8 +77,12 @@ check_packet(const struct request *request, const struct identity *identity, con
     MUST(proves(request, identity, transport, length - header_of(request)));
     MUST(u16_at(transport + checksum_at[request->protocol]) == identity->checksum);
     MUST(request->protocol != PROTOCOL_UDP || identity->checksum != 0);
+    MUST(!identity->nonce || request->payload.length == 0);
     MUST(!identity->balanced || checksum_same(identity->checksum, identity->ip_id));
-    size_t pattern = packet_payload_size(request) - packet_nonce_offset(identity) - (identity->nonce ? NONCE_SIZE : 0);
+    const uint8_t *payload = end - packet_payload_size(request);
+    for (size_t i = 0; i < request->payload.length; i += 2)
+        MUST(payload[i / 2] == hex_value(request->payload.at[i]) * 16 + hex_value(request->payload.at[i + 1]));
+    size_t pattern = packet_free_size(request) - packet_nonce_offset(identity) - (identity->nonce ? NONCE_SIZE : 0);
     for (const uint8_t *at = end - pattern; at < end; at++)
         MUST(*at == (uint8_t)request->pattern);
 }
@@ -92,7 +98,8 @@ reassemble(const struct request *request, const uint8_t *packet, const uint8_t *
     bool more = request->family == IPV4 ? field & 0x2000 : field & 1;
     MUST(offset == at && more != last);
     if (request->family == IPV4) {
-        MUST(u16_at(fragment + 2) == length && memcmp(fragment, packet, 2) == 0 && (field & 0xc000) == 0);
+        MUST(u16_at(fragment + 2) == length && memcmp(fragment, packet, 2) == 0 && (field & 0x8000) == 0);
+        MUST((field & 0x4000) == 0 || packet_forbids_fragments(request)); /* then the sender makes none */
         MUST(memcmp(fragment + 4, packet + 4, 2) == 0 && memcmp(fragment + 8, packet + 8, 12) == 0);
     } else {
         MUST(u16_at(fragment + 4) == length - header && fragment[6] == IPPROTO_FRAGMENT && fragment[40] == packet[6]);

@@ -37,7 +37,9 @@ enum {
 struct entry {
     bool sent, released;
     bool due; /* an answer that must count arrived in time */
+    bool collect, detail;
     unsigned replies;
+    unsigned due_lines, lines; /* of collect: right answers in time, and what was said of them */
     struct instant deadline;
     struct probe probe;
     uint8_t nonce[NONCE_SIZE];
@@ -145,6 +147,10 @@ fake_send(struct transport *transport, const struct request *request, const stru
     model->identity = identity_of(request, (uint32_t)request->token);
     MUST(!probes_ports_taken(in_flight, model));
     entry->sent = true;
+    entry->collect = request->collect;
+    entry->detail = request->detail;
+    MUST(model->collect == entry->collect && model->detail == entry->detail && model->collected == 0);
+    model->scope = (uint32_t)request->token;
     entry->probe = *model;
     entry->deadline = instant_after(world.now, request->timeout * NS_PER_US);
     struct writer nonce = { .start = entry->nonce, .size = NONCE_SIZE };
@@ -158,7 +164,8 @@ fake_release(struct transport *transport, struct probe *probe)
     (void)transport;
     struct entry *entry = &world.entries[probe->token];
     MUST(entry->sent && !entry->released);
-    MUST(entry->due || instant_since(world.clock.now.instant, entry->deadline) >= 0);
+    MUST((entry->due && !entry->collect) || instant_since(world.clock.now.instant, entry->deadline) >= 0);
+    MUST(!entry->collect || probe->collected == entry->due_lines);
     entry->released = true;
     world.released++;
 }
@@ -208,6 +215,26 @@ static const struct transport_body fake_body = {
 
 /* ---- what was said ---- */
 
+/* Lines, then one `collected` with their number. False: the line is none of these. */
+static bool
+hear_collected(struct entry *entry, const char *line, size_t length, bool answered)
+{
+    unsigned count;
+    const char *word = memmem(line, length, " collected count ", 17);
+    MUST(entry->replies == 0);
+    if (answered) {
+        MUST(entry->sent && ++entry->lines <= entry->due_lines && !word);
+        return true;
+    }
+    if (!word)
+        return false;
+    MUST(sscanf(word, " collected count %u", &count) == 1 && word[17 + (count > 9) + (count > 99) + 1] == '\n');
+    MUST(count == entry->lines && count == entry->due_lines && entry->sent && entry->released);
+    entry->replies++;
+    world.said++;
+    return true;
+}
+
 static void
 hear_line(const char *line, size_t length)
 {
@@ -215,13 +242,16 @@ hear_line(const char *line, size_t length)
     struct entry *entry = &world.entries[token > 0 ? token : 0];
     MUST(token >= 0 && token <= world.tokens);
     bool answered = memmem(line, length, " round-trip-time ", 17);
-    bool expired = memmem(line, length, " no-reply\n", 10);
+    bool expired = memmem(line, length, " no-reply", 9);
+    if (entry->collect && hear_collected(entry, line, length, answered))
+        return;
     world.said++;
     if (token == 0) {
         MUST(!answered && !expired);
         return;
     }
     MUST(++entry->replies == 1);
+    MUST((answered || expired) <= (entry->detail == (memmem(line, length, " sent ", 6) != NULL)));
     MUST(entry->sent == (answered || expired) && entry->released == entry->sent);
     MUST(answered == (entry->sent && entry->due));
 }
@@ -308,7 +338,9 @@ give_probe(void)
                                            "ip-4 224.0.0.1", "ip-6 ff02::1" };
     static const char *const timeouts[] = { "1", "0", "0.000001", "0.5", "10", "2147483647" };
     static const char *const rest[] = { "", " mark 5", " size 1500", " port 443", " local-port 4000", " bogus 1",
-                                        " bit-pattern 3", " local-ip-4 0.0.0.0", " ttl 0", " size 28" };
+                                        " bit-pattern 3", " local-ip-4 0.0.0.0", " ttl 0", " size 28",
+                                        " collect 1", " detail 1", " detail 1 collect 1", " ip-6 fe80::1%wire detail 1",
+                                        " ip-6 ff02::1%7 collect 1", " flow 3", " payload 0011" };
     char tail[200];
     uint8_t target = take_u8(&world.input), timeout = take_u8(&world.input), last = take_u8(&world.input);
     int length = snprintf(tail, sizeof tail, "send-probe %s protocol %s timeout %s%s",
@@ -360,10 +392,12 @@ answer_probe(void)
     if (!entry->sent || world.last == ANSWERS_MAX)
         return;
     struct answer answer = forge_answer(&entry->probe, entry->nonce, kind, world.now);
-    if (how > 0)
+    if (how > 0) {
         answer.far ^= forge_spoil(&answer, (uint8_t)(how - 1)) ? 0 : 0x8000;
-    else
-        entry->due = entry->due || (!entry->released && instant_since(world.now, entry->deadline) <= 0);
+    } else if (!entry->released && instant_since(world.now, entry->deadline) <= 0) {
+        entry->due = true;
+        entry->due_lines++;
+    }
     world.answers[world.last++] = answer;
 }
 

@@ -145,6 +145,16 @@ check_answer(const struct datagram *datagram, const struct answer *answer, bool 
     const struct probe *probe = match_find(probes, answer);
     if (probe)
         check_belief(probe, datagram, answer);
+    struct detail detail = {
+        .answer = answer,
+        .family = answer->family,
+        .local = answer->to,
+        .local_port = answer->near,
+        .scope = "wire",
+        .translated = probe && match_is_translated(probe, answer),
+        .sent = { answer->arrived.ns - 1 },
+        .received = { answer->arrived.ns },
+    };
     struct reply reply = {
         .kind = answer->is_error ? REPLY_NO_ROUTE_HOST : REPLY_REPLY,
         .answered = true,
@@ -153,6 +163,9 @@ check_answer(const struct datagram *datagram, const struct answer *answer, bool 
         .extensions = answer->extensions,
         .mtu = answer->mtu,
     };
+    check_reply(line, reply_write(&reply, old_words, line));
+    reply.scope = detail.scope;
+    reply.detail = &detail;
     check_reply(line, reply_write(&reply, old_words, line));
 }
 

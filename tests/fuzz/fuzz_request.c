@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "input.h"
+#include "packet.h"
 #include "reply.h"
 #include "support.h"
 
@@ -70,6 +71,30 @@ is_blank(const uint8_t *line, size_t length)
 }
 
 static void
+check_word(struct word word, size_t most, const uint8_t *line, size_t length)
+{
+    MUST(word.length <= most);
+    MUST(!word.length || is_inside((struct reader){ (const uint8_t *)word.at, word.length }, line, length));
+}
+
+static void
+check_additions(const struct request *request, const uint8_t *line, size_t length)
+{
+    bool has_scope = request->scope.length || request->local_scope.length;
+    MUST(request->flow <= 65535 && request->flow_label <= 0xfffff && request->given >> FEATURES == 0);
+    MUST(request->dont_fragment <= 1 && request->detail <= 1 && request->broadcast <= 1 && request->collect <= 1);
+    MUST(!request->flow || (request_has(request, FEATURE_FLOW) && request->protocol != PROTOCOL_SCTP));
+    MUST(!request->flow_label || (request_has(request, FEATURE_FLOW_LABEL) && request->family == IPV6));
+    MUST(has_scope == request_has(request, FEATURE_SCOPE_ID) && (!has_scope || request->family == IPV6));
+    check_word(request->scope, IFNAMSIZ - 1, line, length);
+    check_word(request->local_scope, IFNAMSIZ - 1, line, length);
+    check_word(request->payload, LINE_MAX_LENGTH, line, length);
+    MUST(request->payload.length % 2 == 0 && request->payload.length / 2 <= packet_payload_size(request));
+    for (size_t i = 0; i < request->payload.length; i++)
+        MUST(hex_value(request->payload.at[i]) >= 0);
+}
+
+static void
 check_request(const struct request *request, const uint8_t *line, size_t length)
 {
     struct reader feature = { (const uint8_t *)request->feature.at, request->feature.length };
@@ -83,6 +108,7 @@ check_request(const struct request *request, const uint8_t *line, size_t length)
     MUST(request->local_port == 0 || (request->local_port >= 1024 && request->local_port <= 65535));
     MUST(request->timeout >= 0 && request->timeout <= INT32_MAX * INT64_C(1000000));
     MUST(memchr(request->device, '\0', sizeof request->device));
+    check_additions(request, line, length);
 }
 
 static struct reply

@@ -24,6 +24,7 @@ static struct {
     struct instant now;
     int raised;
     bool refused;   /* the last that was to be sent */
+    int broadcast, discovery; /* the socket's state */
     size_t carried; /* bytes behind the IP headers */
 } kernel;
 
@@ -37,6 +38,8 @@ fuzz_sendmsg(int fd, const struct msghdr *message, int flags)
     struct msghdr controls = *message;
     for (struct cmsghdr *control = CMSG_FIRSTHDR(&controls); control; control = CMSG_NXTHDR(&controls, control))
         MUST(control->cmsg_len > CMSG_LEN(0) && (control->cmsg_type != SO_MARK || kernel.request.mark));
+    MUST(kernel.broadcast == (int)kernel.request.broadcast);
+    MUST(kernel.discovery == (request_has(&kernel.request, FEATURE_DONT_FRAGMENT) ? IP_PMTUDISC_PROBE : 0));
     free(copy_bytes(message->msg_iov->iov_base, message->msg_iov->iov_len)); /* all of it can be read */
     const uint8_t *bytes = message->msg_iov->iov_base;
     bool fragment = kernel.request.family == IPV4 ? (u16_at(bytes + 6) & 0x3fff) != 0 : bytes[6] == IPPROTO_FRAGMENT;
@@ -88,6 +91,16 @@ fuzz_ioctl(int fd, unsigned long number, struct ifreq *interface)
     return 0;
 }
 
+static int
+fuzz_setsockopt(int fd, int level, int option, const void *value, socklen_t length)
+{
+    (void)fd;
+    bool is_broadcast = level == SOL_SOCKET && option == SO_BROADCAST;
+    MUST(length == sizeof(int) && (is_broadcast || option == families[kernel.request.family].mtu_discover));
+    memcpy(is_broadcast ? &kernel.broadcast : &kernel.discovery, value, sizeof(int));
+    return 0;
+}
+
 static void
 fuzz_raise(struct privileges *privileges)
 {
@@ -113,6 +126,7 @@ fuzz_clock_now(void)
 #define sendto fuzz_sendto
 #define recvmsg fuzz_recvmsg
 #define ioctl fuzz_ioctl
+#define setsockopt fuzz_setsockopt
 #define privileges_raise_for_mark fuzz_raise
 #define privileges_lower fuzz_lower
 #define clock_now fuzz_clock_now
@@ -132,6 +146,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     take_probe(&kernel.input, &kernel.request, &identity);
     kernel.request.mark = options & 1;
     kernel.request.device[0] = options & 2 ? 'x' : '\0';
+    kernel.request.broadcast = options >> 4 & 1;
+    kernel.request.scope = options & 32 ? (struct word){ "7", 1 } : (struct word){ NULL, 0 };
     kernel.request.local = options & 4 ? identity.source : (struct address){ { 0 } };
     struct route route = { .source = identity.source, .mtu = take_u32(&kernel.input) % MTU_LIMIT };
     kernel.mtu = route.mtu;
@@ -149,7 +165,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         MUST(error == EAGAIN || error == ENOBUFS);
         error = sender_resume(&sender, &kernel.request);
     }
-    MUST(kernel.raised == 0 && error >= 0 && (error == 0 || kernel.refused || error == EMSGSIZE || error == ENODEV));
+    MUST(kernel.raised == 0 && error >= 0 && (error == 0 || kernel.refused || error == EMSGSIZE || error == ENODEV ||
+         (error == ENETUNREACH && kernel.request.scope.length && kernel.request.device[0])));
+    MUST(kernel.broadcast == 0 && kernel.discovery == 0); /* nothing set for one probe sticks */
     MUST(error || kernel.carried == kernel.length - families[kernel.request.family].header_size);
     MUST(error || (instant_since(departed, before) >= 0 && instant_since(clock_now(), departed) >= 0));
     free(sender.buffers);

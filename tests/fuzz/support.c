@@ -135,6 +135,17 @@ mend_checksum(uint32_t sum, uint8_t *bytes, size_t length, size_t offset)
     bytes[offset + 1] = (uint8_t)checksum;
 }
 
+/* Digits that go with the request, as the client's line does. */
+static void
+take_payload(struct reader *input, struct request *request)
+{
+    static char hex[512];
+    size_t length = take_u8(input) * 2u, room = packet_payload_size(request) * 2;
+    request->payload = (struct word){ hex, length < room ? length : room };
+    for (size_t i = 0; i < length; i++)
+        hex[i] = "0123456789abcdefABCDEF0123456789"[take_u8(input) & 31];
+}
+
 void
 take_probe(struct reader *input, struct request *request, struct identity *identity)
 {
@@ -156,9 +167,16 @@ take_probe(struct reader *input, struct request *request, struct identity *ident
     uint64_t nonce = take_u64(input);
     request->target = take_address(input, request->family);
     identity->source = take_address(input, request->family);
+    if (options & 32)
+        take_payload(input, request);
+    if (options & 64) {
+        request->given |= 1u << FEATURE_DONT_FRAGMENT;
+        request->dont_fragment = request->pattern & 1;
+        identity->flow_label = request->family == IPV6 ? request->pattern & 0xfffff : 0;
+    }
     /* Neither of one's complement's zeros; see allot.c. */
     identity->ip_id += identity->ip_id == 0 ? 1 : identity->ip_id == 0xffff ? 2 : 0;
-    identity->balanced = (options & 16) && request->protocol == PROTOCOL_UDP && packet_payload_size(request) >= 2;
+    identity->balanced = (options & 16) && protocols[request->protocol]->sized && packet_free_size(request) >= 2;
     identity->checksum = identity->ip_id;
     packet_offer_nonce(request, identity, nonce);
 }
