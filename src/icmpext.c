@@ -5,7 +5,6 @@
 #define VERSION 2
 #define HEADER_SIZE 4
 #define OBJECT_HEADER_SIZE 4
-#define QUOTE_MIN 128 /* bytes; in the form without a length the extensions stand right behind */
 #define CLASS_MPLS 1
 #define TYPE_MPLS_STACK 1
 #define CLASS_INTERFACE 2
@@ -35,16 +34,21 @@ read_objects(struct reader structure, bool announced)
 }
 
 struct reader
-icmp_extensions(struct reader *body, size_t quoted)
+icmp_extensions_at(struct reader *body, size_t at, bool announced)
 {
-    size_t at = quoted ? quoted : QUOTE_MIN;
     struct reader rest = *body;
     if (!read_skip(&rest, at) || rest.left < HEADER_SIZE)
         return (struct reader){ NULL, 0 };
-    struct reader objects = read_objects(rest, quoted != 0);
+    struct reader objects = read_objects(rest, announced);
     if (objects.at)
         reader_limit(body, at);
     return objects;
+}
+
+struct reader
+icmp_extensions(struct reader *body, size_t quoted)
+{
+    return icmp_extensions_at(body, quoted ? quoted : QUOTE_MIN, quoted != 0);
 }
 
 bool

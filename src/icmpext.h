@@ -14,6 +14,14 @@
  */
 struct reader icmp_extensions(struct reader *body, size_t quoted);
 
+/*
+ * The same where the extensions begin at byte AT of *BODY. ANNOUNCED: a length field said so, and a checksum of 0 is
+ * believed.
+ */
+struct reader icmp_extensions_at(struct reader *body, size_t at, bool announced);
+
+#define QUOTE_MIN 128 /* bytes; in the form without a length the extensions stand right behind */
+
 struct extension {
     uint8_t class_number;
     uint8_t type;

@@ -66,30 +66,10 @@ supports(const struct transport *transport, enum feature feature)
 static bool
 find_device_name(const struct transport *transport, uint32_t device, char name[IFNAMSIZ])
 {
-    return sender_find_name(&const_raw_of(transport)->senders[IPV6], device, name);
+    return routes_find_device_name(const_raw_of(transport)->routes, device, name);
 }
 
 /* ---- sending ---- */
-
-/* The route that this request takes. */
-static int
-find_route(struct raw *raw, const struct request *request, uint32_t device, struct route *route)
-{
-    struct route_query query = {
-        .target = request->target,
-        .local = request->local,
-        .device = device,
-        .mark = request->mark,
-        .tos = (uint8_t)request->tos,
-        .family = (uint8_t)request->family,
-    };
-    int error = routes_find(raw->routes, &query, route);
-    if (error)
-        return error == EAGAIN || error == ENOBUFS ? EAGAIN : error;
-    if (route->error)
-        return route->error;
-    return address_is_unspecified(&route->source) ? EADDRNOTAVAIL : 0;
-}
 
 /* Sends with the source that the route gives; *MTU becomes the route's. */
 static int
@@ -99,9 +79,7 @@ send_by_route(struct raw *raw, const struct request *request, const struct probe
     uint32_t device;
     struct route route;
     struct sender *sender = &raw->senders[request->family];
-    int error = sender_find_device(sender, request, &device);
-    if (!error)
-        error = find_route(raw, request, device, &route);
+    int error = routes_find_for(raw->routes, request, &device, &route);
     if (error)
         return error;
     model->identity.source = route.source;

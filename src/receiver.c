@@ -3,26 +3,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "control.h"
 #include "filter.h"
 #include "protocol.h"
 
 #define RECEIVE_BUFFER (16 << 20) /* bytes; only what is queued takes memory */
 #define PARK_AFTER (200 * NS_PER_MS)
-
-/* Not a multiple of the page size, so that the packets' first lines do not compete for the same places in the cache. */
-#define SLOT_SIZE (65536 + 320)
-#define CONTROL_SIZE 256
-
-struct receive_buffers {
-    struct mmsghdr messages[RECEIVER_BATCH];
-    struct iovec vectors[RECEIVER_BATCH];
-    struct sockaddr_storage names[RECEIVER_BATCH];
-    _Alignas(struct cmsghdr) uint8_t controls[RECEIVER_BATCH][CONTROL_SIZE];
-    uint8_t bytes[RECEIVER_BATCH][SLOT_SIZE];
-};
 
 /* Class E, which no host has, and the discard prefix (RFC 6666). */
 static const struct address nobody[FAMILIES] = {
@@ -148,49 +136,12 @@ receiver_rest(struct receiver *receiver, struct instant now, struct instant *whe
     return false;
 }
 
-static int
-int_in(const struct cmsghdr *control)
-{
-    int value;
-    memcpy(&value, CMSG_DATA(control), sizeof value);
-    return value;
-}
-
-static bool
-is_control(const struct cmsghdr *control, int level, int type, size_t size)
-{
-    return control->cmsg_level == level && control->cmsg_type == type && control->cmsg_len >= CMSG_LEN(size);
-}
-
-/* Takes what came along with one packet. STAMP stays as it is when the kernel gave none. */
-static void
-read_controls(struct receiver *receiver, struct msghdr *message, struct datagram *datagram, struct wall *stamp)
-{
-    for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control; control = CMSG_NXTHDR(message, control)) {
-        struct timespec time;
-        struct in6_pktinfo info;
-        if (is_control(control, SOL_SOCKET, SCM_TIMESTAMPNS, sizeof time)) {
-            memcpy(&time, CMSG_DATA(control), sizeof time);
-            stamp->ns = time.tv_sec * NS_PER_S + time.tv_nsec;
-        } else if (is_control(control, SOL_SOCKET, SO_RXQ_OVFL, sizeof(uint32_t))) {
-            receiver->lost = (uint32_t)int_in(control);
-        } else if (is_control(control, IPPROTO_IPV6, IPV6_HOPLIMIT, sizeof(int))) {
-            datagram->ttl = (uint8_t)int_in(control);
-        } else if (is_control(control, IPPROTO_IPV6, IPV6_TCLASS, sizeof(int))) {
-            datagram->tos = (uint8_t)int_in(control);
-        } else if (is_control(control, IPPROTO_IPV6, IPV6_PKTINFO, sizeof info)) {
-            memcpy(&info, CMSG_DATA(control), sizeof info);
-            memcpy(datagram->to.bytes, &info.ipi6_addr, sizeof info.ipi6_addr);
-        }
-    }
-}
-
 static bool
 read_message(struct receiver *receiver, struct mmsghdr *received, const struct clock *clock, struct datagram *datagram)
 {
     struct msghdr *message = &received->msg_hdr;
     enum family_id family;
-    struct wall stamp = clock->now.wall;
+    struct controls controls;
     *datagram = (struct datagram){
         .family = receiver->family,
         .number = protocols[receiver->protocol]->number[receiver->family],
@@ -198,8 +149,13 @@ read_message(struct receiver *receiver, struct mmsghdr *received, const struct c
     };
     if (message->msg_name && !address_from_socket(message->msg_name, &family, &datagram->from, &datagram->scope))
         return false;
-    read_controls(receiver, message, datagram, &stamp);
-    datagram->arrived = clock_of_stamp(clock, stamp);
+    controls_read(message, &controls);
+    if (controls.has_lost)
+        receiver->lost = controls.lost;
+    datagram->to = controls.to;
+    datagram->ttl = controls.ttl;
+    datagram->tos = controls.tos;
+    datagram->arrived = clock_of_stamp(clock, controls.has_stamp ? controls.stamp : clock->now.wall);
     return (message->msg_flags & MSG_TRUNC) == 0;
 }
 
@@ -211,7 +167,7 @@ receiver_receive(struct receiver *receiver, struct receive_buffers *buffers, con
     for (size_t i = 0; i < RECEIVER_BATCH; i++) {
         buffers->messages[i].msg_hdr.msg_name = named ? &buffers->names[i] : NULL;
         buffers->messages[i].msg_hdr.msg_namelen = named ? sizeof buffers->names[i] : 0;
-        buffers->messages[i].msg_hdr.msg_controllen = CONTROL_SIZE;
+        buffers->messages[i].msg_hdr.msg_controllen = RECEIVER_CONTROL;
     }
     int got = recvmmsg(receiver->fd, buffers->messages, RECEIVER_BATCH, MSG_DONTWAIT, NULL);
     if (got < 0 && errno == EINTR)

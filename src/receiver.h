@@ -25,8 +25,19 @@ struct receiver {
     uint32_t lost;            /* packets that did not fit in the socket's buffer */
 };
 
+#define RECEIVER_CONTROL 512 /* bytes of control messages that may come along with a packet */
+
+/* Not a multiple of the page size, so that the packets' first lines do not compete for the same places in the cache. */
+#define RECEIVER_SLOT (65536 + 320)
+
 /* Memory for one batch of packets, shared by all receivers. */
-struct receive_buffers;
+struct receive_buffers {
+    struct mmsghdr messages[RECEIVER_BATCH];
+    struct iovec vectors[RECEIVER_BATCH];
+    struct sockaddr_storage names[RECEIVER_BATCH];
+    _Alignas(struct cmsghdr) uint8_t controls[RECEIVER_BATCH][RECEIVER_CONTROL];
+    uint8_t bytes[RECEIVER_BATCH][RECEIVER_SLOT];
+};
 
 struct receive_buffers *receive_buffers_new(void);
 void receive_buffers_free(struct receive_buffers *buffers);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "device.h"
 #include "rtnetlink.h"
 
 #define CACHE_SIZE 4096u /* routes; a power of two. calloc() maps so much, and what nobody uses takes no memory */
@@ -258,4 +259,32 @@ routes_find(struct routes *routes, const struct route_query *query, struct route
     }
     *route = cached->route;
     return 0;
+}
+
+int
+routes_find_for(struct routes *routes, const struct request *request, uint32_t *device, struct route *route)
+{
+    struct route_query query = {
+        .target = request->target,
+        .local = request->local,
+        .mark = request->mark,
+        .tos = (uint8_t)request->tos,
+        .family = (uint8_t)request->family,
+    };
+    int error = device_find(routes->query_fd, request, device);
+    if (error)
+        return error;
+    query.device = *device;
+    error = routes_find(routes, &query, route);
+    if (error)
+        return error == EAGAIN || error == ENOBUFS ? EAGAIN : error;
+    if (route->error)
+        return route->error;
+    return address_is_unspecified(&route->source) ? EADDRNOTAVAIL : 0;
+}
+
+bool
+routes_find_device_name(const struct routes *routes, uint32_t device, char name[IFNAMSIZ])
+{
+    return device_find_name(routes->query_fd, device, name);
 }

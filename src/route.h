@@ -6,7 +6,7 @@
 #define HOPLINE_ROUTE_H
 
 #include "clock.h"
-#include "family.h"
+#include "request.h"
 
 struct routes;
 
@@ -34,6 +34,15 @@ void routes_free(struct routes *routes);
 
 /* 0 and *ROUTE; or an errno value when the kernel did not answer. */
 int routes_find(struct routes *routes, const struct route_query *query, struct route *route);
+
+/*
+ * The route of this request, and the index of the interface that it names, or 0. 0; EAGAIN: ask again later; or the errno
+ * value with which the local host refuses (ENODEV: no such interface; ENETUNREACH: it names two).
+ */
+int routes_find_for(struct routes *routes, const struct request *request, uint32_t *device, struct route *route);
+
+/* The name of an interface; false when it is gone. */
+bool routes_find_device_name(const struct routes *routes, uint32_t device, char name[IFNAMSIZ]);
 
 /* Forgets what has changed since it was asked, or is old. To be called before the probes of each turn of the loop. */
 void routes_refresh(struct routes *routes, struct instant now);

@@ -1,13 +1,13 @@
 #include "sender.h"
 
 #include <errno.h>
-#include <linux/errqueue.h>
 #include <linux/net_tstamp.h>
 #include <net/if.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "control.h"
 #include "protocol.h"
 
 /*
@@ -50,62 +50,6 @@ sender_close(struct sender *sender)
     sender->fd = -1;
 }
 
-/* 0 when there is none of this name. */
-static uint32_t
-find_index(const struct sender *sender, const char *name, size_t length)
-{
-    struct ifreq interface = { 0 };
-    memcpy(interface.ifr_name, name, length);
-    return ioctl(sender->fd, SIOCGIFINDEX, &interface) < 0 ? 0 : (uint32_t)interface.ifr_ifindex;
-}
-
-bool
-sender_find_name(const struct sender *sender, uint32_t device, char name[IFNAMSIZ])
-{
-    struct ifreq interface = { .ifr_ifindex = (int)device };
-    if (ioctl(sender->fd, SIOCGIFNAME, &interface) < 0)
-        return false;
-    memcpy(name, interface.ifr_name, IFNAMSIZ);
-    return true;
-}
-
-/* A name is looked for first: an interface may be called 2. */
-static uint32_t
-find_scope(const struct sender *sender, struct word scope)
-{
-    char name[IFNAMSIZ];
-    uint32_t found = find_index(sender, scope.at, scope.length);
-    if (!found && word_is_number(scope, &found) && !sender_find_name(sender, found, name))
-        return 0;
-    return found;
-}
-
-/* All that name an interface must mean the same one. */
-static int
-agree(uint32_t *device, uint32_t found)
-{
-    if (!found)
-        return ENODEV;
-    if (*device && *device != found)
-        return ENETUNREACH;
-    *device = found;
-    return 0;
-}
-
-int
-sender_find_device(const struct sender *sender, const struct request *request, uint32_t *device)
-{
-    int error = 0;
-    *device = 0;
-    if (request->device[0])
-        error = agree(device, find_index(sender, request->device, strlen(request->device)));
-    if (!error && request->scope.length)
-        error = agree(device, find_scope(sender, request->scope));
-    if (!error && request->local_scope.length)
-        error = agree(device, find_scope(sender, request->local_scope));
-    return error;
-}
-
 /* Bytes; 0 when the interface is gone. */
 static uint32_t
 device_mtu(const struct sender *sender, uint32_t device)
@@ -114,37 +58,6 @@ device_mtu(const struct sender *sender, uint32_t device)
     if (ioctl(sender->fd, SIOCGIFNAME, &interface) < 0 || ioctl(sender->fd, SIOCGIFMTU, &interface) < 0)
         return 0;
     return (uint32_t)interface.ifr_mtu;
-}
-
-static void
-add_control(struct msghdr *message, int level, int type, const void *data, size_t size)
-{
-    struct cmsghdr *control = (struct cmsghdr *)(void *)((char *)message->msg_control + message->msg_controllen);
-    memset(control, 0, CMSG_SPACE(size)); /* the padding leaves with it */
-    control->cmsg_level = level;
-    control->cmsg_type = type;
-    control->cmsg_len = CMSG_LEN(size);
-    memcpy(CMSG_DATA(control), data, size);
-    message->msg_controllen += CMSG_SPACE(size);
-}
-
-/*
- * For the routing rules that look at the source, it goes along with the packet. Not with a device, though: IPv6 takes a
- * device for a wish only, once the source is given.
- */
-static void
-add_pktinfo(struct msghdr *message, enum family_id family, const struct address *source, uint32_t device)
-{
-    if (family == IPV4) {
-        struct in_pktinfo info = { .ipi_ifindex = (int)device };
-        memcpy(&info.ipi_spec_dst, source->bytes, sizeof info.ipi_spec_dst);
-        add_control(message, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
-    } else {
-        struct in6_pktinfo info = { .ipi6_ifindex = device };
-        if (!device)
-            memcpy(&info.ipi6_addr, source->bytes, sizeof info.ipi6_addr);
-        add_control(message, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
-    }
 }
 
 /* A message to the request's target with all that goes along with it. */
@@ -161,22 +74,18 @@ address_letter(struct letter *letter, const struct request *request, const struc
     int tos = (int)request->tos;
     letter->message = (struct msghdr){ .msg_name = &letter->target, .msg_control = letter->controls };
     letter->message.msg_namelen = address_to_socket(request->family, &request->target, device, 0, &letter->target);
-    if (device || !address_is_unspecified(&request->local)) /* else the routes chose the source, without one given */
-        add_pktinfo(&letter->message, request->family, source, device);
+    /*
+     * For the routing rules that look at the source, it goes along with the packet, unless the routes chose it. Not with
+     * a device, though: IPv6 takes a device for a wish only, once the source is given.
+     */
+    if (device || !address_is_unspecified(&request->local))
+        control_add_pktinfo(&letter->message, request->family, request->family == IPV6 && device ? NULL : source, device);
     if (request->tos) /* the header has it already; this is for routing rules */
-        add_control(&letter->message, family->level, family->tos, &tos, sizeof tos);
+        control_add(&letter->message, family->level, family->tos, &tos, sizeof tos);
     if (request->mark)
-        add_control(&letter->message, SOL_SOCKET, SO_MARK, &request->mark, sizeof request->mark);
+        control_add(&letter->message, SOL_SOCKET, SO_MARK, &request->mark, sizeof request->mark);
     if (letter->message.msg_controllen == 0)
         letter->message.msg_control = NULL;
-}
-
-static void
-ask_for_stamp(struct letter *letter)
-{
-    uint32_t stamp = SOF_TIMESTAMPING_TX_SOFTWARE;
-    letter->message.msg_control = letter->controls;
-    add_control(&letter->message, SOL_SOCKET, SO_TIMESTAMPING, &stamp, sizeof stamp);
 }
 
 /*
@@ -269,22 +178,6 @@ sender_resume(struct sender *sender, const struct request *request)
     return error;
 }
 
-/* The stamp in a message of the error queue; false when it tells of something else. */
-static bool
-read_stamp(struct msghdr *message, struct wall *stamp)
-{
-    for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control; control = CMSG_NXTHDR(message, control)) {
-        struct scm_timestamping stamps;
-        if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_TIMESTAMPING ||
-            control->cmsg_len < CMSG_LEN(sizeof stamps))
-            continue;
-        memcpy(&stamps, CMSG_DATA(control), sizeof stamps);
-        stamp->ns = stamps.ts[0].tv_sec * NS_PER_S + stamps.ts[0].tv_nsec;
-        return true;
-    }
-    return false;
-}
-
 /*
  * Empties the error queue, where the kernel puts stamps, and local refusals too, which nobody needs there. True when
  * the last stamp in it is of a packet that left between EARLIEST and now.
@@ -293,12 +186,15 @@ static bool
 drain_errors(const struct sender *sender, const struct clock *clock, struct instant earliest, struct instant *stamped)
 {
     _Alignas(struct cmsghdr) char controls[256];
+    struct controls read;
     struct wall stamp = { 0 };
     for (;;) {
         struct msghdr message = { .msg_control = controls, .msg_controllen = sizeof controls };
         if (recvmsg(sender->fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
             break;
-        read_stamp(&message, &stamp);
+        controls_read(&message, &read);
+        if (read.has_departure)
+            stamp = read.departure;
     }
     *stamped = (struct instant){ stamp.ns - clock->offset };
     return instant_since(*stamped, earliest) >= 0 && instant_since(clock_now(), *stamped) >= 0;
@@ -324,8 +220,10 @@ sender_send(struct sender *sender, const struct request *request, struct identit
     bool group = route->broadcast || address_is_group(request->family, &request->target);
     bool at_rest = whole && !group && instant_since(*departed, sender->last) > REST_BETWEEN;
     sender->last = *departed;
-    if (at_rest)
-        ask_for_stamp(&letter);
+    if (at_rest) {
+        letter.message.msg_control = letter.controls;
+        control_ask_for_stamp(&letter.message);
+    }
     if (whole)
         error = send_bytes(sender, request, &letter, sender->buffers->packet, length);
     if (error == EMSGSIZE && protocols[request->protocol]->sized && !request->dont_fragment)

@@ -41,15 +41,6 @@ int sender_open(struct sender *sender, enum family_id family, struct privileges 
 void sender_close(struct sender *sender);
 
 /*
- * The index of the request's interface, by local-device or a scope, 0 if it names none. 0; ENODEV: it is not there;
- * ENETUNREACH: it names two.
- */
-int sender_find_device(const struct sender *sender, const struct request *request, uint32_t *device);
-
-/* The name of an interface; false when it is gone. */
-bool sender_find_name(const struct sender *sender, uint32_t device, char name[IFNAMSIZ]);
-
-/*
  * Builds the packet and sends it, in fragments where it must, and notes in *DEPARTED when it left: by the kernel's
  * timestamp, unless packets leave one upon the other, or else by the clock just before. DEVICE is an interface index, or
  * 0. Looks up the interface's MTU where ROUTE has none, or the request wants that one. 0, or an errno value: with EAGAIN or ENOBUFS and `unsent`, a part

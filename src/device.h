@@ -1,0 +1,16 @@
+/* Network interfaces by name and by index, netdevice(7). FD is any socket. */
+#ifndef HOPLINE_DEVICE_H
+#define HOPLINE_DEVICE_H
+
+#include "request.h"
+
+/*
+ * The index of the request's interface, by local-device or a scope, 0 if it names none. 0; ENODEV: it is not there;
+ * ENETUNREACH: it names two.
+ */
+int device_find(int fd, const struct request *request, uint32_t *device);
+
+/* The name of an interface; false when it is gone. */
+bool device_find_name(int fd, uint32_t device, char name[IFNAMSIZ]);
+
+#endif
