@@ -51,7 +51,7 @@ packet_decode(const struct datagram *datagram, struct answer *answer)
         .ttl = datagram->ttl,
         .tos = datagram->tos,
     };
-    if (datagram->family == IPV4 && !read_header_v4(&bytes, &number, answer))
+    if (datagram->family == IPV4 && !datagram->bare && !read_header_v4(&bytes, &number, answer))
         return false;
     if (!protocol_by_number(datagram->family, number, &answer->protocol))
         return false;

@@ -58,6 +58,8 @@ struct family {
     int pktinfo;
     int tos;
     int mtu_discover;
+    int ttl;         /* of one packet */
+    int default_ttl; /* of all that a socket sends */
     int recv_ttl, recv_tos, recv_pktinfo; /* -1: the header is received anyway */
 };
 

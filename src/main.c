@@ -12,6 +12,7 @@
 
 #include "loop.h"
 #include "options.h"
+#include "plain.h"
 #include "privileges.h"
 #include "protocol.h"
 #include "raw.h"
@@ -67,6 +68,8 @@ tell_support(const struct transport *transport)
     if (!transport->body->supports_mark(transport))
         fprintf(stderr, "mtr-packet: no mark: %s\n",
                 sandbox_available() ? "CAP_NET_RAW is wanting, or not enough for this kernel" : "there is no sandbox");
+    if (transport->body->refusal(transport, IPV4, PROTOCOL_ICMP) == EACCES)
+        fputs("mtr-packet: to have icmp, run as root: sysctl net.ipv4.ping_group_range='0 2147483647'\n", stderr);
 }
 
 static int
@@ -78,16 +81,20 @@ fail(const char *what)
 
 /* What can be done about sockets that could not be opened. */
 static int
-fail_to_open(const char *program)
+fail_to_open(void)
 {
-    if (errno == EPERM || errno == EACCES)
-        fprintf(stderr, "mtr-packet: can't open raw sockets: %s; run as root, or as root once: setcap cap_net_raw+p %s\n",
-                strerror(errno), program);
-    else if (errno == EMFILE || errno == ENFILE)
-        fprintf(stderr, "mtr-packet: can't open raw sockets: %s; raise the limit (ulimit -n)\n", strerror(errno));
-    else
-        fail("can't open raw sockets");
-    return EXIT_FAILURE;
+    if (errno == EMFILE || errno == ENFILE)
+        return fail("can't open sockets; raise the limit (ulimit -n)");
+    return fail("can't open sockets");
+}
+
+/* Raw sockets where they can be had, or else what needs no privilege. */
+static struct transport *
+open_transport(struct privileges *privileges, bool *plain)
+{
+    struct transport *transport = raw_open(privileges);
+    *plain = !transport;
+    return transport ? transport : plain_open();
 }
 
 /* What needs no privilege, and must not have any: opening the client's output again. */
@@ -115,16 +122,16 @@ tear_down(struct loop *loop)
 
 /* With the sockets open: no privilege, then the rest, then the sandbox, then the first byte. */
 static int
-run(const struct options *options, struct privileges *privileges, struct loop *loop)
+run(const struct options *options, struct privileges *privileges, bool plain, struct loop *loop)
 {
     if (!privileges_drop(privileges, sandbox_available()))
         return fail("can't drop privileges");
     if (!set_up(options, loop))
         return fail("can't start");
-    if (!privileges_seal() || !sandbox_enter())
-        return fail("can't enter the sandbox");
     if (options->verbose)
         tell_support(loop->transport);
+    if (!privileges_seal() || !sandbox_enter(plain))
+        return fail("can't enter the sandbox");
     loop_run(loop);
     errno = output_error(loop->output);
     return errno ? fail("can't write replies") : EXIT_SUCCESS;
@@ -153,13 +160,14 @@ main(int argc, char **argv)
     struct privileges *privileges = privileges_raise_all();
     if (!privileges)
         return fail("can't read capabilities");
-    loop.transport = raw_open(privileges);
+    bool plain;
     int status;
+    loop.transport = open_transport(privileges, &plain);
     if (loop.transport) {
-        status = run(&options, privileges, &loop);
+        status = run(&options, privileges, plain, &loop);
         tear_down(&loop);
     } else {
-        status = fail_to_open(argc ? argv[0] : "mtr-packet");
+        status = fail_to_open();
     }
     privileges_free(privileges);
     close(loop.signal_fd);

@@ -73,7 +73,8 @@ struct datagram {
     enum family_id family;
     uint8_t number;       /* IPv6: protocol of the bytes; IPv4: stands in the header */
     struct reader bytes;  /* IPv4: from the IP header on; IPv6: from the transport header on */
-    struct address from;  /* IPv6 only, as the next four */
+    bool bare;            /* IPv4 too without its IP header, as sockets give it that are not raw */
+    struct address from;  /* not where the IP header is there, as the next four */
     struct address to;
     uint32_t scope;
     uint8_t ttl;

@@ -7,7 +7,8 @@ sandbox_available(void)
 }
 
 bool
-sandbox_enter(void)
+sandbox_enter(bool plain)
 {
+    (void)plain;
     return true;
 }

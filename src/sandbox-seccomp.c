@@ -7,6 +7,7 @@
 #include <linux/sockios.h>
 #include <malloc.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <string.h>
@@ -29,7 +30,7 @@ struct allowed_call {
 /* Flags of socket() that may come with its type. */
 #define TYPE_MASK (~(scmp_datum_t)(SOCK_CLOEXEC | SOCK_NONBLOCK) & UINT32_MAX)
 
-/* Every call that is allowed, and why. What is not here ends the process. */
+/* Every call that is allowed, and why. What is neither here nor below ends the process. */
 static const struct allowed_call allowed_calls[] = {
     /* waiting, and ending */
     { SCMP_SYS(ppoll), 0, { ANY } },
@@ -84,6 +85,34 @@ static const struct allowed_call allowed_calls[] = {
     { SCMP_SYS(mremap), 0, { ANY } },
     { SCMP_SYS(munmap), 0, { ANY } },
     { SCMP_SYS(madvise), 0, { ANY } },
+};
+
+/* What the transport without privileges needs as well: it opens sockets as it goes. */
+static const struct allowed_call plain_calls[] = {
+    /* a connection for each tcp probe */
+    { SCMP_SYS(socket), 2, { IS(0, AF_INET), BITS(1, TYPE_MASK, SOCK_STREAM) } },
+    { SCMP_SYS(socket), 2, { IS(0, AF_INET6), BITS(1, TYPE_MASK, SOCK_STREAM) } },
+    { SCMP_SYS(connect), 0, { ANY } },
+    { SCMP_SYS(getsockopt), 2, { IS(1, IPPROTO_TCP), IS(2, TCP_INFO) } },
+    { SCMP_SYS(getsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_ERROR) } },
+    { SCMP_SYS(setsockopt), 2, { IS(1, IPPROTO_TCP), IS(2, TCP_SYNCNT) } },
+    { SCMP_SYS(setsockopt), 2, { IS(1, IPPROTO_TCP), IS(2, TCP_QUICKACK) } },
+    { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_LINGER) } },
+    { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_BINDTOIFINDEX) } },
+    { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_REUSEADDR) } },
+
+    /* the sockets of all protocols: their ports, buffers and stamps, and the events of all of them */
+    { SCMP_SYS(epoll_ctl), 0, { ANY } },
+    { SCMP_SYS(epoll_pwait), 0, { ANY } },
+    { SCMP_SYS(getsockname), 0, { ANY } },
+    { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_TIMESTAMPNS) } },
+    { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_RXQ_OVFL) } },
+    { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_SNDBUF) } },
+    { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_RCVBUF) } },
+
+    /* ICMP errors, what comes along with answers, how packets leave: at these levels there is nothing to gain */
+    { SCMP_SYS(setsockopt), 1, { IS(1, IPPROTO_IP) } },
+    { SCMP_SYS(setsockopt), 1, { IS(1, IPPROTO_IPV6) } },
 };
 
 bool
@@ -151,19 +180,25 @@ catch_violations(void)
 }
 
 static int
-load_filter(scmp_filter_ctx filter)
+allow(scmp_filter_ctx filter, const struct allowed_call *calls, size_t count)
 {
-    for (size_t i = 0; i < sizeof allowed_calls / sizeof *allowed_calls; i++) {
-        const struct allowed_call *call = &allowed_calls[i];
-        int error = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call->number, call->compared, call->arguments);
-        if (error)
-            return -error;
-    }
-    return -seccomp_load(filter);
+    int error = 0;
+    for (size_t i = 0; i < count && !error; i++)
+        error = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, calls[i].number, calls[i].compared, calls[i].arguments);
+    return -error;
+}
+
+static int
+load_filter(scmp_filter_ctx filter, bool plain)
+{
+    int error = allow(filter, allowed_calls, sizeof allowed_calls / sizeof *allowed_calls);
+    if (!error && plain)
+        error = allow(filter, plain_calls, sizeof plain_calls / sizeof *plain_calls);
+    return error ? error : -seccomp_load(filter);
 }
 
 bool
-sandbox_enter(void)
+sandbox_enter(bool plain)
 {
     if (!sandbox_available())
         return true;
@@ -172,7 +207,7 @@ sandbox_enter(void)
         errno = ENOMEM;
         return false;
     }
-    int error = load_filter(filter);
+    int error = load_filter(filter, plain);
     seccomp_release(filter);
     malloc_trim(0); /* the filter took more memory to make than all else so far */
     errno = error;

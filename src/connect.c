@@ -1,0 +1,269 @@
+#include "connect.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "errqueue.h"
+#include "protocol.h"
+
+/*
+ * The kernel sends a SYN again after a second, and can't be told not to. What answers only that is no answer: the probe
+ * was lost. With timestamps (RFC 7323) the kernel knows which SYN a SYN-ACK answers.
+ */
+#define RETRANSMITTED_AFTER (NS_PER_S / 2)
+
+struct connection {
+    struct outlet outlet; /* first: epoll knows it by that */
+    struct identity identity;
+    struct address target;
+    struct instant departed;
+    uint32_t next_free;   /* place + 1, or 0 */
+};
+
+struct connections {
+    int epoll;
+    struct random *random;
+    struct chunks places; /* struct connection; they never move */
+    uint32_t count;       /* places ever used */
+    uint32_t free;        /* place + 1 of the first that is free, or 0 */
+};
+
+struct connections *
+connections_new(int epoll, struct random *random)
+{
+    struct connections *connections = calloc(1, sizeof *connections);
+    if (!connections)
+        return NULL;
+    connections->epoll = epoll;
+    connections->random = random;
+    chunks_init(&connections->places, sizeof(struct connection));
+    return connections;
+}
+
+static struct connection *
+connection_at(const struct connections *connections, uint32_t place)
+{
+    return chunks_at(&connections->places, place);
+}
+
+void
+connections_free(struct connections *connections)
+{
+    if (!connections)
+        return;
+    for (uint32_t place = 0; place < connections->count; place++)
+        outlet_close(&connection_at(connections, place)->outlet);
+    chunks_free(&connections->places);
+    free(connections);
+}
+
+int
+connections_check(enum family_id family)
+{
+    int fd = socket(families[family].domain, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return errno;
+    close(fd);
+    return 0;
+}
+
+/* ---- sending ---- */
+
+static bool
+set(int fd, int level, int name, int value)
+{
+    return setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+static int
+set_options(int fd, const struct errand *errand)
+{
+    const struct request *request = errand->request;
+    const struct family *family = &families[request->family];
+    const struct linger reset = { .l_onoff = 1 };
+    bool v4 = request->family == IPV4;
+    /* Without QUICKACK the SYN-ACK is not acknowledged at once, so that our RST comes first, as to a half-open probe. */
+    if (!set(fd, family->level, family->recverr, 1) ||
+        !set(fd, family->level, v4 ? IP_RECVERR_RFC4884 : IPV6_RECVERR_RFC4884, 1) ||
+        !set(fd, family->level, family->default_ttl, (int)request->ttl) ||
+        !set(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1) || !set(fd, IPPROTO_TCP, TCP_SYNCNT, 1) ||
+        !set(fd, IPPROTO_TCP, TCP_QUICKACK, 0) ||
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset) < 0 ||
+        (request->tos && !set(fd, family->level, family->tos, (int)request->tos)))
+        return errno;
+    if (errand->device && !set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, (int)errand->device))
+        return errno;
+    return 0;
+}
+
+/* Several probes may leave from one port, as long as their targets differ. */
+static int
+bind_local(int fd, const struct errand *errand)
+{
+    struct sockaddr_storage name;
+    const struct request *request = errand->request;
+    if (!request->local_port && address_is_unspecified(&request->local))
+        return 0;
+    if (request->local_port ? !set(fd, SOL_SOCKET, SO_REUSEADDR, 1)
+                            : !set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1))
+        return errno;
+    socklen_t length = address_to_socket(request->family, &errand->route->source, errand->route->device,
+                                         (uint16_t)request->local_port, &name);
+    return bind(fd, (struct sockaddr *)&name, length) < 0 ? errno : 0;
+}
+
+/* EADDRNOTAVAIL: all ports to this target are in use; that the address is the host's was seen before. */
+static int
+start(const struct connection *connection, const struct errand *errand, struct instant *departed)
+{
+    struct sockaddr_storage name;
+    int fd = connection->outlet.fd;
+    int error = set_options(fd, errand);
+    if (!error)
+        error = bind_local(fd, errand);
+    if (error)
+        return error;
+    socklen_t length = outlet_target(errand, connection->identity.far, &name);
+    *departed = clock_now();
+    if (connect(fd, (struct sockaddr *)&name, length) == 0 || errno == EINPROGRESS)
+        return 0;
+    if (errno == EINVAL)
+        return ENETUNREACH; /* a blackhole */
+    return errno == EADDRNOTAVAIL ? ENOSPC : errno;
+}
+
+static int
+open_connection(struct connections *connections, enum family_id family, uint32_t *hold)
+{
+    uint32_t place = connections->free ? connections->free - 1 : connections->count;
+    if (!connections->free && !chunks_reach(&connections->places, place))
+        return ENOMEM;
+    struct connection *connection = connection_at(connections, place);
+    int fd = socket(families[family].domain, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return errno;
+    if (connections->free)
+        connections->free = connection->next_free;
+    else
+        connections->count++;
+    connection->outlet = (struct outlet){ .fd = fd, .family = family, .protocol = PROTOCOL_TCP };
+    *hold = place + 1;
+    return 0;
+}
+
+int
+connections_send(struct connections *connections, const struct errand *errand, struct probe *model)
+{
+    const struct request *request = errand->request;
+    int error = open_connection(connections, request->family, &model->hold);
+    if (error)
+        return error;
+    struct connection *connection = connection_at(connections, model->hold - 1);
+    struct epoll_event event = { .events = EPOLLOUT, .data.ptr = connection };
+    model->identity.near = (uint16_t)request->local_port;
+    model->identity.far = (uint16_t)(request->port ? request->port : protocol_tcp.default_port);
+    model->identity.number = random_u32(connections->random);
+    connection->identity = model->identity;
+    connection->target = model->target;
+    error = start(connection, errand, &model->departed);
+    connection->departed = model->departed;
+    if (!error && epoll_ctl(connections->epoll, EPOLL_CTL_ADD, connection->outlet.fd, &event) < 0)
+        error = errno;
+    return error;
+}
+
+void
+connections_release(struct connections *connections, uint32_t hold)
+{
+    if (!hold)
+        return;
+    struct connection *connection = connection_at(connections, hold - 1);
+    outlet_close(&connection->outlet);
+    connection->next_free = connections->free;
+    connections->free = hold;
+}
+
+/* ---- answers ---- */
+
+/* The target's own answer: an open port, or a closed one. */
+static bool
+read_outcome(const struct connection *connection, const struct tcp_info *info, struct answer *answer)
+{
+    int error = 0;
+    socklen_t length = sizeof error;
+    struct instant now = clock_now();
+    struct instant arrived = instant_after(connection->departed, info->tcpi_rtt * NS_PER_US);
+    *answer = (struct answer){
+        .from = connection->target,
+        .to = connection->identity.source,
+        .source = connection->identity.source,
+        .target = connection->target,
+        .arrived = now,
+    };
+    if (getsockopt(connection->outlet.fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
+        return false;
+    if (error == ECONNREFUSED)
+        return info->tcpi_total_retrans == 0;
+    if (error || info->tcpi_rtt == 0 || (info->tcpi_state != TCP_ESTABLISHED && info->tcpi_state != TCP_CLOSE_WAIT))
+        return false;
+    answer->arrived = arrived.ns < now.ns ? arrived : now;
+    return info->tcpi_total_retrans == 0 || instant_since(now, arrived) < RETRANSMITTED_AFTER;
+}
+
+/* What a router has said, if anything. */
+static bool
+read_error(struct connection *connection, struct receive_buffers *buffers, size_t place, const struct clock *clock,
+           struct answer *answer)
+{
+    struct mmsghdr *message = &buffers->messages[place];
+    struct controls controls;
+    message->msg_hdr.msg_name = NULL;
+    message->msg_hdr.msg_namelen = 0;
+    message->msg_hdr.msg_controllen = RECEIVER_CONTROL;
+    ssize_t got = recvmsg(connection->outlet.fd, &message->msg_hdr, MSG_DONTWAIT | MSG_ERRQUEUE);
+    if (got < 0)
+        return false;
+    controls_read(&message->msg_hdr, &controls);
+    const struct queued_error queued = {
+        .family = connection->outlet.family,
+        .protocol = PROTOCOL_TCP,
+        .target = connection->target,
+        .controls = &controls,
+        .quoted = { buffers->bytes[place], (size_t)got },
+        .arrived = clock_of_stamp(clock, controls.has_stamp ? controls.stamp : clock->now.wall),
+    };
+    return errqueue_decode(&queued, answer);
+}
+
+bool
+connection_read(struct outlet *outlet, struct receive_buffers *buffers, size_t place, const struct clock *clock,
+                struct answer *answer)
+{
+    struct connection *connection = (struct connection *)(void *)outlet;
+    struct tcp_info info = { 0 };
+    socklen_t length = sizeof info;
+    if (getsockopt(outlet->fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
+        info.tcpi_total_retrans = 1;
+    if (info.tcpi_state == TCP_SYN_SENT) /* what epoll told was of another that had its place */
+        return false;
+    bool answered;
+    if (read_error(connection, buffers, place, clock, answer))
+        answered = info.tcpi_total_retrans == 0;
+    else
+        answered = read_outcome(connection, &info, answer);
+    /* By its socket alone it is known whose answer this is; the kernel has compared ports and sequence number. */
+    answer->family = outlet->family;
+    answer->protocol = PROTOCOL_TCP;
+    answer->source = connection->identity.source;
+    answer->near = connection->identity.near;
+    answer->far = connection->identity.far;
+    answer->has_number = true;
+    answer->number = connection->identity.number;
+    outlet_close(outlet); /* answered or not, nothing more will come, and epoll would say so again and again */
+    return answered;
+}

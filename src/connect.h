@@ -1,0 +1,33 @@
+/*
+ * tcp without privilege: a connect(2) for each probe. The kernel sends the SYN, and we reset the connection before it
+ * is acknowledged, so that the target's program never hears of it.
+ */
+#ifndef HOPLINE_CONNECT_H
+#define HOPLINE_CONNECT_H
+
+#include "outlet.h"
+#include "random.h"
+
+struct connections;
+
+/* EPOLL and RANDOM must outlive it. NULL: no memory. */
+struct connections *connections_new(int epoll, struct random *random);
+void connections_free(struct connections *connections);
+
+/* Whether a socket of this family can be had: 0, or an errno value. */
+int connections_check(enum family_id family);
+
+/* Sends a SYN and fills in the identity, departure and hold of MODEL. 0, or an errno value. */
+int connections_send(struct connections *connections, const struct errand *errand, struct probe *model);
+
+/* The probe with this hold has ended, or was not sent. */
+void connections_release(struct connections *connections, uint32_t hold);
+
+/*
+ * What has become of a connection that EPOLL reported, where OUTLET is part of it: true if the target, or a router,
+ * answered its first SYN. It uses message PLACE of BUFFERS.
+ */
+bool connection_read(struct outlet *outlet, struct receive_buffers *buffers, size_t place, const struct clock *clock,
+                     struct answer *answer);
+
+#endif

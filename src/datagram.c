@@ -1,0 +1,338 @@
+#include "datagram.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "errqueue.h"
+#include "protocol.h"
+
+#define PORT_FIRST 33434 /* traceroute's, and so everyone's */
+#define PORTS (UINT16_MAX - PORT_FIRST + 1)
+
+/* A socket is not used again within this time while another can be had: a late answer then finds nobody. */
+#define REST (30 * NS_PER_S)
+#define SOCKETS_FOR_REST 256 /* beyond these only probes in flight count */
+#define SOCKETS_MAX 1024     /* of each family */
+#define NAMED_MAX 1024       /* ports that clients named */
+#define NAMED_REST (2 * NS_PER_S)
+
+struct slot {
+    struct outlet outlet;
+    struct address source; /* to which a named port is bound */
+    uint32_t users;        /* probes that hold it */
+    uint32_t marked;       /* probes that shared both ports */
+    struct instant idle;   /* since when nobody holds it */
+};
+
+/* Sockets whose ports the kernel chose, used in turn. */
+struct pool {
+    struct slot *slots[SOCKETS_MAX];
+    size_t count;
+    size_t next;          /* the one that was used longest ago */
+    struct slot *current; /* while the target's port varies */
+    uint16_t far;         /* the next of the target's ports; 0: all were used */
+};
+
+struct datagrams {
+    int epoll;
+    struct random *random;
+    struct pool pools[FAMILIES];
+    struct slot *named[NAMED_MAX];
+    size_t named_count;  /* places ever used */
+    uint16_t named_far;  /* the next of the target's ports for those */
+    uint16_t mark;       /* the last that was put in a payload */
+};
+
+struct datagrams *
+datagrams_new(int epoll, struct random *random)
+{
+    struct datagrams *datagrams = calloc(1, sizeof *datagrams);
+    if (!datagrams)
+        return NULL;
+    datagrams->epoll = epoll;
+    datagrams->random = random;
+    datagrams->mark = random_u16(random);
+    return datagrams;
+}
+
+static void
+free_slot(struct slot *slot)
+{
+    if (slot)
+        outlet_close(&slot->outlet);
+    free(slot);
+}
+
+void
+datagrams_free(struct datagrams *datagrams)
+{
+    if (!datagrams)
+        return;
+    for (enum family_id family = 0; family < FAMILIES; family++)
+        for (size_t i = 0; i < datagrams->pools[family].count; i++)
+            free_slot(datagrams->pools[family].slots[i]);
+    for (size_t i = 0; i < datagrams->named_count; i++)
+        free_slot(datagrams->named[i]);
+    free(datagrams);
+}
+
+int
+datagrams_check(const struct datagrams *datagrams, enum family_id family)
+{
+    static const struct address any;
+    struct outlet outlet = { .fd = -1, .family = family, .protocol = PROTOCOL_UDP };
+    int error = outlet_open(&outlet, datagrams->epoll, &any, 0, 0);
+    outlet_close(&outlet);
+    return error;
+}
+
+static int
+open_slot(struct datagrams *datagrams, enum family_id family, const struct address *source, uint32_t scope,
+          uint16_t near, struct slot **opened)
+{
+    struct slot *slot = calloc(1, sizeof *slot);
+    if (!slot)
+        return ENOMEM;
+    slot->outlet = (struct outlet){ .fd = -1, .family = family, .protocol = PROTOCOL_UDP };
+    slot->source = *source;
+    int error = outlet_open(&slot->outlet, datagrams->epoll, source, scope, near);
+    if (error)
+        free(slot);
+    else
+        *opened = slot;
+    return error;
+}
+
+/* ---- ports that the kernel chose ---- */
+
+static bool
+grow(struct datagrams *datagrams, enum family_id family)
+{
+    static const struct address any;
+    struct pool *pool = &datagrams->pools[family];
+    if (pool->count == SOCKETS_MAX ||
+        open_slot(datagrams, family, &any, 0, 0, &pool->slots[pool->count]) != 0)
+        return false;
+    pool->next = pool->count++;
+    return true;
+}
+
+static struct slot *
+take_next(struct pool *pool)
+{
+    struct slot *slot = pool->slots[pool->next];
+    pool->next = (pool->next + 1) % pool->count;
+    return slot;
+}
+
+/* Makes sure that the next socket has rested, as long as that can be had. False: there is no socket at all. */
+static bool
+find_rested(struct datagrams *datagrams, enum family_id family)
+{
+    struct pool *pool = &datagrams->pools[family];
+    bool rested = pool->count >= SOCKETS_FOR_REST ||
+                  (pool->count > 0 && instant_since(clock_now(), pool->slots[pool->next]->outlet.last) > REST);
+    return rested || grow(datagrams, family) || pool->count > 0;
+}
+
+/* The target's port is given: the socket is the next from which no probe to that port is in flight. */
+static int
+allot_near(struct datagrams *datagrams, const struct probes *in_flight, struct probe *model, struct slot **found)
+{
+    enum family_id family = (enum family_id)model->family;
+    struct pool *pool = &datagrams->pools[family];
+    if (!find_rested(datagrams, family))
+        return ENOSPC;
+    do {
+        for (size_t tries = 0; tries < pool->count; tries++) {
+            *found = take_next(pool);
+            model->identity.near = (*found)->outlet.near;
+            if (!probes_ports_taken(in_flight, model))
+                return 0;
+        }
+    } while (grow(datagrams, family));
+    return ENOSPC;
+}
+
+/* The next of the target's ports, from 33434 up; *NEXT becomes 0 behind the last. */
+static uint16_t
+next_far_port(uint16_t *next)
+{
+    uint16_t far = *next ? *next : PORT_FIRST;
+    *next = (uint16_t)(far + 1);
+    return far;
+}
+
+/* The socket stays while the target's port varies, and changes when all of those were used. */
+static int
+allot_far(struct datagrams *datagrams, const struct probes *in_flight, struct probe *model, struct slot **found)
+{
+    enum family_id family = (enum family_id)model->family;
+    struct pool *pool = &datagrams->pools[family];
+    for (uint32_t tries = 0; tries < 2 * PORTS; tries++) {
+        if (!pool->current || !pool->far) {
+            if (!find_rested(datagrams, family))
+                return ENOSPC;
+            pool->current = take_next(pool);
+        }
+        *found = pool->current;
+        model->identity.near = pool->current->outlet.near;
+        model->identity.far = next_far_port(&pool->far);
+        if (!probes_ports_taken(in_flight, model))
+            return 0;
+    }
+    return ENOSPC;
+}
+
+/* ---- ports that clients named ---- */
+
+/* Its place + 1, or 0. */
+static uint32_t
+find_named(const struct datagrams *datagrams, const struct probe *model)
+{
+    for (uint32_t i = 0; i < datagrams->named_count; i++) {
+        const struct slot *slot = datagrams->named[i];
+        if (slot && slot->outlet.family == (enum family_id)model->family &&
+            slot->outlet.near == model->identity.near && address_same(&slot->source, &model->identity.source))
+            return i + 1;
+    }
+    return 0;
+}
+
+/* One of ours that the kernel gave the port which a client now names. */
+static struct slot *
+find_in_pool(const struct pool *pool, uint16_t near)
+{
+    for (size_t i = 0; i < pool->count; i++)
+        if (pool->slots[i]->outlet.near == near)
+            return pool->slots[i];
+    return NULL;
+}
+
+static int
+open_named(struct datagrams *datagrams, struct probe *model)
+{
+    size_t place = 0;
+    while (place < datagrams->named_count && datagrams->named[place])
+        place++;
+    if (place == NAMED_MAX)
+        return ENOSPC;
+    int error = open_slot(datagrams, (enum family_id)model->family, &model->identity.source, model->scope,
+                          model->identity.near, &datagrams->named[place]);
+    if (error)
+        return error;
+    if (place == datagrams->named_count)
+        datagrams->named_count++;
+    model->hold = (uint32_t)place + 1;
+    return 0;
+}
+
+static int
+hold_named(struct datagrams *datagrams, struct probe *model, struct slot **found)
+{
+    *found = find_in_pool(&datagrams->pools[model->family], model->identity.near);
+    if (*found)
+        return 0;
+    model->hold = find_named(datagrams, model);
+    int error = model->hold ? 0 : open_named(datagrams, model);
+    if (error)
+        return error;
+    *found = datagrams->named[model->hold - 1];
+    (*found)->users++;
+    return 0;
+}
+
+/* Ports that the client gave: only a payload that comes back can tell such probes apart. */
+static int
+allot_named(struct datagrams *datagrams, const struct errand *errand, struct probe *model, struct slot **found)
+{
+    struct identity *identity = &model->identity;
+    identity->near = (uint16_t)errand->request->local_port;
+    int error = hold_named(datagrams, model, found);
+    if (error)
+        return error;
+    for (uint32_t tries = 0; !errand->request->port && tries < PORTS; tries++) {
+        identity->far = next_far_port(&datagrams->named_far);
+        if (!probes_ports_taken(errand->in_flight, model))
+            return 0;
+    }
+    if (!errand->request->port)
+        return ENOSPC;
+    identity->balanced = packet_payload_size(errand->request) >= sizeof identity->ip_id;
+    if (!identity->balanced)
+        return probes_ports_taken(errand->in_flight, model) ? ENOSPC : 0;
+    (*found)->outlet.shared = (*found)->marked++ > 0;
+    do
+        datagrams->mark++;
+    while (datagrams->mark == 0 || datagrams->mark == UINT16_MAX);
+    identity->ip_id = datagrams->mark;
+    return 0;
+}
+
+static int
+allot_ports(struct datagrams *datagrams, const struct errand *errand, struct probe *model, struct slot **found)
+{
+    model->identity.far = (uint16_t)errand->request->port;
+    if (errand->request->local_port)
+        return allot_named(datagrams, errand, model, found);
+    return errand->request->port ? allot_near(datagrams, errand->in_flight, model, found)
+                                 : allot_far(datagrams, errand->in_flight, model, found);
+}
+
+int
+datagrams_send(struct datagrams *datagrams, const struct errand *errand, struct probe *model)
+{
+    struct slot *slot;
+    struct identity *identity = &model->identity;
+    struct writer writer = { .start = errand->packet, .size = PACKET_MAX };
+    int error = allot_ports(datagrams, errand, model, &slot);
+    if (error)
+        return error;
+    packet_offer_nonce(errand->request, identity, random_u64(datagrams->random) | 1);
+    write_payload(errand->request, identity, &writer);
+    if (identity->balanced)
+        write_u16_at(&writer, 0, identity->ip_id);
+    identity->checksum = errqueue_mark((struct reader){ writer.start, writer.used });
+    return outlet_send(&slot->outlet, errand, identity->far, writer.start, writer.used, &model->departed);
+}
+
+void
+datagrams_release(struct datagrams *datagrams, uint32_t hold, struct instant now)
+{
+    if (!hold)
+        return;
+    struct slot *slot = datagrams->named[hold - 1];
+    if (--slot->users == 0)
+        slot->idle = now;
+}
+
+bool
+datagrams_rest(struct datagrams *datagrams, struct instant now, struct instant *when)
+{
+    bool again = false;
+    for (size_t i = 0; i < datagrams->named_count; i++) {
+        struct slot *slot = datagrams->named[i];
+        if (!slot || slot->users)
+            continue;
+        struct instant then = instant_after(slot->idle, NAMED_REST);
+        if (instant_since(now, then) >= 0) {
+            free_slot(slot);
+            datagrams->named[i] = NULL;
+        } else if (!again || then.ns < when->ns) {
+            *when = then;
+            again = true;
+        }
+    }
+    return again;
+}
+
+uint64_t
+datagrams_lost(const struct datagrams *datagrams)
+{
+    uint64_t lost = 0;
+    for (enum family_id family = 0; family < FAMILIES; family++)
+        for (size_t i = 0; i < datagrams->pools[family].count; i++)
+            lost += datagrams->pools[family].slots[i]->outlet.lost;
+    return lost;
+}

@@ -1,0 +1,33 @@
+/*
+ * udp without privilege. A datagram back, and an error that quotes little, bring back no more than ports: so one probe is
+ * in flight for each socket, target and port. Where the client fixed both ports the payload's first two bytes tell the
+ * probes apart, see errqueue.h.
+ */
+#ifndef HOPLINE_DATAGRAM_H
+#define HOPLINE_DATAGRAM_H
+
+#include "outlet.h"
+#include "random.h"
+
+struct datagrams;
+
+/* EPOLL and RANDOM must outlive it. NULL: no memory. */
+struct datagrams *datagrams_new(int epoll, struct random *random);
+void datagrams_free(struct datagrams *datagrams);
+
+/* Whether a socket of this family can be had: 0, or an errno value. */
+int datagrams_check(const struct datagrams *datagrams, enum family_id family);
+
+/* Sends a datagram and fills in the identity, departure and hold of MODEL. 0, or an errno value. */
+int datagrams_send(struct datagrams *datagrams, const struct errand *errand, struct probe *model);
+
+/* The probe with this hold has ended. */
+void datagrams_release(struct datagrams *datagrams, uint32_t hold, struct instant now);
+
+/* Closes the sockets of named ports that no probe uses any more. True, and *WHEN: to be called again by then. */
+bool datagrams_rest(struct datagrams *datagrams, struct instant now, struct instant *when);
+
+/* Answers that did not fit in the sockets' buffers. */
+uint64_t datagrams_lost(const struct datagrams *datagrams);
+
+#endif

@@ -1,0 +1,91 @@
+#include "errqueue.h"
+
+#include "icmpext.h"
+#include "protocol.h"
+
+#define UDP_HEADER_SIZE 8
+#define OPTIONS_MAX 10 /* words of IPv4 options; as many units of IPv6 extension headers are looked behind */
+
+/*
+ * Where the extensions are that stand behind the quoted packet. With a length field the kernel says it. In the form
+ * without one they are at byte 128 of the quote, of which the kernel has cut off a header of unknown length: so each
+ * length that it can have is tried, and the checksum decides.
+ */
+static struct reader
+find_extensions(const struct queued_error *queued, struct reader *quoted)
+{
+    const struct family *family = &families[queued->family];
+    const struct icmp_meaning *row =
+        family_icmp_meaning(family, queued->controls->error.ee_type, queued->controls->error.ee_code);
+    struct reader none = { NULL, 0 };
+    size_t announced = queued->controls->error.ee_rfc4884.len;
+    if (!row->has_quote_length)
+        return none;
+    if (announced)
+        return icmp_extensions_at(quoted, announced, true);
+    size_t cut = family->header_size + (queued->protocol == PROTOCOL_UDP ? UDP_HEADER_SIZE : 0);
+    for (size_t options = 0; options <= OPTIONS_MAX && cut <= QUOTE_MIN; options++, cut += family->quote_unit) {
+        struct reader found = icmp_extensions_at(quoted, QUOTE_MIN - cut, false);
+        if (found.at)
+            return found;
+    }
+    return none;
+}
+
+uint16_t
+errqueue_mark(struct reader payload)
+{
+    uint16_t mark;
+    return read_u16(&payload, &mark) ? mark : 0;
+}
+
+/*
+ * Zeros may be what a router pads with, so they say nothing. On a socket whose probes may share both ports such a quote
+ * is as one that has another IP identification.
+ */
+static bool
+read_udp(const struct queued_error *queued, struct reader quoted, struct answer *answer)
+{
+    answer->near = queued->near;
+    answer->far = queued->far;
+    answer->checksum = errqueue_mark(quoted);
+    answer->has_checksum = answer->checksum != 0;
+    answer->has_ip_id = queued->shared && !answer->has_checksum;
+    answer->has_payload = true;
+    answer->payload = quoted;
+    return true;
+}
+
+bool
+errqueue_decode(const struct queued_error *queued, struct answer *answer)
+{
+    const struct controls *controls = queued->controls;
+    const struct family *family = &families[queued->family];
+    uint8_t origin = queued->family == IPV4 ? SO_EE_ORIGIN_ICMP : SO_EE_ORIGIN_ICMP6;
+    struct reader quoted = queued->quoted;
+    if (!controls->has_error || controls->error.ee_origin != origin)
+        return false;
+    *answer = (struct answer){
+        .family = queued->family,
+        .protocol = queued->protocol,
+        .from = controls->offender,
+        .to = controls->to,
+        .scope = controls->scope,
+        .arrived = queued->arrived,
+        .ttl = controls->ttl,
+        .tos = controls->tos,
+        .is_error = true,
+        .icmp_type = controls->error.ee_type,
+        .icmp_code = controls->error.ee_code,
+        .source = controls->to, /* the error came to whom the quote names as its source */
+        .target = queued->target,
+    };
+    answer->meaning = family_icmp_meaning(family, answer->icmp_type, answer->icmp_code)->meaning;
+    if (answer->meaning == MEANS_NOTHING)
+        return false;
+    if (answer->meaning == MEANS_TOO_BIG)
+        answer->mtu = controls->error.ee_info;
+    answer->extensions = find_extensions(queued, &quoted);
+    return queued->protocol == PROTOCOL_UDP ? read_udp(queued, quoted, answer)
+                                            : protocols[queued->protocol]->read_quote(quoted, answer);
+}

@@ -1,0 +1,269 @@
+#include "outlet.h"
+
+#include <errno.h>
+#include <linux/net_tstamp.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "errqueue.h"
+#include "protocol.h"
+
+#define BUFFER (16 << 20) /* bytes, to send and to receive; the kernel gives as much of it as it allows */
+#define CONTROLS 160      /* bytes: TTL, TOS, source and interface, a stamp */
+
+/*
+ * A send that failed may have failed with the error that the answer to an earlier probe left on the socket, which takes
+ * it away. So it is tried again; more answers may come meanwhile, but not as fast as this.
+ */
+#define TRIES 32
+
+struct option {
+    int level, name, value;
+};
+
+/* OMIT: without DF, in fragments where it must be, and yet we are told when a router finds it too big (ip(7)). */
+static const struct option options_v4[] = {
+    { IPPROTO_IP, IP_RECVERR, 1 },  { IPPROTO_IP, IP_RECVERR_RFC4884, 1 }, { IPPROTO_IP, IP_RECVTTL, 1 },
+    { IPPROTO_IP, IP_RECVTOS, 1 },  { IPPROTO_IP, IP_PKTINFO, 1 },         { IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT },
+    { 0, 0, 0 },
+};
+
+static const struct option options_v6[] = {
+    { IPPROTO_IPV6, IPV6_V6ONLY, 1 },
+    { IPPROTO_IPV6, IPV6_RECVERR, 1 },
+    { IPPROTO_IPV6, IPV6_RECVERR_RFC4884, 1 },
+    { IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1 },
+    { IPPROTO_IPV6, IPV6_RECVTCLASS, 1 },
+    { IPPROTO_IPV6, IPV6_RECVPKTINFO, 1 },
+    { IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT },
+    { IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 0 }, /* probes to one target take one path */
+    { 0, 0, 0 },
+};
+
+static const struct option *const options[FAMILIES] = { [IPV4] = options_v4, [IPV6] = options_v6 };
+
+static const struct option options_all[] = {
+    { SOL_SOCKET, SO_TIMESTAMPNS, 1 },
+    { SOL_SOCKET, SO_RXQ_OVFL, 1 },
+    { SOL_SOCKET, SO_SNDBUF, BUFFER },
+    { SOL_SOCKET, SO_RCVBUF, BUFFER },
+    { 0, 0, 0 },
+};
+
+static int
+set_options(int fd, const struct option *option)
+{
+    for (; option->name; option++)
+        if (setsockopt(fd, option->level, option->name, &option->value, sizeof option->value) < 0)
+            return errno;
+    return 0;
+}
+
+/* Binds what is to be bound; *NEAR becomes what the kernel chose. */
+static int
+bind_outlet(struct outlet *outlet, const struct address *source, uint32_t scope, uint16_t near)
+{
+    struct sockaddr_storage name;
+    socklen_t length = address_to_socket(outlet->family, source, scope, near, &name);
+    if (outlet->protocol == PROTOCOL_TCP) /* connect() binds; only what was asked for is bound before */
+        return 0;
+    if (bind(outlet->fd, (struct sockaddr *)&name, length) < 0 ||
+        getsockname(outlet->fd, (struct sockaddr *)&name, &length) < 0)
+        return errno;
+    struct sockaddr_in in; /* the port is at the same place in both families */
+    memcpy(&in, &name, sizeof in);
+    outlet->near = ntohs(in.sin_port);
+    return 0;
+}
+
+int
+outlet_open(struct outlet *outlet, int epoll, const struct address *source, uint32_t scope, uint16_t near)
+{
+    const struct family *family = &families[outlet->family];
+    int number = outlet->protocol == PROTOCOL_ICMP ? family->icmp_protocol : 0;
+    struct epoll_event event = { .events = EPOLLIN, .data.ptr = outlet };
+    outlet->fd = socket(family->domain, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, number);
+    if (outlet->fd < 0)
+        return errno;
+    outlet->lost = 0;
+    outlet->shared = false;
+    int error = set_options(outlet->fd, options_all);
+    if (!error)
+        error = set_options(outlet->fd, options[outlet->family]);
+    if (!error)
+        error = bind_outlet(outlet, source, scope, near);
+    if (!error && epoll_ctl(epoll, EPOLL_CTL_ADD, outlet->fd, &event) < 0)
+        error = errno;
+    if (error)
+        outlet_close(outlet);
+    return error;
+}
+
+void
+outlet_close(struct outlet *outlet)
+{
+    if (outlet->fd >= 0)
+        close(outlet->fd);
+    outlet->fd = -1;
+}
+
+/* ---- sending ---- */
+
+socklen_t
+outlet_target(const struct errand *errand, uint16_t port, struct sockaddr_storage *to)
+{
+    const struct request *request = errand->request;
+    bool local = address_is_link_local(request->family, &request->target);
+    uint32_t scope = !errand->device && local ? errand->route->device : errand->device;
+    return address_to_socket(request->family, &request->target, scope, port, to);
+}
+
+/* A packet over its route's own MTU leaves in fragments of that size; OMIT knows the interface's MTU only. */
+static void
+mind_route_mtu(const struct outlet *outlet, bool mind)
+{
+    int discover = mind ? IP_PMTUDISC_DONT : IP_PMTUDISC_OMIT;
+    setsockopt(outlet->fd, IPPROTO_IP, IP_MTU_DISCOVER, &discover, sizeof discover);
+}
+
+static int
+send_patiently(const struct outlet *outlet, const struct msghdr *message, struct instant *departed)
+{
+    for (int tries = 0; tries < TRIES; tries++) {
+        *departed = clock_now();
+        if (sendmsg(outlet->fd, message, MSG_DONTWAIT) >= 0)
+            return 0;
+        if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM)
+            return EAGAIN;
+    }
+    return errno;
+}
+
+int
+outlet_send(struct outlet *outlet, const struct errand *errand, uint16_t port, const uint8_t *bytes, size_t length,
+            struct instant *departed)
+{
+    const struct request *request = errand->request;
+    const struct family *family = &families[request->family];
+    _Alignas(struct cmsghdr) char controls[CONTROLS];
+    struct sockaddr_storage target;
+    struct iovec vector = { (void *)(uintptr_t)bytes, length };
+    struct msghdr message = {
+        .msg_name = &target,
+        .msg_namelen = outlet_target(errand, port, &target),
+        .msg_iov = &vector,
+        .msg_iovlen = 1,
+        .msg_control = controls,
+    };
+    int ttl = (int)request->ttl, tos = (int)request->tos;
+    bool has_local = !address_is_unspecified(&request->local);
+    control_add(&message, family->level, family->ttl, &ttl, sizeof ttl);
+    if (tos)
+        control_add(&message, family->level, family->tos, &tos, sizeof tos);
+    if (errand->device || has_local)
+        control_add_pktinfo(&message, request->family, has_local ? &request->local : NULL, errand->device);
+    bool narrow = request->family == IPV4 && errand->route->mtu && request->size > errand->route->mtu;
+    if (narrow)
+        mind_route_mtu(outlet, true);
+    int error = send_patiently(outlet, &message, departed);
+    if (narrow)
+        mind_route_mtu(outlet, false);
+    outlet->last = *departed;
+    return error;
+}
+
+/* ---- receiving ---- */
+
+static bool
+decode_error(const struct outlet *outlet, const struct datagram *datagram, uint16_t port,
+             const struct controls *controls, struct answer *answer)
+{
+    const struct queued_error queued = {
+        .family = outlet->family,
+        .protocol = outlet->protocol,
+        .near = outlet->near,
+        .shared = outlet->shared,
+        .target = datagram->from,
+        .far = port,
+        .controls = controls,
+        .quoted = datagram->bytes,
+        .arrived = datagram->arrived,
+    };
+    return errqueue_decode(&queued, answer);
+}
+
+/* The kernel has read, and proven, the UDP header. */
+static bool
+decode_datagram(const struct outlet *outlet, const struct datagram *datagram, uint16_t port, struct answer *answer)
+{
+    if (outlet->protocol != PROTOCOL_UDP)
+        return packet_decode(datagram, answer);
+    *answer = (struct answer){
+        .family = outlet->family,
+        .protocol = outlet->protocol,
+        .from = datagram->from,
+        .to = datagram->to,
+        .scope = datagram->scope,
+        .arrived = datagram->arrived,
+        .ttl = datagram->ttl,
+        .tos = datagram->tos,
+        .source = datagram->to,
+        .target = datagram->from,
+        .near = outlet->near,
+        .far = port,
+    };
+    return true;
+}
+
+static bool
+read_message(struct outlet *outlet, struct mmsghdr *received, const struct clock *clock, struct answer *answer)
+{
+    struct msghdr *message = &received->msg_hdr;
+    bool error = message->msg_flags & MSG_ERRQUEUE;
+    enum family_id family;
+    struct controls controls;
+    struct sockaddr_in in; /* the port is at the same place in both families */
+    struct datagram datagram = {
+        .family = outlet->family,
+        .number = protocols[outlet->protocol]->number[outlet->family],
+        .bytes = { message->msg_iov->iov_base, received->msg_len },
+        .bare = true,
+    };
+    if (!address_from_socket(message->msg_name, &family, &datagram.from, &datagram.scope))
+        return false;
+    memcpy(&in, message->msg_name, sizeof in);
+    controls_read(message, &controls);
+    if (controls.has_lost)
+        outlet->lost = controls.lost;
+    datagram.to = controls.to;
+    datagram.ttl = controls.ttl;
+    datagram.tos = controls.tos;
+    datagram.arrived = clock_of_stamp(clock, controls.has_stamp ? controls.stamp : clock->now.wall);
+    if (error)
+        return decode_error(outlet, &datagram, ntohs(in.sin_port), &controls, answer);
+    return !(message->msg_flags & MSG_TRUNC) &&
+           decode_datagram(outlet, &datagram, ntohs(in.sin_port), answer);
+}
+
+size_t
+outlet_receive(struct outlet *outlet, struct receive_buffers *buffers, size_t first, bool errors,
+               const struct clock *clock, struct answer *answers, size_t *count)
+{
+    static const sa_family_t none = AF_UNSPEC;
+    struct mmsghdr *messages = buffers->messages + first;
+    size_t room = RECEIVER_BATCH - first;
+    for (size_t i = first; i < RECEIVER_BATCH; i++) {
+        struct msghdr *message = &buffers->messages[i].msg_hdr;
+        memcpy(&buffers->names[i], &none, sizeof none); /* a stamp of a departure comes without a name */
+        message->msg_name = &buffers->names[i];
+        message->msg_namelen = sizeof buffers->names[i];
+        message->msg_controllen = RECEIVER_CONTROL;
+    }
+    int got = recvmmsg(outlet->fd, messages, (unsigned)room, MSG_DONTWAIT | (errors ? MSG_ERRQUEUE : 0), NULL);
+    for (int i = 0; i < got; i++)
+        if (read_message(outlet, &messages[i], clock, &answers[*count]))
+            ++*count;
+    return got > 0 ? (size_t)got : 0;
+}

@@ -1,0 +1,58 @@
+/*
+ * The sockets of the transport that needs no privilege: probes leave by them, and their answers come in by them alone.
+ * What is set for one probe travels with its packet: nothing stays for the next.
+ */
+#ifndef HOPLINE_OUTLET_H
+#define HOPLINE_OUTLET_H
+
+#include "packet.h"
+#include "probe.h"
+#include "receiver.h"
+#include "route.h"
+
+struct outlet {
+    int fd; /* -1: closed */
+    enum family_id family;
+    enum protocol_id protocol;
+    uint16_t near;        /* its port; ICMP: the identifier of all that it sends */
+    bool shared;          /* several probes to the same port of a target left by it: see errqueue.h */
+    uint32_t lost;        /* answers that did not fit in its buffer */
+    struct instant last;  /* when a probe left by it */
+};
+
+/* A probe that is to leave: what all kinds of sockets need to know of it. */
+struct errand {
+    const struct request *request;
+    const struct probes *in_flight;
+    const struct clock *clock;
+    const struct route *route;
+    uint32_t device; /* interface index, or 0 */
+    uint8_t *packet; /* PACKET_MAX bytes to build it in */
+};
+
+/*
+ * Opens a datagram socket (or, for tcp, one to connect with) and watches it by EPOLL, with the outlet's address as its
+ * data, so it must not move. SOURCE and NEAR are bound; unspecified and 0: the kernel's choice. SCOPE is an interface
+ * index, for a link-local source, or 0. 0, or an errno value: then fd is -1.
+ */
+int outlet_open(struct outlet *outlet, int epoll, const struct address *source, uint32_t scope, uint16_t near);
+void outlet_close(struct outlet *outlet);
+
+/* The socket address of the request's target, with the scope that it needs. Returns its length. */
+socklen_t outlet_target(const struct errand *errand, uint16_t port, struct sockaddr_storage *to);
+
+/*
+ * Sends LENGTH bytes of a datagram's payload to that port (ICMP: 0), and notes when. 0, or the errno value with which the
+ * local host refused: never one that an earlier probe's answer left on the socket.
+ */
+int outlet_send(struct outlet *outlet, const struct errand *errand, uint16_t port, const uint8_t *bytes, size_t length,
+                struct instant *departed);
+
+/*
+ * Receives answers into BUFFERS from its message FIRST on, and decodes them to ANSWERS. ERRORS: from the error queue.
+ * Returns how many messages it took; *COUNT grows by the answers among them.
+ */
+size_t outlet_receive(struct outlet *outlet, struct receive_buffers *buffers, size_t first, bool errors,
+                      const struct clock *clock, struct answer *answers, size_t *count);
+
+#endif

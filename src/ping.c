@@ -1,0 +1,135 @@
+#include "ping.h"
+
+#include <errno.h>
+#include <netinet/icmp6.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control.h"
+#include "protocol.h"
+
+#define IDENTIFIERS 16              /* each is that of a socket, and of all echo requests that leave by it */
+#define NUMBERS (IDENTIFIERS << 16) /* with the sequence numbers */
+#define TRIES 64                    /* identifiers; some are taken */
+
+struct pings {
+    int epoll;
+    struct random *random;
+    struct outlet outlets[FAMILIES][IDENTIFIERS]; /* opened when their turn comes first */
+    uint32_t number;                              /* the next: the upper four bits choose the socket */
+};
+
+struct pings *
+pings_new(int epoll, struct random *random)
+{
+    struct pings *pings = calloc(1, sizeof *pings);
+    if (!pings)
+        return NULL;
+    pings->epoll = epoll;
+    pings->random = random;
+    pings->number = random_below(random, 1 << 16);
+    for (enum family_id family = 0; family < FAMILIES; family++)
+        for (size_t i = 0; i < IDENTIFIERS; i++)
+            pings->outlets[family][i] = (struct outlet){ .fd = -1, .family = family, .protocol = PROTOCOL_ICMP };
+    return pings;
+}
+
+void
+pings_free(struct pings *pings)
+{
+    if (!pings)
+        return;
+    for (size_t i = 0; i < (size_t)FAMILIES * IDENTIFIERS; i++)
+        outlet_close(&pings->outlets[i / IDENTIFIERS][i % IDENTIFIERS]);
+    free(pings);
+}
+
+/* With an identifier of our own drawing, since the kernel's count up from where everybody can see them. */
+static int
+open_outlet(struct pings *pings, struct outlet *outlet)
+{
+    static const struct address any;
+    int error = EADDRINUSE;
+    for (int tries = 0; tries < TRIES && error == EADDRINUSE; tries++)
+        error = outlet_open(outlet, pings->epoll, &any, 0, random_u16(pings->random));
+    return error;
+}
+
+/*
+ * Before Linux 5.18 a hop limit that goes along with an IPv6 echo request was passed over in silence: every probe would
+ * reach the target. Where it counts, one that is no hop limit is refused. Otherwise this host pings itself once.
+ */
+static int
+check_hop_limit(const struct outlet *outlet)
+{
+    static const uint8_t echo[8] = { ICMP6_ECHO_REQUEST };
+    static const struct address self = { { [15] = 1 } };
+    const int wrong = 1000;
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof wrong)];
+    struct sockaddr_storage target;
+    struct iovec vector = { (void *)(uintptr_t)echo, sizeof echo };
+    struct msghdr message = {
+        .msg_name = &target,
+        .msg_namelen = address_to_socket(IPV6, &self, 0, 0, &target),
+        .msg_iov = &vector,
+        .msg_iovlen = 1,
+        .msg_control = control,
+    };
+    control_add(&message, IPPROTO_IPV6, IPV6_HOPLIMIT, &wrong, sizeof wrong);
+    return sendmsg(outlet->fd, &message, MSG_DONTWAIT) < 0 && errno == EINVAL ? 0 : EOPNOTSUPP;
+}
+
+int
+pings_open(struct pings *pings, enum family_id family)
+{
+    struct outlet *outlet = &pings->outlets[family][pings->number >> 16];
+    int error = open_outlet(pings, outlet);
+    if (!error && family == IPV6)
+        error = check_hop_limit(outlet);
+    if (error)
+        outlet_close(outlet);
+    return error;
+}
+
+/* The next number that no probe in flight has, and the socket that it belongs to. */
+static int
+allot_number(struct pings *pings, const struct probes *in_flight, struct probe *model, struct outlet **found)
+{
+    for (uint32_t tries = 0; tries < NUMBERS; tries++) {
+        uint32_t number = pings->number++ % NUMBERS;
+        struct outlet *outlet = &pings->outlets[model->family][number >> 16];
+        if (outlet->fd < 0 && open_outlet(pings, outlet) != 0) {
+            tries |= 0xffff; /* none of its numbers can be had, if there are others */
+            pings->number = (number | 0xffff) + 1;
+            continue;
+        }
+        model->identity.near = outlet->near;
+        model->identity.far = (uint16_t)number;
+        *found = outlet;
+        if (!probes_ports_taken(in_flight, model))
+            return 0;
+    }
+    return ENOSPC;
+}
+
+int
+pings_send(struct pings *pings, const struct errand *errand, struct probe *model)
+{
+    struct outlet *outlet;
+    struct writer writer = { .start = errand->packet, .size = PACKET_MAX };
+    int error = allot_number(pings, errand->in_flight, model, &outlet);
+    if (error)
+        return error;
+    packet_offer_nonce(errand->request, &model->identity, random_u64(pings->random) | 1);
+    protocol_icmp.build(errand->request, &model->identity, &writer);
+    return outlet_send(outlet, errand, 0, writer.start, writer.used, &model->departed);
+}
+
+uint64_t
+pings_lost(const struct pings *pings)
+{
+    uint64_t lost = 0;
+    for (size_t i = 0; i < (size_t)FAMILIES * IDENTIFIERS; i++)
+        lost += pings->outlets[i / IDENTIFIERS][i % IDENTIFIERS].lost;
+    return lost;
+}

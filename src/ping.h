@@ -1,0 +1,23 @@
+/* icmp without privilege: echo requests by sockets of IPPROTO_ICMP and IPPROTO_ICMPV6, see icmp(7). */
+#ifndef HOPLINE_PING_H
+#define HOPLINE_PING_H
+
+#include "outlet.h"
+#include "random.h"
+
+struct pings;
+
+/* EPOLL and RANDOM must outlive it. NULL: no memory. */
+struct pings *pings_new(int epoll, struct random *random);
+void pings_free(struct pings *pings);
+
+/* Opens the first socket of a family. 0, or an errno value. */
+int pings_open(struct pings *pings, enum family_id family);
+
+/* Sends an echo request and fills in the identity and departure of MODEL. 0, or an errno value. */
+int pings_send(struct pings *pings, const struct errand *errand, struct probe *model);
+
+/* Answers that did not fit in the sockets' buffers. */
+uint64_t pings_lost(const struct pings *pings);
+
+#endif

@@ -1,0 +1,335 @@
+#include "plain.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "connect.h"
+#include "datagram.h"
+#include "ping.h"
+#include "protocol.h"
+
+struct plain {
+    struct transport transport;
+    int epoll; /* all sockets are watched by this one */
+    int refusals[FAMILIES][PROTOCOLS]; /* errno values: why it can't be had; 0: it can */
+    struct pings *pings;
+    struct datagrams *datagrams;
+    struct connections *connections;
+    struct routes *routes;
+    struct random random;
+    struct receive_buffers *receive_buffers;
+
+    bool ready;               /* there may be something to receive */
+    struct instant complete;  /* all that arrived by then was received */
+    struct epoll_event events[RECEIVER_BATCH];
+    size_t event_count;
+    size_t event;             /* the next to be looked at, */
+    bool errors_taken;        /* whose error queue was emptied already */
+    uint8_t packet[PACKET_MAX];
+};
+
+static struct plain *
+plain_of(struct transport *transport)
+{
+    return (struct plain *)(void *)transport;
+}
+
+static const struct plain *
+const_plain_of(const struct transport *transport)
+{
+    return (const struct plain *)(const void *)transport;
+}
+
+static int
+refusal(const struct transport *transport, enum family_id family, enum protocol_id protocol)
+{
+    return const_plain_of(transport)->refusals[family][protocol];
+}
+
+static bool
+has_address(struct transport *transport, enum family_id family)
+{
+    return routes_have_address(plain_of(transport)->routes, family);
+}
+
+static bool
+supports_mark(const struct transport *transport)
+{
+    (void)transport;
+    return false; /* SO_MARK needs a capability */
+}
+
+/* ---- what differs by protocol ---- */
+
+static int
+open_icmp(struct plain *plain, enum family_id family)
+{
+    return pings_open(plain->pings, family);
+}
+
+static int
+send_icmp(struct plain *plain, const struct errand *errand, struct probe *model)
+{
+    return pings_send(plain->pings, errand, model);
+}
+
+static void
+release_icmp(struct plain *plain, const struct probe *probe)
+{
+    (void)plain;
+    (void)probe; /* its number is free as soon as the probe is no more in flight */
+}
+
+static int
+open_udp(struct plain *plain, enum family_id family)
+{
+    return datagrams_check(plain->datagrams, family);
+}
+
+static int
+send_udp(struct plain *plain, const struct errand *errand, struct probe *model)
+{
+    return datagrams_send(plain->datagrams, errand, model);
+}
+
+static void
+release_udp(struct plain *plain, const struct probe *probe)
+{
+    datagrams_release(plain->datagrams, probe->hold, clock_now());
+}
+
+static int
+open_tcp(struct plain *plain, enum family_id family)
+{
+    (void)plain;
+    return connections_check(family);
+}
+
+static int
+send_tcp(struct plain *plain, const struct errand *errand, struct probe *model)
+{
+    return connections_send(plain->connections, errand, model);
+}
+
+static void
+release_tcp(struct plain *plain, const struct probe *probe)
+{
+    connections_release(plain->connections, probe->hold);
+}
+
+/* How each protocol is served; NULL: not at all. */
+static const struct way {
+    int (*open)(struct plain *plain, enum family_id family);
+    int (*send)(struct plain *plain, const struct errand *errand, struct probe *model);
+    void (*release)(struct plain *plain, const struct probe *probe);
+} ways[PROTOCOLS] = {
+    [PROTOCOL_ICMP] = { open_icmp, send_icmp, release_icmp },
+    [PROTOCOL_UDP] = { open_udp, send_udp, release_udp },
+    [PROTOCOL_TCP] = { open_tcp, send_tcp, release_tcp },
+};
+
+/* ---- sending ---- */
+
+static void
+release(struct transport *transport, struct probe *probe)
+{
+    ways[probe->protocol].release(plain_of(transport), probe);
+    probe->hold = 0;
+}
+
+static int
+send_probe(struct transport *transport, const struct request *request, const struct probes *in_flight,
+           const struct clock *clock, struct probe *model, uint32_t *mtu)
+{
+    struct plain *plain = plain_of(transport);
+    struct route route;
+    struct errand errand = { request, in_flight, clock, &route, 0, plain->packet };
+    int error = routes_find_for(plain->routes, request, &errand.device, &route);
+    if (error)
+        return error;
+    model->identity.source = route.source;
+    model->scope = route.device;
+    error = ways[request->protocol].send(plain, &errand, model);
+    if (!error)
+        return 0;
+    *mtu = route.mtu;
+    release(transport, model);
+    routes_forget(plain->routes); /* what we remember of the route may be old */
+    return error == EINVAL && !address_is_unspecified(&request->local) ? EADDRNOTAVAIL : error;
+}
+
+/* ---- receiving ---- */
+
+static size_t
+watch(struct transport *transport, struct pollfd *fds)
+{
+    fds[0] = (struct pollfd){ .fd = plain_of(transport)->epoll, .events = POLLIN };
+    return 1;
+}
+
+static void
+polled(struct transport *transport, const struct pollfd *fds, size_t count, struct instant now)
+{
+    struct plain *plain = plain_of(transport);
+    plain->ready = plain->ready || (count > 0 && fds[0].revents != 0);
+    routes_refresh(plain->routes, now);
+}
+
+static void
+expect_all(struct transport *transport)
+{
+    plain_of(transport)->ready = true;
+}
+
+/* Asks which sockets have something for us. When they were fewer than a batch, they are all. */
+static bool
+find_events(struct plain *plain, const struct clock *clock)
+{
+    int got = epoll_pwait(plain->epoll, plain->events, RECEIVER_BATCH, 0, NULL);
+    plain->event = 0;
+    plain->errors_taken = false;
+    plain->event_count = got > 0 ? (size_t)got : 0;
+    if (got > 0)
+        return true;
+    plain->ready = false;
+    plain->complete = clock->now.instant;
+    return false;
+}
+
+/* Takes what the socket of the next event has, into the messages from USED on; returns how many it used. */
+static size_t
+take_event(struct plain *plain, const struct clock *clock, size_t used, struct answer *answers, size_t *count)
+{
+    const struct epoll_event *event = &plain->events[plain->event];
+    struct outlet *outlet = event->data.ptr;
+    bool errors = (event->events & EPOLLERR) && !plain->errors_taken;
+    size_t taken = 0, room = RECEIVER_BATCH - used;
+    if (outlet->fd < 0) {
+        room = 1; /* closed meanwhile */
+        errors = false;
+    } else if (outlet->protocol == PROTOCOL_TCP) {
+        errors = false;
+        taken = 1;
+        room = 2;
+        if (connection_read(outlet, plain->receive_buffers, used, clock, &answers[*count]))
+            ++*count;
+    } else {
+        taken = outlet_receive(outlet, plain->receive_buffers, used, errors, clock, answers, count);
+    }
+    if (taken == room)
+        return taken; /* there may be more */
+    plain->errors_taken = errors;
+    plain->event += !errors;
+    return taken;
+}
+
+static bool
+receive(struct transport *transport, const struct clock *clock, struct answer *answers, size_t *count)
+{
+    struct plain *plain = plain_of(transport);
+    size_t used = 0;
+    *count = 0;
+    if (!plain->ready || (plain->event == plain->event_count && !find_events(plain, clock)))
+        return false;
+    while (used < RECEIVER_BATCH && plain->event < plain->event_count)
+        used += take_event(plain, clock, used, answers, count);
+    return true;
+}
+
+static struct instant
+received_until(const struct transport *transport, const struct clock *clock)
+{
+    const struct plain *plain = const_plain_of(transport);
+    return plain->ready ? plain->complete : clock->now.instant;
+}
+
+static bool
+rest(struct transport *transport, struct instant now, struct instant *when)
+{
+    return datagrams_rest(plain_of(transport)->datagrams, now, when);
+}
+
+static uint64_t
+lost(const struct transport *transport)
+{
+    const struct plain *plain = const_plain_of(transport);
+    return pings_lost(plain->pings) + datagrams_lost(plain->datagrams);
+}
+
+/* ---- opening ---- */
+
+static void
+close_plain(struct transport *transport)
+{
+    struct plain *plain = plain_of(transport);
+    pings_free(plain->pings);
+    datagrams_free(plain->datagrams);
+    connections_free(plain->connections);
+    routes_free(plain->routes);
+    receive_buffers_free(plain->receive_buffers);
+    if (plain->epoll >= 0)
+        close(plain->epoll);
+    free(plain);
+}
+
+static const struct transport_body body = {
+    .refusal = refusal,
+    .has_address = has_address,
+    .supports_mark = supports_mark,
+    .send = send_probe,
+    .release = release,
+    .watch = watch,
+    .polled = polled,
+    .expect_all = expect_all,
+    .receive = receive,
+    .received_until = received_until,
+    .rest = rest,
+    .lost = lost,
+    .close = close_plain,
+};
+
+static bool
+allocate(struct plain *plain)
+{
+    plain->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (plain->epoll < 0)
+        return false;
+    plain->pings = pings_new(plain->epoll, &plain->random);
+    plain->datagrams = datagrams_new(plain->epoll, &plain->random);
+    plain->connections = connections_new(plain->epoll, &plain->random);
+    plain->routes = routes_new();
+    plain->receive_buffers = receive_buffers_new();
+    return plain->pings && plain->datagrams && plain->connections && plain->routes && plain->receive_buffers;
+}
+
+/* The reason when no probe of any kind can be sent, else 0. */
+static int
+open_all(struct plain *plain)
+{
+    bool any = false;
+    for (size_t i = 0; i < (size_t)FAMILIES * PROTOCOLS; i++) {
+        const struct way *way = &ways[i % PROTOCOLS];
+        int *error = &plain->refusals[i / PROTOCOLS][i % PROTOCOLS];
+        *error = way->open ? way->open(plain, (enum family_id)(i / PROTOCOLS)) : EPROTONOSUPPORT;
+        any = any || !*error;
+    }
+    return any ? 0 : plain->refusals[IPV4][PROTOCOL_ICMP];
+}
+
+struct transport *
+plain_open(void)
+{
+    struct plain *plain = calloc(1, sizeof *plain);
+    if (!plain)
+        return NULL;
+    plain->transport.body = &body;
+    plain->epoll = -1;
+    int error = allocate(plain) ? open_all(plain) : errno;
+    if (!error)
+        return &plain->transport;
+    close_plain(&plain->transport);
+    errno = error;
+    return NULL;
+}
