@@ -117,7 +117,10 @@ bind_local(int fd, const struct errand *errand)
     return bind(fd, (struct sockaddr *)&name, length) < 0 ? errno : 0;
 }
 
-/* EADDRNOTAVAIL: all ports to this target are in use; that the address is the host's was seen before. */
+/*
+ * There is a route, or we would not be here: so ENETUNREACH says that nobody connects to a group, as EACCES does elsewhere.
+ * EADDRNOTAVAIL: all ports to this target are in use, for that the address is the host's was seen before.
+ */
 static int
 start(const struct connection *connection, const struct errand *errand, struct instant *departed)
 {
@@ -132,8 +135,8 @@ start(const struct connection *connection, const struct errand *errand, struct i
     *departed = clock_now();
     if (connect(fd, (struct sockaddr *)&name, length) == 0 || errno == EINPROGRESS)
         return 0;
-    if (errno == EINVAL)
-        return ENETUNREACH; /* a blackhole */
+    if (errno == ENETUNREACH)
+        return EACCES;
     return errno == EADDRNOTAVAIL ? ENOSPC : errno;
 }
 
@@ -249,11 +252,12 @@ connection_read(struct outlet *outlet, struct receive_buffers *buffers, size_t p
     socklen_t length = sizeof info;
     if (getsockopt(outlet->fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
         info.tcpi_total_retrans = 1;
-    if (info.tcpi_state == TCP_SYN_SENT) /* what epoll told was of another that had its place */
-        return false;
-    bool answered;
+    bool answered = false;
+    /* An error that comes while connect() is still at work does not end the connection: so this is looked at first. */
     if (read_error(connection, buffers, place, clock, answer))
         answered = info.tcpi_total_retrans == 0;
+    else if (info.tcpi_state == TCP_SYN_SENT) /* nothing yet */
+        return false;
     else
         answered = read_outcome(connection, &info, answer);
     /* By its socket alone it is known whose answer this is; the kernel has compared ports and sequence number. */

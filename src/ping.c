@@ -12,12 +12,27 @@
 #define NUMBERS (IDENTIFIERS << 16) /* with the sequence numbers */
 #define TRIES 64                    /* identifiers; some are taken */
 
+/*
+ * IPv6 passes over a source address that goes along with an echo request. So probes from addresses that clients named
+ * leave by sockets that are bound to these. When there are more, the one gives way that was not used for so long.
+ */
+#define NAMED_MAX 64
+#define NAMED_REST (60 * NS_PER_S)
+
+struct named {
+    struct outlet outlet;
+    struct address source;
+};
+
 struct pings {
     int epoll;
     struct random *random;
     struct outlet outlets[FAMILIES][IDENTIFIERS]; /* opened when their turn comes first */
+    struct named named[NAMED_MAX];
     uint32_t number;                              /* the next: the upper four bits choose the socket */
 };
+
+static const struct address any;
 
 struct pings *
 pings_new(int epoll, struct random *random)
@@ -31,6 +46,8 @@ pings_new(int epoll, struct random *random)
     for (enum family_id family = 0; family < FAMILIES; family++)
         for (size_t i = 0; i < IDENTIFIERS; i++)
             pings->outlets[family][i] = (struct outlet){ .fd = -1, .family = family, .protocol = PROTOCOL_ICMP };
+    for (size_t i = 0; i < NAMED_MAX; i++)
+        pings->named[i].outlet = (struct outlet){ .fd = -1, .protocol = PROTOCOL_ICMP };
     return pings;
 }
 
@@ -41,17 +58,18 @@ pings_free(struct pings *pings)
         return;
     for (size_t i = 0; i < (size_t)FAMILIES * IDENTIFIERS; i++)
         outlet_close(&pings->outlets[i / IDENTIFIERS][i % IDENTIFIERS]);
+    for (size_t i = 0; i < NAMED_MAX; i++)
+        outlet_close(&pings->named[i].outlet);
     free(pings);
 }
 
 /* With an identifier of our own drawing, since the kernel's count up from where everybody can see them. */
 static int
-open_outlet(struct pings *pings, struct outlet *outlet)
+open_outlet(struct pings *pings, struct outlet *outlet, const struct address *source, uint32_t scope)
 {
-    static const struct address any;
     int error = EADDRINUSE;
     for (int tries = 0; tries < TRIES && error == EADDRINUSE; tries++)
-        error = outlet_open(outlet, pings->epoll, &any, 0, random_u16(pings->random));
+        error = outlet_open(outlet, pings->epoll, source, scope, random_u16(pings->random));
     return error;
 }
 
@@ -83,7 +101,7 @@ int
 pings_open(struct pings *pings, enum family_id family)
 {
     struct outlet *outlet = &pings->outlets[family][pings->number >> 16];
-    int error = open_outlet(pings, outlet);
+    int error = open_outlet(pings, outlet, &any, 0);
     if (!error && family == IPV6)
         error = check_hop_limit(outlet);
     if (error)
@@ -98,7 +116,7 @@ allot_number(struct pings *pings, const struct probes *in_flight, struct probe *
     for (uint32_t tries = 0; tries < NUMBERS; tries++) {
         uint32_t number = pings->number++ % NUMBERS;
         struct outlet *outlet = &pings->outlets[model->family][number >> 16];
-        if (outlet->fd < 0 && open_outlet(pings, outlet) != 0) {
+        if (outlet->fd < 0 && open_outlet(pings, outlet, &any, 0) != 0) {
             tries |= 0xffff; /* none of its numbers can be had, if there are others */
             pings->number = (number | 0xffff) + 1;
             continue;
@@ -112,12 +130,54 @@ allot_number(struct pings *pings, const struct probes *in_flight, struct probe *
     return ENOSPC;
 }
 
+/* The socket of a source that the client named; a place that has rested, when there is none yet. */
+static struct named *
+find_named(struct pings *pings, const struct probe *model)
+{
+    struct named *oldest = &pings->named[0];
+    for (size_t i = 0; i < NAMED_MAX; i++) {
+        struct named *named = &pings->named[i];
+        if (named->outlet.fd >= 0 && named->outlet.family == (enum family_id)model->family &&
+            address_same(&named->source, &model->identity.source))
+            return named;
+        if (named->outlet.last.ns < oldest->outlet.last.ns)
+            oldest = named;
+    }
+    if (oldest->outlet.fd >= 0 && instant_since(clock_now(), oldest->outlet.last) < NAMED_REST)
+        return NULL;
+    outlet_close(&oldest->outlet);
+    return oldest;
+}
+
+static int
+allot_named(struct pings *pings, const struct probes *in_flight, struct probe *model, struct outlet **found)
+{
+    struct named *named = find_named(pings, model);
+    if (!named)
+        return ENOSPC;
+    *found = &named->outlet;
+    named->outlet.family = (enum family_id)model->family;
+    named->source = model->identity.source;
+    int error = named->outlet.fd < 0 ? open_outlet(pings, &named->outlet, &named->source, model->scope) : 0;
+    if (error)
+        return error;
+    model->identity.near = named->outlet.near;
+    for (uint32_t tries = 0; tries <= UINT16_MAX; tries++) {
+        model->identity.far = (uint16_t)pings->number++;
+        if (!probes_ports_taken(in_flight, model))
+            return 0;
+    }
+    return ENOSPC;
+}
+
 int
 pings_send(struct pings *pings, const struct errand *errand, struct probe *model)
 {
     struct outlet *outlet;
     struct writer writer = { .start = errand->packet, .size = PACKET_MAX };
-    int error = allot_number(pings, errand->in_flight, model, &outlet);
+    bool named = !address_is_unspecified(&errand->request->local);
+    int error = named ? allot_named(pings, errand->in_flight, model, &outlet)
+                      : allot_number(pings, errand->in_flight, model, &outlet);
     if (error)
         return error;
     packet_offer_nonce(errand->request, &model->identity, random_u64(pings->random) | 1);
