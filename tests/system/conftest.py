@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from lab import net
-from lab.daemon import Daemon, default_binary
+from lab import net, transports
+from lab.daemon import Daemon, built_binary, default_binary
 from lab.pair import Pair
 
 
@@ -17,13 +17,41 @@ def pytest_sessionfinish():
     net.close_all()
 
 
+def pytest_generate_tests(metafunc):
+    if metafunc.module.__name__ in transports.TWICE:
+        metafunc.parametrize("transport", [transports.RAW, transports.PLAIN], indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config, items):
+    items[:], out = transports.leave_out(items)
+    config.hook.pytest_deselected(items=out)
+
+
+def pytest_terminal_summary(terminalreporter):
+    for reason in transports.reasons():
+        terminalreporter.write_line(reason)
+
+
 @pytest.fixture(scope="session")
-def binary():
-    """Path of the daemon under test."""
-    path = default_binary()
+def transport(request):
+    """How the daemon under test sends: see lab/transports.py."""
+    path = built_binary()
     if not os.access(path, os.X_OK):
         pytest.fail(f"no daemon at {path}: build it first, or name one in MTR_PACKET")
-    return path
+    name = getattr(request, "param", transports.RAW)
+    with transports.using(name, path):
+        yield name
+
+
+@pytest.fixture(autouse=True)
+def _transport(transport):
+    """Every test of a module that runs twice does."""
+
+
+@pytest.fixture(scope="session")
+def binary(transport):
+    """Path of what starts the daemon under test."""
+    return default_binary()
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from lab import wire
 from lab.capture import Capture
 from lab.daemon import Daemon, target as to
 from lab.net import Namespace, join
+from lab.transports import served
 
 FAMILIES = 4, 6
 PROTOCOLS = "icmp", "udp", "tcp", "sctp"
@@ -226,7 +227,7 @@ def test_unspecified_source(daemon, net, family, words):
     """"0.0.0.0 and :: are as if absent (mtr sends them)", with a mark and a device, too."""
     unspecified = {4: "0.0.0.0", 6: "::"}[family]
     request = f"{to(TARGET[family])} {words} local-ip-{family} {unspecified}"
-    for protocol in PROTOCOLS:
+    for protocol in served(PROTOCOLS):
         _, ifname, packet = probe(daemon, net, request, protocol)
         assert (ifname, packet.src) == ("second", SECOND[family]), protocol
 

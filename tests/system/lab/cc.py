@@ -11,7 +11,7 @@ import tempfile
 
 import pytest
 
-from .daemon import ROOT, default_binary
+from .daemon import ROOT, built_binary
 
 SOURCES = pathlib.Path(__file__).resolve().parents[1]
 FLAGS = "-std=c11", "-D_GNU_SOURCE", "-O2", "-g", "-Wall", "-Wextra", "-pthread", f"-I{ROOT / 'src'}"
@@ -27,7 +27,7 @@ def _directory():
 
 def link_words():
     """How the build that is tested was linked: the compiler, then its flags; the libraries are the last of them."""
-    flags = pathlib.Path(default_binary()).with_name("link.flags")
+    flags = pathlib.Path(built_binary()).with_name("link.flags")
     return shlex.split(flags.read_text(encoding="utf-8")) if flags.exists() else []
 
 
@@ -67,9 +67,9 @@ def preload(source):
 def with_library(source):
     """The path of a program that uses the daemon's own code: one file linked with the library of the build that is
     tested."""
-    words, library = link_words(), pathlib.Path(default_binary()).with_name("libhopline.a")
+    words, library = link_words(), pathlib.Path(built_binary()).with_name("libhopline.a")
     if not words or not library.exists():
-        pytest.skip(f"{default_binary()} has no library beside it")
+        pytest.skip(f"{built_binary()} has no library beside it")
     made = _directory() / pathlib.Path(source).stem
     libraries = [word for word in words if word.startswith("-l")]
     rest = [word for word in words if word not in libraries]

@@ -10,12 +10,19 @@ import tempfile
 import threading
 import time
 
+from . import transports
+
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 FIRST_TOKEN = 900_000_000  # of requests that ask() numbers itself
 
 
-def default_binary():
+def built_binary():
     return os.environ.get("MTR_PACKET") or str(ROOT / "build" / "mtr-packet")
+
+
+def default_binary():
+    """What starts the daemon under test, as the transport under test wants it."""
+    return transports.program or built_binary()
 
 
 @dataclasses.dataclass

@@ -7,6 +7,6 @@ SLOW = "idle", "retransmitted", "deadline", "million"
 
 
 def pytest_collection_modifyitems(config, items):
-    out = [item for item in items if re.search(rf"\bmark -?\d|\[mark\]|{'|'.join(SLOW)}", item.name)]
+    out = [item for item in items if re.search(rf"\bmark -?\d|[\[-]mark[\]-]|{'|'.join(SLOW)}", item.name)]
     config.hook.pytest_deselected(items=out)
     items[:] = [item for item in items if item not in set(out)]
