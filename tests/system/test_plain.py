@@ -1,0 +1,131 @@
+"""What is special about the daemon without privileges: what it says that it can do, and where its sockets end."""
+
+import time
+
+import pytest
+
+from lab import forge, transports
+from lab.daemon import Daemon
+from lab.expect import NO_REPLY, Case, answered, hold, said
+from lab.net import Namespace
+from lab.path import Path, Tun, hops, target, target_address
+
+FAMILIES = 4, 6
+TARGET = target_address(0)
+FEATURES = {"ip-4": "ok", "ip-6": "ok", "icmp": "ok", "udp": "ok", "tcp": "ok", "local-device": "ok", "sctp": "no",
+            "mark": "no"}
+
+pytestmark = pytest.mark.usefixtures("root")
+every_family = pytest.mark.parametrize("family", FAMILIES)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _plain(binary):
+    with transports.using(transports.PLAIN, binary):
+        yield
+
+
+@pytest.fixture(scope="module")
+def path():
+    with Namespace("plain") as namespace, Path(namespace, hops(3), [target(0), target(1, silent=True)]) as played:
+        yield played
+
+
+@pytest.fixture(scope="module")
+def tun():
+    with Namespace("plain-tun") as namespace, Tun(namespace) as device:
+        yield device
+
+
+def probe(family, protocol, words="", number=0):
+    return f"send-probe ip-{family} {target_address(number)[family]} protocol {protocol} {words}"
+
+
+def support(daemon):
+    return {name: daemon.ask(f"check-support feature {name}").args["support"] for name in FEATURES}
+
+
+def test_check_support(path):
+    """check-support says what is true here: no sctp, no mark; and what it denies is refused."""
+    with Daemon(path.namespace) as daemon:
+        assert support(daemon) == FEATURES
+        refused = "invalid-argument reason protocol-not-supported argument protocol"
+        assert said(daemon.ask(probe(4, "sctp"))) == refused
+        assert said(daemon.ask(probe(4, "icmp", "mark 7"))) == "permission-denied"
+        assert daemon.finish() == (0, "")
+
+
+def test_no_ping_group():
+    """Where net.ipv4.ping_group_range shuts us out: no icmp, all else, and --verbose tells the remedy."""
+    with Namespace("no-group") as namespace, Path(namespace, hops(3), [target(0)]):
+        namespace.sysctl("net.ipv4.ping_group_range", "1 0")
+        with Daemon(namespace) as daemon:
+            assert support(daemon) == {**FEATURES, "icmp": "no"}
+            assert daemon.ask(probe(4, "icmp")).kind == "invalid-argument"
+            for family in FAMILIES:
+                for protocol in ("udp", "tcp"):
+                    reply = daemon.ask(probe(family, protocol))
+                    assert said(reply) == answered("reply", TARGET[family]), f"{protocol}: {reply}"
+            assert daemon.finish() == (0, "")
+        with Daemon(namespace, args=["--verbose"]) as daemon:
+            _, stderr = daemon.finish()
+    assert "ping_group_range" in stderr, stderr
+
+
+@every_family
+def test_tcp_answer_to_a_retransmission(tun, family):
+    """The kernel sends a SYN again after a second: what answers only that is no answer, of whatever kind. What answers
+    the first, late, is one where the target has timestamps, and none otherwise."""
+    names = ("silent", "SYN-ACK", "RST", "router")
+    with Daemon(tun.namespace) as daemon:
+        tun.drain()
+        addresses = {name: target_address(number)[family] for number, name in enumerate(names)}
+        daemon.send(*(f"{token} send-probe ip-{family} {address} protocol tcp timeout 3"
+                      for token, address in enumerate(addresses.values())))
+        tun.probes(addresses.values())
+        again = tun.probes(addresses.values())  # a second later
+        tun.inject(forge.direct(again[addresses["SYN-ACK"]]),
+                   forge.packet(again[addresses["RST"]], forge.message(again[addresses["RST"]], flags=0x14)),
+                   forge.time_exceeded(again[addresses["router"]]))
+        assert {reply.kind for reply in daemon.collect(len(names), 6)} == {NO_REPLY}
+        assert daemon.finish() == (0, "")
+
+
+def test_udp_sockets_end(path):
+    """udp to one port of one target: as many in flight as there are sockets, then probes-exhausted; and when these are
+    over, all can be used again."""
+    count = 1500
+    with Daemon(path.namespace) as daemon:
+        daemon.send(*(f"{token} {probe(4, 'udp', 'port 53 timeout 2', 1)}" for token in range(count)))
+        kinds = [reply.kind for reply in daemon.collect(count, 10)]
+        assert set(kinds) == {NO_REPLY, "probes-exhausted"}, set(kinds)
+        assert kinds.count(NO_REPLY) >= 1000, kinds.count(NO_REPLY)
+        hold(daemon, [Case("later", probe(4, "udp", "port 53"), answered("reply", TARGET[4]))] * 500)
+        assert daemon.finish() == (0, "")
+
+
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
+def test_few_descriptors(path, protocol):
+    """Beyond the descriptor limit: probes-exhausted, and what was sent is answered."""
+    limit = "sh", "-c", 'ulimit -n 64 && exec "$0" "$@"'
+    with Daemon(path.namespace, wrapper=limit) as daemon:
+        daemon.send(*(f"{token} {probe(4, protocol, 'port 53 timeout 1', 1)}" for token in range(200)))
+        kinds = [reply.kind for reply in daemon.collect(200)]
+        assert set(kinds) == {NO_REPLY, "probes-exhausted"} and kinds.count(NO_REPLY) > 30, kinds
+        assert daemon.ask(probe(4, protocol)).kind == "reply"
+        assert daemon.finish() == (0, "")
+
+
+@every_family
+def test_named_port_rests(path, family):
+    """A local-port is held while its probe waits and a little longer, then another program may have it."""
+    with Daemon(path.namespace) as daemon:
+        assert daemon.ask(probe(family, "udp", "local-port 4567")).kind == "reply"
+        end = time.monotonic() + 5
+        while True:
+            with Daemon(path.namespace) as other:
+                if other.ask(probe(family, "udp", "local-port 4567")).kind == "reply":
+                    break
+            assert time.monotonic() < end, "the port is still held"
+            time.sleep(0.2)
+        assert daemon.finish() == (0, "")

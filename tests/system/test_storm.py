@@ -1,0 +1,74 @@
+"""Storms: hundreds of probes at once to targets of every kind, each to be answered as if it were alone."""
+
+import itertools
+import random
+
+import pytest
+
+from lab.daemon import Daemon
+from lab.expect import NO_REPLY, Case, answered, hold
+from lab.net import Namespace
+from lab.path import LONG, Path, hop_address, hops, target, target_address
+from lab.transports import served
+
+FAMILIES = 4, 6
+PROTOCOLS = "icmp", "udp", "tcp", "sctp"
+ROUTERS = 8
+COUNT = 400
+ROUTER = hop_address(99)
+UNREACHABLE = {4: (3, 1), 6: (1, 3)}
+
+pytestmark = pytest.mark.usefixtures("root")
+
+
+@pytest.fixture(scope="module")
+def path():
+    """Routers that quote little and much, then a target that answers, one that is silent, and one of each family that a
+    router rejects."""
+    errors = {protocol: "error" for protocol in PROTOCOLS} | {"sender": ROUTER, "quote": LONG}
+    with Namespace("storm") as namespace, Path(namespace) as played:
+        played.play(hops(ROUTERS - 2) + hops(ROUTERS, quote=LONG)[-2:], [
+            target(0), target(1, silent=True),
+            *(target(family, **errors, error=UNREACHABLE[family]) for family in FAMILIES)])
+        yield played
+
+
+@pytest.fixture
+def daemon(path, binary):
+    with Daemon(path.namespace, binary=binary) as running:
+        yield running
+        assert running.finish() == (0, "")
+
+
+def storm(protocol, family, more=""):
+    """As many probes, a quarter to each kind of place, in an order that is always the same."""
+    def ask(number, words=""):
+        return f"send-probe ip-{family} {target_address(number)[family]} protocol {protocol} timeout 1{more}{words}"
+
+    ttls = itertools.cycle(range(1, ROUTERS + 1))
+    cases = []
+    for _ in range(COUNT // 4):
+        ttl = next(ttls)
+        cases += [
+            Case("answers", ask(0), answered("reply", target_address(0)[family])),
+            Case(f"expires at hop {ttl}", ask(0, f" ttl {ttl}"), answered("ttl-expired", hop_address(ttl)[family])),
+            Case("silent", ask(1), NO_REPLY),
+            Case("unreachable", ask(family), answered("no-route-host", ROUTER[family])),
+        ]
+    random.Random(1).shuffle(cases)
+    return cases
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("protocol, more", [("icmp", ""), ("icmp", " bit-pattern 7"), ("udp", ""), ("udp", " port 53"),
+                                            ("tcp", ""), ("tcp", " port 443"), ("sctp", "")])
+def test_storm(daemon, protocol, more, family):
+    """400 probes at once to answering, expiring, silent and unreachable targets: each reply is the right one."""
+    hold(daemon, storm(protocol, family, more))
+
+
+def test_storm_of_all(daemon):
+    """The same of all protocols and both families together."""
+    cases = [case for protocol in served(PROTOCOLS) for family in FAMILIES for case in storm(protocol, family)]
+    random.Random(2).shuffle(cases)
+    hold(daemon, cases)
