@@ -18,6 +18,7 @@
 
 #define ANY { 0, SCMP_CMP_EQ, 0, 0 }
 #define IS(argument, value) { argument, SCMP_CMP_EQ, value, 0 }
+#define MAY_SET(level, option) { SCMP_SYS(setsockopt), 2, { IS(1, level), IS(2, option) } }
 #define BITS(argument, mask, value) { argument, SCMP_CMP_MASKED_EQ, mask, value }
 
 /* A call that the loop makes, and, where `compared` is not 0, the arguments with which it does. */
@@ -57,10 +58,10 @@ static const struct allowed_call allowed_calls[] = {
     /* ports and local addresses are held and tried with datagram sockets, and no others are made */
     { SCMP_SYS(socket), 2, { IS(0, AF_INET), BITS(1, TYPE_MASK, SOCK_DGRAM) } },
     { SCMP_SYS(socket), 2, { IS(0, AF_INET6), BITS(1, TYPE_MASK, SOCK_DGRAM) } },
-    { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_ATTACH_FILTER) } },
-    { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_LOCK_FILTER) } },
-    { SCMP_SYS(setsockopt), 2, { IS(1, IPPROTO_IP), IS(2, IP_FREEBIND) } },
-    { SCMP_SYS(setsockopt), 2, { IS(1, IPPROTO_IPV6), IS(2, IPV6_FREEBIND) } },
+    MAY_SET(SOL_SOCKET, SO_ATTACH_FILTER),
+    MAY_SET(SOL_SOCKET, SO_LOCK_FILTER),
+    MAY_SET(IPPROTO_IP, IP_FREEBIND),
+    MAY_SET(IPPROTO_IPV6, IPV6_FREEBIND),
 
     /* set for one probe, and taken back after it */
     { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_BROADCAST) } },
@@ -95,24 +96,41 @@ static const struct allowed_call plain_calls[] = {
     { SCMP_SYS(connect), 0, { ANY } },
     { SCMP_SYS(getsockopt), 2, { IS(1, IPPROTO_TCP), IS(2, TCP_INFO) } },
     { SCMP_SYS(getsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_ERROR) } },
-    { SCMP_SYS(setsockopt), 2, { IS(1, IPPROTO_TCP), IS(2, TCP_SYNCNT) } },
-    { SCMP_SYS(setsockopt), 2, { IS(1, IPPROTO_TCP), IS(2, TCP_QUICKACK) } },
-    { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_LINGER) } },
-    { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_BINDTOIFINDEX) } },
-    { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_REUSEADDR) } },
+    MAY_SET(IPPROTO_TCP, TCP_SYNCNT),
+    MAY_SET(IPPROTO_TCP, TCP_QUICKACK),
+    MAY_SET(SOL_SOCKET, SO_LINGER),
+    MAY_SET(SOL_SOCKET, SO_BINDTOIFINDEX),
+    MAY_SET(SOL_SOCKET, SO_REUSEADDR),
 
     /* the sockets of all protocols: their ports, buffers and stamps, and the events of all of them */
     { SCMP_SYS(epoll_ctl), 0, { ANY } },
     { SCMP_SYS(epoll_pwait), 0, { ANY } },
     { SCMP_SYS(getsockname), 0, { ANY } },
-    { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_TIMESTAMPNS) } },
-    { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_RXQ_OVFL) } },
-    { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_SNDBUF) } },
-    { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_RCVBUF) } },
+    MAY_SET(SOL_SOCKET, SO_TIMESTAMPNS),
+    MAY_SET(SOL_SOCKET, SO_RXQ_OVFL),
+    MAY_SET(SOL_SOCKET, SO_SNDBUF),
+    MAY_SET(SOL_SOCKET, SO_RCVBUF),
 
-    /* ICMP errors, what comes along with answers, how packets leave: at these levels there is nothing to gain */
-    { SCMP_SYS(setsockopt), 1, { IS(1, IPPROTO_IP) } },
-    { SCMP_SYS(setsockopt), 1, { IS(1, IPPROTO_IPV6) } },
+    /* ICMP errors, what comes along with answers, and how packets leave */
+    MAY_SET(IPPROTO_IP, IP_RECVERR),
+    MAY_SET(IPPROTO_IP, IP_RECVERR_RFC4884),
+    MAY_SET(IPPROTO_IP, IP_RECVTTL),
+    MAY_SET(IPPROTO_IP, IP_RECVTOS),
+    MAY_SET(IPPROTO_IP, IP_PKTINFO),
+    MAY_SET(IPPROTO_IP, IP_MTU_DISCOVER),
+    MAY_SET(IPPROTO_IP, IP_TTL),
+    MAY_SET(IPPROTO_IP, IP_TOS),
+    MAY_SET(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT),
+    MAY_SET(IPPROTO_IPV6, IPV6_V6ONLY),
+    MAY_SET(IPPROTO_IPV6, IPV6_RECVERR),
+    MAY_SET(IPPROTO_IPV6, IPV6_RECVERR_RFC4884),
+    MAY_SET(IPPROTO_IPV6, IPV6_RECVHOPLIMIT),
+    MAY_SET(IPPROTO_IPV6, IPV6_RECVTCLASS),
+    MAY_SET(IPPROTO_IPV6, IPV6_RECVPKTINFO),
+    MAY_SET(IPPROTO_IPV6, IPV6_MTU_DISCOVER),
+    MAY_SET(IPPROTO_IPV6, IPV6_AUTOFLOWLABEL),
+    MAY_SET(IPPROTO_IPV6, IPV6_UNICAST_HOPS),
+    MAY_SET(IPPROTO_IPV6, IPV6_TCLASS),
 };
 
 bool

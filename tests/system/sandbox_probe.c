@@ -9,6 +9,7 @@
  *                                   its own; prints the numbers that the sandbox lets through, one a line
  *        sandbox_probe other HOW    x32 or i386: enters the sandbox and asks for its process id by the numbers of these
  *                                   programs; status 42 when it was told
+ *        sandbox_probe plain ...    the same in the sandbox of the transport without privileges
  *        sandbox_probe privileges   drops them, then prints NAME=VALUE lines of what /proc does not show
  */
 #include <errno.h>
@@ -17,6 +18,7 @@
 #include <linux/sched.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +44,7 @@ static char *nothing[] = { NULL };
 static char page[4096] __attribute__((aligned(4096)));
 static struct sockaddr_in nowhere;
 static pid_t parent;
+static bool plain;
 
 /* Each row: its name, whose last word is the system call's own name, and the call itself. */
 #define CALL(number, ...) syscall(SYS_##number, ##__VA_ARGS__)
@@ -119,7 +122,7 @@ static const char *const allowed[] = { "allowed: datagram IPv4", "allowed: datag
 static int
 enter(void)
 {
-    if (sandbox_enter())
+    if (sandbox_enter(plain))
         return 0;
     perror("sandbox_probe: can't enter the sandbox");
     return 3;
@@ -219,6 +222,9 @@ list(void)
 int
 main(int argc, char **argv)
 {
+    plain = argc > 1 && strcmp(argv[1], "plain") == 0;
+    argv += plain;
+    argc -= plain;
     const char *command = argc > 1 ? argv[1] : "";
     parent = getppid(); /* asked for here: inside, this is refused too */
     if (strcmp(command, "try") == 0 && argc == 3)

@@ -105,6 +105,26 @@ def refusals():
     return [name for name in names() if not name.startswith("allowed: ")]
 
 
+# What the transport without privileges is allowed beyond the other.
+PLAIN_MAY = "stream IPv4 socket", "stream IPv6 socket", "connect"
+
+
+@needs_sandbox
+@pytest.mark.parametrize("name", [name for name in refusals() if name not in PLAIN_MAY])
+def test_refused_without_privileges(sandbox, name):
+    """The same in the sandbox of the transport that needs no privilege, but for what it connects with."""
+    result = in_probe("plain", "try", name)
+    assert result.returncode == 1, f"exit status {result.returncode} (42: let through), stderr: {result.stderr}"
+
+
+@needs_sandbox
+@pytest.mark.parametrize("name", PLAIN_MAY)
+def test_not_refused_without_privileges(sandbox, name):
+    """tcp stream sockets, and connections, are let through there."""
+    result = in_probe("plain", "try", name)
+    assert (result.returncode, result.stderr) == (42, "")
+
+
 @needs_sandbox
 @pytest.mark.parametrize("name", refusals())
 def test_refused(sandbox, name):
@@ -124,21 +144,26 @@ def test_not_refused(sandbox, name):
     assert (result.returncode, result.stderr) == (42, "")
 
 
-def listed():
-    """The calls in the one table of the sources."""
+def listed(*tables):
+    """The calls in these tables of the sources."""
     text = ALLOW_LIST.read_text(encoding="utf-8")
-    table = re.search(r"allowed_calls\[\] = \{\n(.*?)\n\};", text, re.S)
-    assert table, f"no table allowed_calls in {ALLOW_LIST.name}"
-    return set(re.findall(r"SCMP_SYS\((\w+)\)", table[1]))
+    found = set()
+    for name in tables:
+        table = re.search(rf"{name}\[\] = \{{\n(.*?)\n\}};", text, re.S)
+        assert table, f"no table {name} in {ALLOW_LIST.name}"
+        found |= set(re.findall(r"SCMP_SYS\((\w+)\)", table[1].replace("MAY_SET", "SCMP_SYS(setsockopt)")))
+    return found
 
 
 @needs_sandbox
-def test_few_calls(sandbox):
+@pytest.mark.parametrize("tables, how", [(["allowed_calls"], []), (["allowed_calls", "plain_calls"], ["plain"])],
+                         ids=["raw", "plain"])
+def test_few_calls(sandbox, tables, how):
     """An allow-list of at most 40 calls; what the running filter lets through, by number, is no more than that. Calls
     that are let through with some arguments alone are refused here: all of theirs are -1."""
-    table = listed()
+    table = listed(*tables)
     assert len(table) <= CALLS_AT_MOST, f"{len(table)} calls: {sorted(table)}"
-    result = in_probe("sweep")
+    result = in_probe(*how, "sweep")
     assert (result.returncode, result.stderr) == (0, "")
     through = [int(word) for word in result.stdout.split()]
     assert 10 <= len(through) <= len(table), f"{len(table)} are listed, let through are {through}"
