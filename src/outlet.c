@@ -19,6 +19,9 @@
  */
 #define TRIES 32
 
+/* As in sender.c: after so long there is time to ask the kernel when exactly a probe left. */
+#define REST_BETWEEN (50 * NS_PER_US)
+
 struct option {
     int level, name, value;
 };
@@ -46,6 +49,7 @@ static const struct option *const options[FAMILIES] = { [IPV4] = options_v4, [IP
 
 static const struct option options_all[] = {
     { SOL_SOCKET, SO_TIMESTAMPNS, 1 },
+    { SOL_SOCKET, SO_TIMESTAMPING, SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_TSONLY },
     { SOL_SOCKET, SO_RXQ_OVFL, 1 },
     { SOL_SOCKET, SO_SNDBUF, BUFFER },
     { SOL_SOCKET, SO_RCVBUF, BUFFER },
@@ -141,6 +145,22 @@ send_patiently(const struct outlet *outlet, const struct msghdr *message, struct
     return errno;
 }
 
+/*
+ * Takes the stamp of a packet that left between *DEPARTED and now off the error queue. The answers to earlier probes that
+ * come with it are kept.
+ */
+static void
+take_stamp(struct outlet *outlet, const struct errand *errand, struct instant *departed)
+{
+    struct stash *stash = errand->stash;
+    struct clock clock = *errand->clock; /* its reading is older than what comes now */
+    clock_update(&clock, clock_read());
+    outlet_receive(outlet, stash->buffers, 0, true, &clock, stash->answers, &stash->count);
+    struct instant stamped = { outlet->stamp.ns - errand->clock->offset };
+    if (instant_since(stamped, *departed) >= 0 && instant_since(clock_now(), stamped) >= 0)
+        *departed = stamped;
+}
+
 int
 outlet_send(struct outlet *outlet, const struct errand *errand, uint16_t port, const uint8_t *bytes, size_t length,
             struct instant *departed)
@@ -164,13 +184,20 @@ outlet_send(struct outlet *outlet, const struct errand *errand, uint16_t port, c
         control_add(&message, family->level, family->tos, &tos, sizeof tos);
     if (errand->device || has_local)
         control_add_pktinfo(&message, request->family, has_local ? &request->local : NULL, errand->device);
+    /* To a group the host answers itself, before the interface stamps the packet. */
+    bool group = address_is_group(request->family, &request->target);
+    bool at_rest = !group && !errand->stash->count && instant_since(clock_now(), errand->stash->last) > REST_BETWEEN;
+    if (at_rest)
+        control_ask_for_stamp(&message);
     bool narrow = request->family == IPV4 && errand->route->mtu && request->size > errand->route->mtu;
     if (narrow)
         mind_route_mtu(outlet, true);
     int error = send_patiently(outlet, &message, departed);
     if (narrow)
         mind_route_mtu(outlet, false);
-    outlet->last = *departed;
+    outlet->last = errand->stash->last = *departed;
+    if (at_rest && !error)
+        take_stamp(outlet, errand, departed);
     return error;
 }
 
@@ -231,10 +258,12 @@ read_message(struct outlet *outlet, struct mmsghdr *received, const struct clock
         .bytes = { message->msg_iov->iov_base, received->msg_len },
         .bare = true,
     };
+    controls_read(message, &controls);
+    if (controls.has_departure && controls.error.ee_origin == SO_EE_ORIGIN_TIMESTAMPING)
+        outlet->stamp = controls.departure;
     if (!address_from_socket(message->msg_name, &family, &datagram.from, &datagram.scope))
         return false;
     memcpy(&in, message->msg_name, sizeof in);
-    controls_read(message, &controls);
     if (controls.has_lost)
         outlet->lost = controls.lost;
     datagram.to = controls.to;

@@ -18,6 +18,15 @@ struct outlet {
     bool shared;          /* several probes to the same port of a target left by it: see errqueue.h */
     uint32_t lost;        /* answers that did not fit in its buffer */
     struct instant last;  /* when a probe left by it */
+    struct wall stamp;    /* when one left, as the kernel said last */
+};
+
+/* Where errors are kept that were found on the way to a stamp, until they are asked for. */
+struct stash {
+    struct receive_buffers *buffers; /* the views of the answers point into it */
+    struct answer answers[RECEIVER_BATCH];
+    size_t count;
+    struct instant last; /* when a probe left by any socket */
 };
 
 /* A probe that is to leave: what all kinds of sockets need to know of it. */
@@ -28,6 +37,7 @@ struct errand {
     const struct route *route;
     uint32_t device; /* interface index, or 0 */
     uint8_t *packet; /* PACKET_MAX bytes to build it in */
+    struct stash *stash;
 };
 
 /*
@@ -42,8 +52,9 @@ void outlet_close(struct outlet *outlet);
 socklen_t outlet_target(const struct errand *errand, uint16_t port, struct sockaddr_storage *to);
 
 /*
- * Sends LENGTH bytes of a datagram's payload to that port (ICMP: 0), and notes when. 0, or the errno value with which the
- * local host refused: never one that an earlier probe's answer left on the socket.
+ * Sends LENGTH bytes of a datagram's payload to that port (ICMP: 0), and notes in *DEPARTED when: by the kernel's
+ * timestamp, unless packets leave one upon the other, or else by the clock just before. 0, or the errno value with which
+ * the local host refused: never one that an earlier probe's answer left on the socket.
  */
 int outlet_send(struct outlet *outlet, const struct errand *errand, uint16_t port, const uint8_t *bytes, size_t length,
                 struct instant *departed);

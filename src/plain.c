@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@ struct plain {
     struct routes *routes;
     struct random random;
     struct receive_buffers *receive_buffers;
+    struct stash stash;
 
     bool ready;               /* there may be something to receive */
     struct instant complete;  /* all that arrived by then was received */
@@ -145,7 +147,7 @@ send_probe(struct transport *transport, const struct request *request, const str
 {
     struct plain *plain = plain_of(transport);
     struct route route;
-    struct errand errand = { request, in_flight, clock, &route, 0, plain->packet };
+    struct errand errand = { request, in_flight, clock, &route, 0, plain->packet, &plain->stash };
     int error = routes_find_for(plain->routes, request, &errand.device, &route);
     if (error)
         return error;
@@ -231,6 +233,12 @@ receive(struct transport *transport, const struct clock *clock, struct answer *a
     struct plain *plain = plain_of(transport);
     size_t used = 0;
     *count = 0;
+    if (plain->stash.count) {
+        *count = plain->stash.count;
+        memcpy(answers, plain->stash.answers, *count * sizeof *answers);
+        plain->stash.count = 0;
+        return true;
+    }
     if (!plain->ready || (plain->event == plain->event_count && !find_events(plain, clock)))
         return false;
     while (used < RECEIVER_BATCH && plain->event < plain->event_count)
@@ -248,7 +256,11 @@ received_until(const struct transport *transport, const struct clock *clock)
 static bool
 rest(struct transport *transport, struct instant now, struct instant *when)
 {
-    return datagrams_rest(plain_of(transport)->datagrams, now, when);
+    struct plain *plain = plain_of(transport);
+    bool again = datagrams_rest(plain->datagrams, now, when);
+    if (plain->stash.count)
+        *when = now; /* no descriptor tells of these any more */
+    return again || plain->stash.count > 0;
 }
 
 static uint64_t
@@ -300,7 +312,7 @@ allocate(struct plain *plain)
     plain->datagrams = datagrams_new(plain->epoll, &plain->random);
     plain->connections = connections_new(plain->epoll, &plain->random);
     plain->routes = routes_new();
-    plain->receive_buffers = receive_buffers_new();
+    plain->receive_buffers = plain->stash.buffers = receive_buffers_new();
     return plain->pings && plain->datagrams && plain->connections && plain->routes && plain->receive_buffers;
 }
 

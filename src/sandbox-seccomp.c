@@ -107,6 +107,7 @@ static const struct allowed_call plain_calls[] = {
     { SCMP_SYS(epoll_pwait), 0, { ANY } },
     { SCMP_SYS(getsockname), 0, { ANY } },
     MAY_SET(SOL_SOCKET, SO_TIMESTAMPNS),
+    MAY_SET(SOL_SOCKET, SO_TIMESTAMPING),
     MAY_SET(SOL_SOCKET, SO_RXQ_OVFL),
     MAY_SET(SOL_SOCKET, SO_SNDBUF),
     MAY_SET(SOL_SOCKET, SO_RCVBUF),
