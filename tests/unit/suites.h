@@ -12,6 +12,7 @@ Suite *chunks_suite(void);
 Suite *clock_suite(void);
 Suite *decode_suite(void);
 Suite *detail_suite(void);
+Suite *errqueue_suite(void);
 Suite *family_suite(void);
 Suite *flow_suite(void);
 Suite *icmpext_suite(void);
