@@ -1,8 +1,8 @@
 """make soak: a long run at 20,000 probes a second, in namespaces of its own, with a second daemon beside it.
 
 All protocols and families, targets that answer, answer twice, are silent or unreachable, and a router that ends probes;
-random timeouts and sizes. Each request must be answered once, by what its target does; memory and descriptors must be
-the same at the first minute and at the end. Prints figures; exit status 1 when one of them is wrong.
+random timeouts, sizes and additions. Each request must be answered once, by what its target does; memory and
+descriptors must be the same at the first minute and at the end. Prints figures; exit status 1 when one of them is wrong.
 """
 
 import argparse
@@ -93,8 +93,22 @@ def introduce(client):
                     raise SystemExit(f"soak: {request} is never answered by {kind}")
 
 
+def additions(chance, family, protocol, size):
+    """Arguments of the protocol's second part that change nothing in what the target does."""
+    words = [f" detail {chance.randrange(2)}", f" broadcast {chance.randrange(2)}"]
+    if size <= 1500:
+        words.append(" dont-fragment 1")
+    if protocol != "sctp" and size >= 64:
+        words.append(f" flow {chance.randrange(1000)}")
+    if protocol in ("icmp", "udp") and size >= 64:
+        words.append(" payload 00ff10")
+    if family == 6:
+        words.append(f" flow-label {chance.randrange(1 << 20)}")
+    return "".join(word for word in words if chance.random() < 0.3)
+
+
 def make_requests(chance):
-    """[(request without its token, the reply that is due)]"""
+    """[(request without its token, the reply that is due, answers that `collect` is due)]"""
     requests = []
     for _ in range(KINDS_OF_REQUESTS):
         where, more, kind, _ = chance.choices(HABITS, [habit[3] for habit in HABITS])[0]
@@ -104,8 +118,13 @@ def make_requests(chance):
         size = chance.choice((28, 64, 64, 64, 200, 1000, *(() if kind == "no-route-host" else (1500, 3000))))
         if chance.random() < 0.3:
             more += f" port {chance.choice((80, 443, 5000))}"
+        if chance.random() < 0.3:
+            more += additions(chance, family, protocol, size)
+        count = {"no-reply": 0}.get(kind, 2 if where is TWICE else 1)
+        if chance.random() < 0.05:
+            kind, more, timeout = "collected", more + " collect 1", round(chance.uniform(0.5, 1), 3)
         request = f" send-probe ip-{family} {where[family]} protocol {protocol} timeout {timeout} size {size}{more}\n"
-        requests.append((request.encode(), kind.encode()))
+        requests.append((request.encode(), kind.encode(), b"count %d" % count))
     return requests
 
 
@@ -120,7 +139,7 @@ class Load:
         os.set_blocking(self.to, False)
         self.sent, self.pending, self.rest = 0, b"", b""
         self.answered = bytearray(count + 1)
-        self.total, self.twice, self.missed = 0, 0, 0
+        self.total, self.twice, self.missed, self.collected = 0, 0, 0, 0
         self.kinds, self.wrong = collections.Counter(), []
         self.ended = False
 
@@ -146,18 +165,24 @@ class Load:
         for line in lines:
             words = line.split(b" ", 2)
             token, kind = int(words[0]), words[1]
+            if 0 < token <= self.sent and kind != self.due(token)[1] == b"collected" and not self.answered[token]:
+                self.collected += 1  # its end tells how many there were
+                continue
             self.kinds[kind] += 1
             if not 0 < token <= self.sent or self.answered[token]:
                 self.twice += 1
                 continue
             self.answered[token] = 1
             self.total += 1
-            expected = self.requests[token % KINDS_OF_REQUESTS]
-            if kind != expected[1]:
+            expected = self.due(token)
+            if kind != expected[1] or (kind == b"collected" and words[2] != expected[2]):
                 self.judge(line, kind, expected)
 
+    def due(self, token):
+        return self.requests[token % KINDS_OF_REQUESTS]
+
     def judge(self, line, kind, expected):
-        if kind == b"no-reply":
+        if kind == b"no-reply" or (kind == b"collected" and line.split(b" ", 2)[2] < expected[2]):
             self.missed += 1
         elif len(self.wrong) < 20:
             self.wrong.append(f"{line.decode()} to {expected[0].decode().strip()}")
@@ -250,7 +275,7 @@ def soak(seconds, rate, growth, seed):
 def report(load, lasted, before, after, wrong):
     kinds = ", ".join(f"{count} {kind.decode()}" for kind, count in sorted(load.kinds.items()))
     print(f"{load.name}: {load.sent} requests in {lasted:.1f} s ({load.sent / lasted:.0f} a second)\n"
-          f"  replies: {kinds}; lost {load.sent - load.total}, twice {load.twice}, "
+          f"  replies: {kinds} with {load.collected} lines; lost {load.sent - load.total}, twice {load.twice}, "
           f"no-reply where an answer was due {load.missed}\n"
           f"  resident memory {before[0]} kB, then {after[0]} kB; descriptors {before[1]}, then {after[1]}\n"
           f"  {'; '.join(wrong) or 'all is well'}", flush=True)
