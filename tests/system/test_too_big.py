@@ -1,11 +1,12 @@
 """A path that narrows on its way, and probes that are not to be fragmented."""
 
 import contextlib
+import re
 
 import pytest
 
 from lab.capture import Capture
-from lab.daemon import Daemon
+from lab.daemon import ROOT, Daemon
 from lab.net import Namespace, join
 
 PROTOCOLS = "icmp", "udp"
@@ -162,3 +163,17 @@ def test_df_of_each_protocol(net, daemon, family):
             packet = [one for one in capture.packets(1) if one.dst == TARGET[family]][0]
         assert packet.df == df, f"{words}: {packet}"
 
+
+
+def test_the_example_of_the_manual(net, binary, tmp_path):
+    """Tracing a path's MTU down to the target by shell pipe, as mtr-packet(8) has it."""
+    page = (ROOT / "man" / "mtr-packet.8").read_text(encoding="utf-8")
+    example = re.search(r"\.Ss The MTU of a path.*?\.Bd -literal[^\n]*\n(.*?)\n\.Ed", page, re.S)[1].replace("\\-", "-")
+    script = example.replace("192.0.2.7", TARGET[4])
+    assert script != example
+    (tmp_path / "mtr-packet").symlink_to(binary)
+    said = net.client.run("env", f"PATH={tmp_path}:/usr/bin:/bin", "sh", "-c", script).stdout
+    lines = [re.sub(r"round-trip-time \d+", "round-trip-time T", line) for line in said.splitlines()]
+    assert lines == [f"1500: 1 packet-too-big ip-4 {router(1)[4]} round-trip-time T mtu 1400",
+                     f"1400: 1 packet-too-big ip-4 {router(2)[4]} round-trip-time T mtu 1280",
+                     f"1280: 1 reply ip-4 {TARGET[4]} round-trip-time T"]
