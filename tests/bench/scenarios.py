@@ -16,7 +16,7 @@ from lab.capture import Capture
 from lab.pair import ANSWERS, SILENT
 
 import truth
-from stage import (FAR_TARGETS, MANY_ADDRESSES, Failure, chatter, cores, drive, driver_command, end_group, far_path,
+from stage import (FAR_TARGETS, MANY_ADDRESSES, PLAIN, Failure, chatter, cores, drive, driver_command, end_group, far_path,
                    floor, fping, probe, values_of)
 
 FAMILIES = 4, 6
@@ -39,7 +39,7 @@ class Scenario:
 # ---- 1, 2: a closed loop
 
 # fping's is by target; it has 65,536 sequence numbers for all.
-CLOSED_COUNTS = {"ours": 200_000, "peer": 60_000, "floor": 200_000, "fping": 120}
+CLOSED_COUNTS = {"ours": 200_000, PLAIN: 200_000, "peer": 60_000, "floor": 200_000, "fping": 120}
 
 
 def closed_loop(stage, program, protocol, family, target):
@@ -63,7 +63,7 @@ def routed_name(family):
 
 def closed_scenarios():
     for protocol in PROTOCOLS:
-        programs = ("ours", "peer", "floor", "fping") if protocol == "icmp" else ("ours", "peer")
+        programs = ("ours", PLAIN, "peer", *(("floor", "fping") if protocol == "icmp" else ()))
         for family in FAMILIES:
             yield Scenario(closed_name(protocol, family), frozenset({1, 2}), programs,
                            functools.partial(closed_loop, protocol=protocol, family=family, target=ANSWERS[family]))
@@ -98,12 +98,13 @@ def trips(stage, program, protocol="icmp", **options):
 
 
 def trip_scenarios():
-    def scenario(name, rounds=math.inf, **keywords):
-        return Scenario(name, frozenset({3}), ("ours", "peer"), functools.partial(trips, **keywords), rounds=rounds)
+    def scenario(name, rounds=math.inf, programs=("ours", "peer"), **keywords):
+        return Scenario(name, frozenset({3}), programs, functools.partial(trips, **keywords), rounds=rounds)
 
-    yield scenario("rest-icmp", count=600, window=1, rate=300)
+    everyone = "ours", PLAIN, "peer"
+    yield scenario("rest-icmp", programs=everyone, count=600, window=1, rate=300)
     for protocol in "udp", "tcp":
-        yield scenario(f"rest-{protocol}", protocol=protocol, count=300, window=1, rate=300)
+        yield scenario(f"rest-{protocol}", programs=everyone, protocol=protocol, count=300, window=1, rate=300)
     yield scenario("flat-out", count=FLAT_OUT, window=IN_FLIGHT)
     yield scenario("burst", count=BURST, window=BURST, one_write=True)
     for load in LOADS:

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import time
 
+from lab import transports
 from lab.daemon import ROOT, Daemon
 from lab.pair import ANSWERS, Pair
 
 BUILD = ROOT / os.environ.get("BUILD", "build")
 TOOLS = BUILD / "bench"
 PROGRAMS = {"ours": str(BUILD / "mtr-packet"), "peer": "/usr/bin/mtr-packet"}
+PLAIN = "ours-plain"  # as nobody, without privileges; a program while there is a stage
 SECONDS = 60  # for one command
 
 # fping's targets: many addresses of the target behind its first, so that one neighbour entry serves them all.
@@ -37,6 +39,9 @@ class Stage:
     """A client and a target on one wire. Close it, or use it as a context manager."""
 
     def __init__(self):
+        self._plain = contextlib.ExitStack()
+        self._plain.enter_context(transports.using(transports.PLAIN, PROGRAMS["ours"]))
+        PROGRAMS[PLAIN] = transports.program
         self._pair = Pair("bench")
         self.client, self.target = self._pair.client, self._pair.target
         for family, addresses in MANY_ADDRESSES.items():
@@ -49,6 +54,7 @@ class Stage:
 
     def __exit__(self, *_):
         self._pair.close()
+        self._plain.close()
 
     def run(self, *argv, seconds=SECONDS):
         """What a command of the client wrote: (output, errors). One that fails or hangs is a Failure."""

@@ -8,7 +8,7 @@ import typing
 from runs import NoFigure
 from scenarios import (ALL_AT_ONCE, CLOSED_COUNTS, DEADLINES, FAMILIES, FAR_COUNT, FAR_DELAY, FAR_RATE, IDLE_SECONDS,
                        IN_FLIGHT, MESSAGES, NEIGHBOURS, PROTOCOLS, closed_name, routed_name)
-from stage import FPING, MANY
+from stage import FPING, MANY, PLAIN
 
 COLUMNS = (3, 46, 64, 6)
 CROWD = f"ours-{NEIGHBOURS}"
@@ -85,6 +85,15 @@ def _(results):
     return joined(judge(family) for family in FAMILIES)
 
 
+@row(1, "The same without privileges: at most 1.3 x ours with raw sockets for icmp; udp and tcp are told (us)",
+     "closed-icmp-4")
+def _(results):
+    def judge(name, label):
+        text, met = compared(results, label, (name, PLAIN, "cpu_us"), (name, "ours", "cpu_us"), "{:.2f}", 1.3)
+        return text, met or not label.startswith("icmp")
+    return each_closed(judge)
+
+
 @row(2, "Probes a second, 500 in flight: at least 2.4 x the peer's (thousands, ours / peer)", "closed-icmp-4")
 def _(results):
     return each_closed(lambda name, label: compared(
@@ -103,6 +112,14 @@ def _(results):
         (median, p99), (peer_median, peer_p99) = errors("ours"), errors("peer")
         return f"{protocol} {median:.1f}, {p99:.0f} us (peer {peer_median:.1f}, {peer_p99:.0f})", \
             median <= 1 and p99 <= 15
+    return joined(judge(protocol) for protocol in PROTOCOLS)
+
+
+@row(3, "The same without privileges: at most 3 us median for icmp and udp; tcp to a closed port is told", "rest-icmp")
+def _(results):
+    def judge(protocol):
+        median, p99 = (results.median(f"rest-{protocol}", PLAIN, f"error_{what}") for what in ("median", "p99"))
+        return f"{protocol} {median:.1f}, {p99:.0f} us", median <= 3 or protocol == "tcp"
     return joined(judge(protocol) for protocol in PROTOCOLS)
 
 
@@ -257,7 +274,7 @@ def _closed_loops(results):
             return f"{cpu:.2f} ({rate / 1e3:.0f})"
         except NoFigure:
             return "-"
-    programs = "ours", "peer", "fping", "floor"
+    programs = "ours", PLAIN, "peer", "fping", "floor"
     names = [(closed_name(protocol, family), f"{protocol} ip-{family}")
              for protocol in PROTOCOLS for family in FAMILIES if results.have(closed_name(protocol, family))]
     return [f"{f'{label:12}' + ''.join(f'{text:>14}' for text in texts)}".rstrip()

@@ -1,13 +1,16 @@
 """What is special about the daemon without privileges: what it says that it can do, and where its sockets end."""
 
+import socket
 import time
 
 import pytest
 
 from lab import forge, transports
 from lab.daemon import Daemon
+from lab.delay import delayed
 from lab.expect import NO_REPLY, Case, answered, hold, said
 from lab.net import Namespace
+from lab.pair import ANSWERS, Pair
 from lab.path import Path, Tun, hops, target, target_address
 
 FAMILIES = 4, 6
@@ -74,8 +77,7 @@ def test_no_ping_group():
 
 @every_family
 def test_tcp_answer_to_a_retransmission(tun, family):
-    """The kernel sends a SYN again after a second: what answers only that is no answer, of whatever kind. What answers
-    the first, late, is one where the target has timestamps, and none otherwise."""
+    """The kernel sends a SYN again after a second: what answers only that is no answer, of whatever kind."""
     names = ("silent", "SYN-ACK", "RST", "router")
     with Daemon(tun.namespace) as daemon:
         tun.drain()
@@ -128,4 +130,27 @@ def test_named_port_rests(path, family):
                     break
             assert time.monotonic() < end, "the port is still held"
             time.sleep(0.2)
+        assert daemon.finish() == (0, "")
+
+
+@pytest.fixture(scope="module")
+def slow(root):
+    """A target that answers after 1.4 seconds, when the kernel has sent its SYN again."""
+    with Pair("slow", link=delayed, delay=0.7) as both:
+        yield both
+
+
+@every_family
+def test_tcp_slower_than_a_retransmission(slow, family):
+    """An answer to the first SYN that comes after the second has left: an open port has timestamps, by which it is known
+    and timed; a closed one has none, and counts as lost."""
+    listener = slow.target.socket({4: socket.AF_INET, 6: socket.AF_INET6}[family], socket.SOCK_STREAM)
+    with listener, Daemon(slow.client) as daemon:
+        listener.bind((ANSWERS[family], 80))
+        listener.listen(10)
+        daemon.send(*(f"{port} send-probe ip-{family} {ANSWERS[family]} protocol tcp port {port} timeout 4"
+                      for port in (80, 81)))
+        opened, closed = sorted(daemon.collect(2, 6), key=lambda reply: reply.token)
+        assert (opened.kind, closed.kind) == ("reply", NO_REPLY), f"{opened}, {closed}"
+        assert 1_390_000 <= opened.rtt < 1_600_000, opened
         assert daemon.finish() == (0, "")
