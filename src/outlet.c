@@ -270,6 +270,7 @@ read_message(struct outlet *outlet, struct mmsghdr *received, const struct clock
     datagram.ttl = controls.ttl;
     datagram.tos = controls.tos;
     datagram.arrived = clock_of_stamp(clock, controls.has_stamp ? controls.stamp : clock->now.wall);
+    outlet->seen = datagram.arrived;
     if (error)
         return decode_error(outlet, &datagram, ntohs(in.sin_port), &controls, answer);
     return !(message->msg_flags & MSG_TRUNC) &&

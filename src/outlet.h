@@ -19,6 +19,7 @@ struct outlet {
     uint32_t lost;        /* answers that did not fit in its buffer */
     struct instant last;  /* when a probe left by it */
     struct wall stamp;    /* when one left, as the kernel said last */
+    struct instant seen;  /* when the last message arrived that was received, of whatever kind */
 };
 
 /* Where errors are kept that were found on the way to a stamp, until they are asked for. */

@@ -25,6 +25,7 @@ struct plain {
 
     bool ready;               /* there may be something to receive */
     struct instant complete;  /* all that arrived by then was received */
+    struct instant looked;    /* when the events below were asked for */
     struct epoll_event events[RECEIVER_BATCH];
     size_t event_count;
     size_t event;             /* the next to be looked at, */
@@ -185,10 +186,11 @@ expect_all(struct transport *transport)
     plain_of(transport)->ready = true;
 }
 
-/* Asks which sockets have something for us. When they were fewer than a batch, they are all. */
+/* Asks which sockets have something for us. */
 static bool
 find_events(struct plain *plain, const struct clock *clock)
 {
+    plain->looked = clock->now.instant;
     int got = epoll_pwait(plain->epoll, plain->events, RECEIVER_BATCH, 0, NULL);
     plain->event = 0;
     plain->errors_taken = false;
@@ -220,7 +222,8 @@ take_event(struct plain *plain, const struct clock *clock, size_t used, struct a
     } else {
         taken = outlet_receive(outlet, plain->receive_buffers, used, errors, clock, answers, count);
     }
-    if (taken == room)
+    bool newer = instant_since(outlet->seen, plain->looked) >= 0; /* who floods us must not keep the others waiting */
+    if (taken == room && !newer)
         return taken; /* there may be more */
     plain->errors_taken = errors;
     plain->event += !errors;
@@ -243,6 +246,9 @@ receive(struct transport *transport, const struct clock *clock, struct answer *a
         return false;
     while (used < RECEIVER_BATCH && plain->event < plain->event_count)
         used += take_event(plain, clock, used, answers, count);
+    /* Fewer sockets than a batch are all there are. */
+    if (plain->event == plain->event_count && plain->event_count < RECEIVER_BATCH)
+        plain->complete = plain->looked;
     return true;
 }
 
