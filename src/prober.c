@@ -89,6 +89,15 @@ supports_protocol(const struct prober *prober, enum protocol_id protocol)
 }
 
 static bool
+supports_feature(const struct prober *prober, enum feature feature)
+{
+    bool of_ipv6 = feature == FEATURE_SCOPE_ID || feature == FEATURE_FLOW_LABEL;
+    if ((of_ipv6 && !can_send_family(prober, IPV6)) || (feature == FEATURE_BROADCAST && !can_send_family(prober, IPV4)))
+        return false;
+    return feature != FEATURE_NONE && prober->transport->body->supports(prober->transport, feature);
+}
+
+static bool
 supports(const struct prober *prober, struct word feature)
 {
     for (enum family_id family = 0; family < FAMILIES; family++)
@@ -99,9 +108,7 @@ supports(const struct prober *prober, struct word feature)
             return supports_protocol(prober, protocol);
     if (word_is(feature, "mark"))
         return prober->transport->body->supports_mark(prober->transport);
-    enum feature found = feature_find(feature);
-    return word_is(feature, "send-probe") ||
-           (found != FEATURE_NONE && prober->transport->body->supports(prober->transport, found));
+    return word_is(feature, "send-probe") || supports_feature(prober, feature_find(feature));
 }
 
 static void
@@ -149,8 +156,8 @@ model_of(const struct request *request)
 {
     uint32_t number;
     struct word scope = request->scope.length ? request->scope : request->local_scope;
-    bool has_scope = scope.length > 0;
-    bool is_number = has_scope && word_is_number(scope, &number);
+    bool is_scoped = scope.length > 0;
+    bool is_number = is_scoped && word_is_number(scope, &number);
     return (struct probe){
         .target = request->target,
         .token = request->token,
@@ -160,8 +167,8 @@ model_of(const struct request *request)
         .group = address_is_group(request->family, &request->target),
         .collect = request->collect,
         .detail = request->detail,
-        .scope_named = has_scope && !is_number,
-        .scope_numbered = has_scope && is_number,
+        .scope_named = is_scoped && !is_number,
+        .scope_numbered = is_number,
     };
 }
 

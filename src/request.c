@@ -173,8 +173,6 @@ read_target(const struct argument *argument, struct word value, struct request *
     request->family = (enum family_id)argument->low;
     if (!read_scoped(request->family, value, field_of(argument, request), &request->scope))
         return REASON_BAD_VALUE;
-    if (request->scope.length)
-        request->given |= 1u << FEATURE_SCOPE_ID;
     return REASON_NONE;
 }
 
@@ -193,8 +191,6 @@ read_local(const struct argument *argument, struct word value, struct request *r
             return REASON_WRONG_FAMILY;
         *(struct address *)field_of(argument, request) = local;
         request->local_scope = scope;
-        if (scope.length)
-            request->given |= 1u << FEATURE_SCOPE_ID;
         return REASON_NONE;
     }
     return REASON_BAD_VALUE;
@@ -345,6 +341,8 @@ read_values(const struct values *values, struct request *request, enum reason *r
             return row;
         request->given |= 1u << arguments[row].feature;
     }
+    if (request->scope.length || request->local_scope.length)
+        request->given |= 1u << FEATURE_SCOPE_ID;
     return ARGUMENTS;
 }
 

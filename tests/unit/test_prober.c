@@ -506,6 +506,13 @@ START_TEST(lacking_features)
         ck_assert(take("7 send-probe ip-4 192.0.2.9 protocol tcp timeout 1 local-device wire"));
         ck_assert_str_eq(said(), "");
     }
+    fake.no_ipv6 = true;
+    fake.lacking = 0;
+    take("7 check-support feature scope-id");
+    take("7 check-support feature flow-label");
+    take("7 check-support feature broadcast");
+    ck_assert_str_eq(said(), "7 feature-support support no\n7 feature-support support no\n7 feature-support support ok\n");
+    fake.no_ipv6 = false;
     fake.lacking = 1u << FEATURE_PACKET_TOO_BIG | 1u << FEATURE_FLOW;
     take("7 check-support feature flow");
     take("7 check-support feature flow-label");

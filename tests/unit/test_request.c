@@ -368,6 +368,7 @@ static const struct line_case lines[] = {
     LINE(V6 "local-ip-6 fe80::1%eth0", "7 2001:db8::1 local fe80::1 local-scope eth0"),
     LINE(V6 "local-address fe80::1%7", "7 2001:db8::1 local fe80::1 local-scope 7"),
     LINE("7 send-probe ip-6 fe80::2%eth0 local-ip-6 fe80::1%7", "7 fe80::2 local fe80::1 scope eth0 local-scope 7"),
+    LINE(V6 "local-ip-6 fe80::1%eth0 local-address fe80::2", "7 2001:db8::1 local fe80::2"),
     LINE(V6 "local-ip-6 fe80::1%", BAD("local-ip-6")),
     LINE(V6 "local-ip-6 ::%eth0", BAD("local-ip-6")),
     LINE(V6 "local-ip-6 2001:db8::2%eth0", BAD("local-ip-6")),
