@@ -14,6 +14,12 @@
 #define RECEIVE_ROUNDS 16    /* batches of answers before others have their turn */
 #define EXPIRE_AT_ONCE 4096  /* probes, likewise */
 
+/*
+ * Bytes that may wait for a client that does not read. Other probes have a line each, but to one that collects anyone on
+ * its path could send answers for ever: beyond this they are not told, nor counted.
+ */
+#define UNREAD_MAX (16u << 20)
+
 /* Bits of struct request's `given` that need no transport's consent. */
 #define USUAL (1u << FEATURE_NONE | 1u << FEATURE_TIMEOUT_FRACTION | 1u << FEATURE_LOCAL_DEVICE)
 
@@ -344,6 +350,8 @@ take_answer(struct prober *prober, const struct clock *clock, const struct answe
     struct probe *probe = match_find(prober->probes, answer);
     /* An answer that came after the deadline is none, even if the deadline was not looked at yet. */
     if (!probe || instant_since(answer->arrived, probes_deadline(prober->probes, probe)) > 0)
+        return;
+    if (probe->collect && output_waiting(prober->output) > UNREAD_MAX)
         return;
     say_answer(prober, clock, probe, answer);
     if (probe->collect)

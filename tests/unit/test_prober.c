@@ -570,6 +570,31 @@ START_TEST(collected_none)
 }
 END_TEST
 
+/* Who floods a client that does not read takes no more than so much memory; other probes are answered as ever. */
+START_TEST(collected_without_end)
+{
+    struct clock clock = at_ms(2000);
+    take(TCP("7") " collect 1");
+    take(TCP("8"));
+    size_t before = 0, line = strlen("7 reply ip-4 192.0.2.9 round-trip-time 1000\n");
+    for (int i = 0; i < 20000; i++) {
+        for (size_t n = 0; n < TRANSPORT_BATCH; n++)
+            fake.answers[n] = answer_to(7, NS_PER_MS);
+        fake.answer_count = TRANSPORT_BATCH;
+        prober_receive(prober, &clock);
+    }
+    before = output_waiting(output);
+    MUST(before > 16u << 20 && before <= (16u << 20) + line);
+    receive(answer_to(8, NS_PER_MS));
+    MUST(output_waiting(output) == before + line && prober_in_flight(prober) == 1);
+    clock = at_ms(6000);
+    prober_expire(prober, &clock);
+    struct text end = { .length = 0 };
+    text_add(&end, "7 collected count %zu\n", before / line);
+    MUST(output_waiting(output) == before + line + end.length);
+}
+END_TEST
+
 /* A scope is said as it was asked for: by the name that the interface has now, or by its number. */
 START_TEST(scopes)
 {
@@ -649,6 +674,7 @@ prober_suite(void)
     tcase_add_test(tests, no_room);
     tcase_add_test(tests, collected);
     tcase_add_test(tests, collected_none);
+    tcase_add_test(tests, collected_without_end);
     tcase_add_test(tests, scopes);
     tcase_add_test(tests, detailed);
     suite_add_tcase(suite, tests);
