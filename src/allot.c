@@ -77,16 +77,6 @@ allotter_echo_id(const struct allotter *allotter)
     return allotter->echo_id;
 }
 
-/* IP identifications and balanced checksums: never 0, nor 0xffff, which is the same to a checksum. */
-static uint16_t
-next_ip_id(struct allotter *allotter)
-{
-    do
-        allotter->ip_id++;
-    while (allotter->ip_id == 0 || allotter->ip_id == 0xffff);
-    return allotter->ip_id;
-}
-
 static int
 allot_echo_number(struct allotter *allotter, const struct probes *in_flight, struct probe *model)
 {
@@ -206,15 +196,6 @@ shares_ports(const struct request *request)
     return request->local_port || request_has(request, FEATURE_FLOW);
 }
 
-/* IPv6: the one asked for, else the flow's, else none. */
-static uint32_t
-choose_flow_label(const struct allotter *allotter, const struct request *request)
-{
-    if (request->family == IPV4 || request_has(request, FEATURE_FLOW_LABEL))
-        return request->flow_label;
-    return request_has(request, FEATURE_FLOW) ? flow_label(&allotter->flows, request->flow) : 0;
-}
-
 /*
  * What has no number of its own is told apart by its checksum where the ports are always the same: because a client gave
  * both, or in a flow, in which echo requests keep the checksum, and the sequence number varies. EOVERFLOW: the packet has
@@ -240,7 +221,7 @@ allot_number(struct allotter *allotter, const struct request *request, const str
     const struct protocol *protocol = protocols[request->protocol];
     struct identity *identity = &model->identity;
     for (uint32_t tries = 0; tries <= UINT16_MAX; tries++) {
-        identity->ip_id = next_ip_id(allotter);
+        identity->ip_id = allotter->ip_id = packet_next_ip_id(allotter->ip_id);
         identity->number = protocol->numbered ? random_u32(&allotter->random) | 1 : 0; /* a tag must not be 0 */
         if (!shares_ports(request) || protocol->ports == PORTS_ECHO || !probes_number_taken(in_flight, model))
             return 0;
@@ -257,7 +238,7 @@ allot(struct allotter *allotter, const struct request *request, const struct pro
     if (shares_ports(request))
         error = choose_balance(request, identity);
     if (request->given & (1u << FEATURE_FLOW | 1u << FEATURE_FLOW_LABEL))
-        identity->flow_label = choose_flow_label(allotter, request) & 0xfffff;
+        identity->flow_label = flow_label_for(&allotter->flows, request) & 0xfffff;
     if (!error)
         error = allot_ports(allotter, request, in_flight, model);
     if (!error)

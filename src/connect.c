@@ -1,6 +1,7 @@
 #include "connect.h"
 
 #include <errno.h>
+#include <linux/in6.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,11 @@ set_options(int fd, const struct errand *errand)
         return errno;
     if (errand->device && !set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, (int)errand->device))
         return errno;
+    if (request_has(request, FEATURE_DONT_FRAGMENT) &&
+        !set(fd, family->level, family->mtu_discover, request->dont_fragment ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT))
+        return errno;
+    if (errand->flow_label && !set(fd, IPPROTO_IPV6, IPV6_FLOWINFO_SEND, 1))
+        return errno;
     return 0;
 }
 
@@ -132,12 +138,26 @@ start(const struct connection *connection, const struct errand *errand, struct i
     if (error)
         return error;
     socklen_t length = outlet_target(errand, connection->identity.far, &name);
+    if (errand->flow_label)
+        ((struct sockaddr_in6 *)(void *)&name)->sin6_flowinfo = htonl(errand->flow_label);
     *departed = clock_now();
     if (connect(fd, (struct sockaddr *)&name, length) == 0 || errno == EINPROGRESS)
         return 0;
     if (errno == ENETUNREACH)
         return EACCES;
     return errno == EADDRNOTAVAIL ? ENOSPC : errno;
+}
+
+/* The port that the kernel chose; 0 when it does not say. */
+static uint16_t
+find_near(const struct connection *connection)
+{
+    struct sockaddr_in in = { 0 }; /* the port is at the same place in both families */
+    struct sockaddr_storage name = { 0 };
+    socklen_t length = sizeof name;
+    getsockname(connection->outlet.fd, (struct sockaddr *)&name, &length);
+    memcpy(&in, &name, sizeof in);
+    return ntohs(in.sin_port);
 }
 
 static int
@@ -175,6 +195,8 @@ connections_send(struct connections *connections, const struct errand *errand, s
     connection->target = model->target;
     error = start(connection, errand, &model->departed);
     connection->departed = model->departed;
+    if (!error && request->detail)
+        connection->identity.near = model->identity.near = find_near(connection);
     if (!error && epoll_ctl(connections->epoll, EPOLL_CTL_ADD, connection->outlet.fd, &event) < 0)
         error = errno;
     return error;
@@ -210,6 +232,7 @@ read_outcome(const struct connection *connection, const struct tcp_info *info, s
     };
     if (getsockopt(connection->outlet.fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
         return false;
+    answer->tcp_flags = error ? TH_RST | TH_ACK : TH_SYN | TH_ACK;
     if (error == ECONNREFUSED)
         return info->tcpi_total_retrans == 0;
     if (error || info->tcpi_rtt == 0 || (info->tcpi_state != TCP_ESTABLISHED && info->tcpi_state != TCP_CLOSE_WAIT))

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "errqueue.h"
+#include "ports.h"
 #include "protocol.h"
 
 #define PORT_FIRST 33434 /* traceroute's, and so everyone's */
@@ -16,6 +17,7 @@
 #define SOCKETS_MAX 1024     /* of each family */
 #define NAMED_MAX 1024       /* ports that clients named */
 #define NAMED_REST (2 * NS_PER_S)
+#define FLOW_SOCKETS PORTS_RESERVED /* of each family: flows have their own ports, see flow.h */
 
 struct slot {
     struct outlet outlet;
@@ -41,7 +43,7 @@ struct datagrams {
     struct slot *named[NAMED_MAX];
     size_t named_count;  /* places ever used */
     uint16_t named_far;  /* the next of the target's ports for those */
-    uint16_t mark;       /* the last that was put in a payload */
+    struct slot *flows[FAMILIES][FLOW_SOCKETS]; /* opened when their flow comes first */
 };
 
 struct datagrams *
@@ -52,7 +54,6 @@ datagrams_new(int epoll, struct random *random)
         return NULL;
     datagrams->epoll = epoll;
     datagrams->random = random;
-    datagrams->mark = random_u16(random);
     return datagrams;
 }
 
@@ -74,6 +75,8 @@ datagrams_free(struct datagrams *datagrams)
             free_slot(datagrams->pools[family].slots[i]);
     for (size_t i = 0; i < datagrams->named_count; i++)
         free_slot(datagrams->named[i]);
+    for (size_t i = 0; i < (size_t)FAMILIES * FLOW_SOCKETS; i++)
+        free_slot(datagrams->flows[i / FLOW_SOCKETS][i % FLOW_SOCKETS]);
     free(datagrams);
 }
 
@@ -243,39 +246,69 @@ hold_named(struct datagrams *datagrams, struct probe *model, struct slot **found
     return 0;
 }
 
-/* Ports that the client gave: only a payload that comes back can tell such probes apart. */
+/* ---- ports that probes share ---- */
+
+/* The socket of the flow, which has the same port for the daemon's life. */
 static int
-allot_named(struct datagrams *datagrams, const struct errand *errand, struct probe *model, struct slot **found)
+find_flow(struct datagrams *datagrams, const struct errand *errand, const struct probe *model, struct slot **found)
+{
+    static const struct address any;
+    struct slot **slot = &datagrams->flows[model->family][flow_near(errand->flows, errand->request->flow)];
+    int error = *slot ? 0 : open_slot(datagrams, (enum family_id)model->family, &any, 0, 0, slot);
+    *found = *slot;
+    return error;
+}
+
+/*
+ * Where both ports are given, by the client or a flow, only a payload that comes back can tell such probes apart: by a
+ * mark in its first two bytes, if they are not the client's. Otherwise one probe at a time may have these ports.
+ */
+static int
+allot_mark(const struct errand *errand, struct probe *model, struct slot *slot)
 {
     struct identity *identity = &model->identity;
-    identity->near = (uint16_t)errand->request->local_port;
-    int error = hold_named(datagrams, model, found);
+    identity->balanced = !errand->request->payload.length && packet_payload_size(errand->request) >= BALANCE_SIZE;
+    if (!identity->balanced)
+        return probes_ports_taken(errand->in_flight, model) ? ENOSPC : 0;
+    slot->outlet.shared = slot->marked++ > 0;
+    for (uint32_t tries = 0; tries <= UINT16_MAX; tries++) {
+        if (!probes_number_taken(errand->in_flight, model))
+            return 0;
+        identity->ip_id = packet_next_ip_id(identity->ip_id);
+    }
+    return ENOSPC;
+}
+
+/* At least one of the ports is given. */
+static int
+allot_shared(struct datagrams *datagrams, const struct errand *errand, struct probe *model, struct slot **found)
+{
+    const struct request *request = errand->request;
+    struct identity *identity = &model->identity;
+    bool flow = request_has(request, FEATURE_FLOW);
+    identity->near = (uint16_t)request->local_port;
+    int error = identity->near ? hold_named(datagrams, model, found) : find_flow(datagrams, errand, model, found);
     if (error)
         return error;
-    for (uint32_t tries = 0; !errand->request->port && tries < PORTS; tries++) {
+    identity->near = (*found)->outlet.near;
+    if (!request->port && flow)
+        identity->far = (uint16_t)(PORT_FIRST + flow_far(request->flow, request->local_port != 0, PORTS));
+    if (identity->far)
+        return allot_mark(errand, model, *found);
+    for (uint32_t tries = 0; tries < PORTS; tries++) {
         identity->far = next_far_port(&datagrams->named_far);
         if (!probes_ports_taken(errand->in_flight, model))
             return 0;
     }
-    if (!errand->request->port)
-        return ENOSPC;
-    identity->balanced = packet_payload_size(errand->request) >= sizeof identity->ip_id;
-    if (!identity->balanced)
-        return probes_ports_taken(errand->in_flight, model) ? ENOSPC : 0;
-    (*found)->outlet.shared = (*found)->marked++ > 0;
-    do
-        datagrams->mark++;
-    while (datagrams->mark == 0 || datagrams->mark == UINT16_MAX);
-    identity->ip_id = datagrams->mark;
-    return 0;
+    return ENOSPC;
 }
 
 static int
 allot_ports(struct datagrams *datagrams, const struct errand *errand, struct probe *model, struct slot **found)
 {
     model->identity.far = (uint16_t)errand->request->port;
-    if (errand->request->local_port)
-        return allot_named(datagrams, errand, model, found);
+    if (errand->request->local_port || request_has(errand->request, FEATURE_FLOW))
+        return allot_shared(datagrams, errand, model, found);
     return errand->request->port ? allot_near(datagrams, errand->in_flight, model, found)
                                  : allot_far(datagrams, errand->in_flight, model, found);
 }
@@ -289,7 +322,7 @@ datagrams_send(struct datagrams *datagrams, const struct errand *errand, struct 
     int error = allot_ports(datagrams, errand, model, &slot);
     if (error)
         return error;
-    packet_offer_nonce(errand->request, identity, random_u64(datagrams->random) | 1);
+    packet_offer_nonce(errand->request, identity, random_u64(datagrams->random));
     write_payload(errand->request, identity, &writer);
     if (identity->balanced)
         write_u16_at(&writer, 0, identity->ip_id);

@@ -59,3 +59,12 @@ device_find(int fd, const struct request *request, uint32_t *device)
         error = agree(device, find_scope(fd, request->local_scope));
     return error;
 }
+
+uint32_t
+device_mtu(int fd, uint32_t device)
+{
+    struct ifreq interface = { 0 };
+    if (!device_find_name(fd, device, interface.ifr_name) || ioctl(fd, SIOCGIFMTU, &interface) < 0)
+        return 0;
+    return (uint32_t)interface.ifr_mtu;
+}

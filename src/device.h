@@ -13,4 +13,7 @@ int device_find(int fd, const struct request *request, uint32_t *device);
 /* The name of an interface; false when it is gone. */
 bool device_find_name(int fd, uint32_t device, char name[IFNAMSIZ]);
 
+/* What fits through it, in bytes; 0 when it is gone. */
+uint32_t device_mtu(int fd, uint32_t device);
+
 #endif

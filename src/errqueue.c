@@ -72,6 +72,7 @@ errqueue_decode(const struct queued_error *queued, struct answer *answer)
         .to = controls->to,
         .scope = controls->scope,
         .arrived = queued->arrived,
+        .known = controls->ttl ? KNOWN_TTL | KNOWN_TOS : 0,
         .ttl = controls->ttl,
         .tos = controls->tos,
         .is_error = true,

@@ -35,6 +35,14 @@ flow_label(const struct flows *flows, uint32_t flow)
     return label ? label : scatter(UINT32_C(0xfffff), flows->label, 20); /* where no flow stands */
 }
 
+uint32_t
+flow_label_for(const struct flows *flows, const struct request *request)
+{
+    if (request->family == IPV4 || request_has(request, FEATURE_FLOW_LABEL))
+        return request->flow_label;
+    return request_has(request, FEATURE_FLOW) ? flow_label(flows, request->flow) : 0;
+}
+
 uint16_t
 flow_checksum(const struct flows *flows, uint32_t flow)
 {

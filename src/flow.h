@@ -6,9 +6,8 @@
 #ifndef HOPLINE_FLOW_H
 #define HOPLINE_FLOW_H
 
-#include <stdbool.h>
-
 #include "random.h"
+#include "request.h"
 
 struct flows {
     uint32_t label;           /* random, as the next two: where flow 0 stands */
@@ -21,6 +20,9 @@ void flows_init(struct flows *flows, struct random *random);
 
 /* The IPv6 flow label, 20 bits, never 0. */
 uint32_t flow_label(const struct flows *flows, uint32_t flow);
+
+/* The label of this request's packet: the one asked for, else its flow's, else 0. */
+uint32_t flow_label_for(const struct flows *flows, const struct request *request);
 
 /* The checksum of the flow's echo requests: never 0xffff, which none of them can have. */
 uint16_t flow_checksum(const struct flows *flows, uint32_t flow);

@@ -1,6 +1,7 @@
 #include "outlet.h"
 
 #include <errno.h>
+#include <linux/in6.h>
 #include <linux/net_tstamp.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -11,7 +12,7 @@
 #include "protocol.h"
 
 #define BUFFER (16 << 20) /* bytes, to send and to receive; the kernel gives as much of it as it allows */
-#define CONTROLS 160      /* bytes: TTL, TOS, source and interface, a stamp */
+#define CONTROLS 224      /* bytes: TTL, TOS, source and interface, flow label, no fragments, a stamp */
 
 /*
  * A send that failed may have failed with the error that the answer to an earlier probe left on the socket, which takes
@@ -44,6 +45,8 @@ static const struct option options_v6[] = {
     { IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 0 }, /* probes to one target take one path */
     { 0, 0, 0 },
 };
+
+static const int discoveries[FAMILIES] = { [IPV4] = IP_PMTUDISC_OMIT, [IPV6] = IPV6_PMTUDISC_WANT };
 
 static const struct option *const options[FAMILIES] = { [IPV4] = options_v4, [IPV6] = options_v6 };
 
@@ -124,12 +127,35 @@ outlet_target(const struct errand *errand, uint16_t port, struct sockaddr_storag
     return address_to_socket(request->family, &request->target, scope, port, to);
 }
 
-/* A packet over its route's own MTU leaves in fragments of that size; OMIT knows the interface's MTU only. */
-static void
-mind_route_mtu(const struct outlet *outlet, bool mind)
+/*
+ * How the socket is to treat packets beyond an MTU while this one leaves; IPv6's numbers for that are the same. PROBE sets
+ * DF and looks past what the kernel has learned of the path. OMIT knows the interface's MTU only, so a packet over its
+ * route's own leaves in fragments of that size by DONT (IPv4).
+ */
+static int
+choose_discovery(const struct errand *errand)
 {
-    int discover = mind ? IP_PMTUDISC_DONT : IP_PMTUDISC_OMIT;
-    setsockopt(outlet->fd, IPPROTO_IP, IP_MTU_DISCOVER, &discover, sizeof discover);
+    const struct request *request = errand->request;
+    if (request_has(request, FEATURE_DONT_FRAGMENT))
+        return request->dont_fragment ? IP_PMTUDISC_PROBE : IP_PMTUDISC_OMIT;
+    bool narrow = request->family == IPV4 && errand->route->mtu && request->size > errand->route->mtu;
+    return narrow ? IP_PMTUDISC_DONT : discoveries[request->family];
+}
+
+/* The little that can't go along with a packet, and is taken back right after it. */
+static int
+set_state(const struct outlet *outlet, const struct errand *errand, bool on)
+{
+    const struct family *family = &families[errand->request->family];
+    int broadcast = on;
+    int discovery = on ? choose_discovery(errand) : discoveries[errand->request->family];
+    if (errand->request->broadcast &&
+        setsockopt(outlet->fd, SOL_SOCKET, SO_BROADCAST, &broadcast, sizeof broadcast) < 0)
+        return errno;
+    if (choose_discovery(errand) != discoveries[errand->request->family] &&
+        setsockopt(outlet->fd, family->level, family->mtu_discover, &discovery, sizeof discovery) < 0)
+        return errno;
+    return 0;
 }
 
 static int
@@ -161,12 +187,30 @@ take_stamp(struct outlet *outlet, const struct errand *errand, struct instant *d
         *departed = stamped;
 }
 
+static void
+add_controls(struct msghdr *message, const struct errand *errand)
+{
+    const struct request *request = errand->request;
+    const struct family *family = &families[request->family];
+    int ttl = (int)request->ttl, tos = (int)request->tos, whole = 1;
+    uint32_t label = htonl(errand->flow_label);
+    bool has_local = !address_is_unspecified(&request->local);
+    control_add(message, family->level, family->ttl, &ttl, sizeof ttl);
+    if (tos)
+        control_add(message, family->level, family->tos, &tos, sizeof tos);
+    if (errand->device || has_local)
+        control_add_pktinfo(message, request->family, has_local ? &request->local : NULL, errand->device);
+    if (label)
+        control_add(message, IPPROTO_IPV6, IPV6_FLOWINFO, &label, sizeof label);
+    if (request->family == IPV6 && request->dont_fragment)
+        control_add(message, IPPROTO_IPV6, IPV6_DONTFRAG, &whole, sizeof whole);
+}
+
 int
 outlet_send(struct outlet *outlet, const struct errand *errand, uint16_t port, const uint8_t *bytes, size_t length,
             struct instant *departed)
 {
     const struct request *request = errand->request;
-    const struct family *family = &families[request->family];
     _Alignas(struct cmsghdr) char controls[CONTROLS];
     struct sockaddr_storage target;
     struct iovec vector = { (void *)(uintptr_t)bytes, length };
@@ -177,24 +221,16 @@ outlet_send(struct outlet *outlet, const struct errand *errand, uint16_t port, c
         .msg_iovlen = 1,
         .msg_control = controls,
     };
-    int ttl = (int)request->ttl, tos = (int)request->tos;
-    bool has_local = !address_is_unspecified(&request->local);
-    control_add(&message, family->level, family->ttl, &ttl, sizeof ttl);
-    if (tos)
-        control_add(&message, family->level, family->tos, &tos, sizeof tos);
-    if (errand->device || has_local)
-        control_add_pktinfo(&message, request->family, has_local ? &request->local : NULL, errand->device);
+    add_controls(&message, errand);
     /* To a group the host answers itself, before the interface stamps the packet. */
-    bool group = address_is_group(request->family, &request->target);
+    bool group = errand->route->broadcast || address_is_group(request->family, &request->target);
     bool at_rest = !group && !errand->stash->count && instant_since(clock_now(), errand->stash->last) > REST_BETWEEN;
     if (at_rest)
         control_ask_for_stamp(&message);
-    bool narrow = request->family == IPV4 && errand->route->mtu && request->size > errand->route->mtu;
-    if (narrow)
-        mind_route_mtu(outlet, true);
-    int error = send_patiently(outlet, &message, departed);
-    if (narrow)
-        mind_route_mtu(outlet, false);
+    int error = set_state(outlet, errand, true);
+    if (!error)
+        error = send_patiently(outlet, &message, departed);
+    set_state(outlet, errand, false);
     outlet->last = errand->stash->last = *departed;
     if (at_rest && !error)
         take_stamp(outlet, errand, departed);
@@ -234,6 +270,7 @@ decode_datagram(const struct outlet *outlet, const struct datagram *datagram, ui
         .to = datagram->to,
         .scope = datagram->scope,
         .arrived = datagram->arrived,
+        .known = KNOWN_TTL | KNOWN_TOS,
         .ttl = datagram->ttl,
         .tos = datagram->tos,
         .source = datagram->to,

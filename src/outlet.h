@@ -5,6 +5,7 @@
 #ifndef HOPLINE_OUTLET_H
 #define HOPLINE_OUTLET_H
 
+#include "flow.h"
 #include "packet.h"
 #include "probe.h"
 #include "receiver.h"
@@ -39,6 +40,8 @@ struct errand {
     uint32_t device; /* interface index, or 0 */
     uint8_t *packet; /* PACKET_MAX bytes to build it in */
     struct stash *stash;
+    struct flows *flows;
+    uint32_t flow_label; /* IPv6 */
 };
 
 /*

@@ -47,6 +47,19 @@ uint16_t packet_nonce_ip_id(uint64_t nonce);
 /* By the request, or else as its protocol has it. */
 bool packet_forbids_fragments(const struct request *request);
 
+/*
+ * The number after LAST for an IP identification, which may become a balanced checksum: never 0, nor 0xffff, which is the
+ * same to a checksum.
+ */
+static inline uint16_t
+packet_next_ip_id(uint16_t last)
+{
+    do
+        last++;
+    while (last == 0 || last == 0xffff);
+    return last;
+}
+
 /* Where the nonce begins in the payload, in bytes. */
 size_t packet_nonce_offset(const struct identity *identity);
 

@@ -130,6 +130,25 @@ allot_number(struct pings *pings, const struct probes *in_flight, struct probe *
     return ENOSPC;
 }
 
+/* The socket that bears the flow's identifier; the flow's checksum leaves nothing but the sequence number to tell. */
+static int
+allot_flow(struct pings *pings, const struct errand *errand, struct probe *model, struct outlet **found)
+{
+    uint32_t flow = errand->request->flow;
+    struct outlet *outlet = &pings->outlets[model->family][flow_echo_id(flow)];
+    int error = outlet->fd < 0 ? open_outlet(pings, outlet, &any, 0) : 0;
+    if (error)
+        return error;
+    *found = outlet;
+    model->identity.near = outlet->near;
+    for (uint32_t tries = 0; tries <= UINT16_MAX; tries++) {
+        model->identity.far = flow_sequence(errand->flows, flow);
+        if (!probes_ports_taken(errand->in_flight, model))
+            return 0;
+    }
+    return ENOSPC;
+}
+
 /* The socket of a source that the client named; a place that has rested, when there is none yet. */
 static struct named *
 find_named(struct pings *pings, const struct probe *model)
@@ -170,17 +189,31 @@ allot_named(struct pings *pings, const struct probes *in_flight, struct probe *m
     return ENOSPC;
 }
 
+static int
+allot_echo(struct pings *pings, const struct errand *errand, struct probe *model, struct outlet **found)
+{
+    if (!address_is_unspecified(&errand->request->local))
+        return allot_named(pings, errand->in_flight, model, found);
+    if (request_has(errand->request, FEATURE_FLOW))
+        return allot_flow(pings, errand, model, found);
+    return allot_number(pings, errand->in_flight, model, found);
+}
+
 int
 pings_send(struct pings *pings, const struct errand *errand, struct probe *model)
 {
     struct outlet *outlet;
     struct writer writer = { .start = errand->packet, .size = PACKET_MAX };
-    bool named = !address_is_unspecified(&errand->request->local);
-    int error = named ? allot_named(pings, errand->in_flight, model, &outlet)
-                      : allot_number(pings, errand->in_flight, model, &outlet);
+    bool flow = request_has(errand->request, FEATURE_FLOW);
+    if (flow && packet_free_size(errand->request) < BALANCE_SIZE)
+        return EOVERFLOW;
+    int error = allot_echo(pings, errand, model, &outlet);
     if (error)
         return error;
-    packet_offer_nonce(errand->request, &model->identity, random_u64(pings->random) | 1);
+    model->identity.balanced = flow;
+    if (flow)
+        model->identity.checksum = flow_checksum(errand->flows, errand->request->flow);
+    packet_offer_nonce(errand->request, &model->identity, random_u64(pings->random));
     protocol_icmp.build(errand->request, &model->identity, &writer);
     return outlet_send(outlet, errand, 0, writer.start, writer.used, &model->departed);
 }

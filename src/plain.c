@@ -22,6 +22,8 @@ struct plain {
     struct random random;
     struct receive_buffers *receive_buffers;
     struct stash stash;
+    struct flows flows;
+    uint16_t ip_id;           /* the last; probes with the same ports are told apart by it */
 
     bool ready;               /* there may be something to receive */
     struct instant complete;  /* all that arrived by then was received */
@@ -62,6 +64,21 @@ supports_mark(const struct transport *transport)
 {
     (void)transport;
     return false; /* SO_MARK needs a capability */
+}
+
+/* What is not can be set on a socket, or goes along with a packet. Flows are not for tcp, see struct way. */
+static bool
+supports(const struct transport *transport, enum feature feature)
+{
+    (void)transport;
+    (void)feature;
+    return true;
+}
+
+static bool
+find_device_name(const struct transport *transport, uint32_t device, char name[IFNAMSIZ])
+{
+    return routes_find_device_name(const_plain_of(transport)->routes, device, name);
 }
 
 /* ---- what differs by protocol ---- */
@@ -122,15 +139,19 @@ release_tcp(struct plain *plain, const struct probe *probe)
     connections_release(plain->connections, probe->hold);
 }
 
-/* How each protocol is served; NULL: not at all. */
+/*
+ * How each protocol is served; NULL: not at all. The kernel connects one socket at a time by the same ports, so a flow of
+ * tcp probes can't be had.
+ */
 static const struct way {
+    bool flows;
     int (*open)(struct plain *plain, enum family_id family);
     int (*send)(struct plain *plain, const struct errand *errand, struct probe *model);
     void (*release)(struct plain *plain, const struct probe *probe);
 } ways[PROTOCOLS] = {
-    [PROTOCOL_ICMP] = { open_icmp, send_icmp, release_icmp },
-    [PROTOCOL_UDP] = { open_udp, send_udp, release_udp },
-    [PROTOCOL_TCP] = { open_tcp, send_tcp, release_tcp },
+    [PROTOCOL_ICMP] = { true, open_icmp, send_icmp, release_icmp },
+    [PROTOCOL_UDP] = { true, open_udp, send_udp, release_udp },
+    [PROTOCOL_TCP] = { false, open_tcp, send_tcp, release_tcp },
 };
 
 /* ---- sending ---- */
@@ -142,22 +163,43 @@ release(struct transport *transport, struct probe *probe)
     probe->hold = 0;
 }
 
+/* What would have fit: `dont-fragment` looks past the route's own. */
+static uint32_t
+find_mtu(const struct plain *plain, const struct request *request, const struct route *route)
+{
+    bool by_route = route->mtu && !request_has(request, FEATURE_DONT_FRAGMENT);
+    return by_route ? route->mtu : routes_find_device_mtu(plain->routes, route->device);
+}
+
 static int
 send_probe(struct transport *transport, const struct request *request, const struct probes *in_flight,
            const struct clock *clock, struct probe *model, uint32_t *mtu)
 {
     struct plain *plain = plain_of(transport);
     struct route route;
-    struct errand errand = { request, in_flight, clock, &route, 0, plain->packet, &plain->stash };
+    struct errand errand = {
+        .request = request,
+        .in_flight = in_flight,
+        .clock = clock,
+        .route = &route,
+        .packet = plain->packet,
+        .stash = &plain->stash,
+        .flows = &plain->flows,
+        .flow_label = flow_label_for(&plain->flows, request),
+    };
+    if (request_has(request, FEATURE_FLOW) && !ways[request->protocol].flows)
+        return EPROTONOSUPPORT;
     int error = routes_find_for(plain->routes, request, &errand.device, &route);
     if (error)
         return error;
     model->identity.source = route.source;
+    model->identity.ip_id = plain->ip_id = packet_next_ip_id(plain->ip_id);
     model->scope = route.device;
+    model->group = model->group || route.broadcast;
     error = ways[request->protocol].send(plain, &errand, model);
     if (!error)
         return 0;
-    *mtu = route.mtu;
+    *mtu = error == EMSGSIZE ? find_mtu(plain, request, &route) : 0;
     release(transport, model);
     routes_forget(plain->routes); /* what we remember of the route may be old */
     return error == EINVAL && !address_is_unspecified(&request->local) ? EADDRNOTAVAIL : error;
@@ -296,6 +338,8 @@ static const struct transport_body body = {
     .refusal = refusal,
     .has_address = has_address,
     .supports_mark = supports_mark,
+    .supports = supports,
+    .find_device_name = find_device_name,
     .send = send_probe,
     .release = release,
     .watch = watch,
@@ -344,6 +388,8 @@ plain_open(void)
         return NULL;
     plain->transport.body = &body;
     plain->epoll = -1;
+    plain->ip_id = random_u16(&plain->random);
+    flows_init(&plain->flows, &plain->random);
     int error = allocate(plain) ? open_all(plain) : errno;
     if (!error)
         return &plain->transport;

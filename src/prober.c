@@ -218,6 +218,9 @@ send_probe(struct prober *prober, const struct clock *clock, const struct reques
     if (error == EOVERFLOW) {
         lack = REASON_NO_ROOM_FOR_IDENTITY;
         argument = "flow";
+    } else if (error == EPROTONOSUPPORT) {
+        lack = REASON_PROTOCOL_NOT_SUPPORTED;
+        argument = "protocol";
     }
     if (lack != REASON_NONE) {
         struct word name = { argument, strlen(argument) };

@@ -288,3 +288,9 @@ routes_find_device_name(const struct routes *routes, uint32_t device, char name[
 {
     return device_find_name(routes->query_fd, device, name);
 }
+
+uint32_t
+routes_find_device_mtu(const struct routes *routes, uint32_t device)
+{
+    return device_mtu(routes->query_fd, device);
+}

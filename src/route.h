@@ -41,6 +41,9 @@ int routes_find(struct routes *routes, const struct route_query *query, struct r
  */
 int routes_find_for(struct routes *routes, const struct request *request, uint32_t *device, struct route *route);
 
+/* What fits through an interface, in bytes; 0 when it is gone. */
+uint32_t routes_find_device_mtu(const struct routes *routes, uint32_t device);
+
 /* The name of an interface; false when it is gone. */
 bool routes_find_device_name(const struct routes *routes, uint32_t device, char name[IFNAMSIZ]);
 

@@ -7,6 +7,7 @@
 #include <linux/sockios.h>
 #include <malloc.h>
 #include <netinet/in.h>
+#include <linux/in6.h>
 #include <netinet/tcp.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -64,9 +65,9 @@ static const struct allowed_call allowed_calls[] = {
     MAY_SET(IPPROTO_IPV6, IPV6_FREEBIND),
 
     /* set for one probe, and taken back after it */
-    { SCMP_SYS(setsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_BROADCAST) } },
-    { SCMP_SYS(setsockopt), 2, { IS(1, IPPROTO_IP), IS(2, IP_MTU_DISCOVER) } },
-    { SCMP_SYS(setsockopt), 2, { IS(1, IPPROTO_IPV6), IS(2, IPV6_MTU_DISCOVER) } },
+    MAY_SET(SOL_SOCKET, SO_BROADCAST),
+    MAY_SET(IPPROTO_IP, IP_MTU_DISCOVER),
+    MAY_SET(IPPROTO_IPV6, IPV6_MTU_DISCOVER),
 
     /* interfaces by name, and what fits through them */
     { SCMP_SYS(ioctl), 1, { IS(1, SIOCGIFINDEX) } },
@@ -118,7 +119,6 @@ static const struct allowed_call plain_calls[] = {
     MAY_SET(IPPROTO_IP, IP_RECVTTL),
     MAY_SET(IPPROTO_IP, IP_RECVTOS),
     MAY_SET(IPPROTO_IP, IP_PKTINFO),
-    MAY_SET(IPPROTO_IP, IP_MTU_DISCOVER),
     MAY_SET(IPPROTO_IP, IP_TTL),
     MAY_SET(IPPROTO_IP, IP_TOS),
     MAY_SET(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT),
@@ -128,8 +128,8 @@ static const struct allowed_call plain_calls[] = {
     MAY_SET(IPPROTO_IPV6, IPV6_RECVHOPLIMIT),
     MAY_SET(IPPROTO_IPV6, IPV6_RECVTCLASS),
     MAY_SET(IPPROTO_IPV6, IPV6_RECVPKTINFO),
-    MAY_SET(IPPROTO_IPV6, IPV6_MTU_DISCOVER),
     MAY_SET(IPPROTO_IPV6, IPV6_AUTOFLOWLABEL),
+    MAY_SET(IPPROTO_IPV6, IPV6_FLOWINFO_SEND),
     MAY_SET(IPPROTO_IPV6, IPV6_UNICAST_HOPS),
     MAY_SET(IPPROTO_IPV6, IPV6_TCLASS),
 };

@@ -2,12 +2,11 @@
 
 #include <errno.h>
 #include <linux/net_tstamp.h>
-#include <net/if.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "control.h"
+#include "device.h"
 #include "protocol.h"
 
 /*
@@ -48,16 +47,6 @@ sender_close(struct sender *sender)
     if (sender->fd >= 0)
         close(sender->fd);
     sender->fd = -1;
-}
-
-/* Bytes; 0 when the interface is gone. */
-static uint32_t
-device_mtu(const struct sender *sender, uint32_t device)
-{
-    struct ifreq interface = { .ifr_ifindex = (int)device };
-    if (ioctl(sender->fd, SIOCGIFNAME, &interface) < 0 || ioctl(sender->fd, SIOCGIFMTU, &interface) < 0)
-        return 0;
-    return (uint32_t)interface.ifr_mtu;
 }
 
 /* A message to the request's target with all that goes along with it. */
@@ -211,7 +200,7 @@ sender_send(struct sender *sender, const struct request *request, struct identit
     if (request_has(request, FEATURE_DONT_FRAGMENT)) /* what the kernel has learned of the path does not count */
         route->mtu = 0;
     if (length > families[request->family].mtu_min && !route->mtu)
-        route->mtu = device_mtu(sender, route->device);
+        route->mtu = device_mtu(sender->fd, route->device);
 
     bool whole = !route->mtu || length <= route->mtu;
     int error = EMSGSIZE;

@@ -32,7 +32,8 @@ struct transport_body {
      * Sends a probe and fills in MODEL's identity, departure and hold; the rest of it is set before. IN_FLIGHT is what
      * the new identity must differ from. 0; EAGAIN: not now, try the same request again in a millisecond; else the
      * errno value with which the local host refused (ENODEV: no such device; EMSGSIZE: *MTU bytes would fit;
-     * ENOSPC: nothing left that would tell this probe from those in flight; EOVERFLOW: the packet has no room for that).
+     * ENOSPC: nothing left that would tell this probe from those in flight; EOVERFLOW: the packet has no room for that;
+     * EPROTONOSUPPORT: this protocol has no flows here).
      */
     int (*send)(struct transport *transport, const struct request *request, const struct probes *in_flight,
                 const struct clock *clock, struct probe *model, uint32_t *mtu);

@@ -3,10 +3,8 @@
  * Input: options, the probe as take_probe() reads it, the route's MTU, what the system calls return, control messages.
  */
 #include <errno.h>
-#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -77,16 +75,14 @@ fuzz_recvmsg(int fd, struct msghdr *message, int flags)
     return 0;
 }
 
-static int
-fuzz_ioctl(int fd, unsigned long number, struct ifreq *interface)
+static uint32_t
+fuzz_device_mtu(int fd, uint32_t device)
 {
     (void)fd;
-    errno = ENODEV;
+    (void)device;
     if (take_u8(&kernel.input) % 2)
-        return -1;
-    if (number == SIOCGIFMTU)
-        interface->ifr_mtu = (int)(kernel.mtu = take_u32(&kernel.input) % MTU_LIMIT);
-    return 0;
+        return 0;
+    return kernel.mtu = take_u32(&kernel.input) % MTU_LIMIT;
 }
 
 static int
@@ -123,7 +119,7 @@ fuzz_clock_now(void)
 #define sendmsg fuzz_sendmsg
 #define sendto fuzz_sendto
 #define recvmsg fuzz_recvmsg
-#define ioctl fuzz_ioctl
+#define device_mtu fuzz_device_mtu
 #define setsockopt fuzz_setsockopt
 #define privileges_raise_for_mark fuzz_raise
 #define privileges_lower fuzz_lower
