@@ -20,7 +20,8 @@ struct allotter {
     struct flows flows;
     uint32_t echo_number; /* the next: the upper four bits choose the identifier */
     uint16_t echo_id;     /* the lowest identifier */
-    uint16_t ip_id;       /* the last */
+    uint16_t ip_id;       /* the last; and the last that told apart probes with the same ports */
+    uint16_t shared_id;
     uint16_t udp_near;    /* our port while the target's varies; 0: none yet */
     uint16_t udp_far;     /* the next of the target's ports; 0: all were used */
     uint16_t named_far;   /* the same for our ports that clients named */
@@ -58,6 +59,7 @@ allotter_new(void)
     allotter->echo_id = random_u16(&allotter->random) & ECHO_ID_MASK;
     allotter->echo_number = random_below(&allotter->random, ECHO_NUMBERS);
     allotter->ip_id = random_u16(&allotter->random);
+    allotter->shared_id = random_u16(&allotter->random);
     flows_init(&allotter->flows, &allotter->random);
     return allotter;
 }
@@ -213,17 +215,22 @@ choose_balance(const struct request *request, struct identity *identity)
     return flow && !varies ? EOVERFLOW : 0;
 }
 
-/* The numbers by which probes with the same ports are told apart. */
+/*
+ * The numbers by which probes with the same ports are told apart. Those count on their own, so that other probes, of
+ * which there may be many more, do not make them come again sooner.
+ */
 static int
 allot_number(struct allotter *allotter, const struct request *request, const struct probes *in_flight,
              struct probe *model)
 {
     const struct protocol *protocol = protocols[request->protocol];
     struct identity *identity = &model->identity;
+    bool shared = shares_ports(request) && protocol->ports != PORTS_ECHO;
     for (uint32_t tries = 0; tries <= UINT16_MAX; tries++) {
-        identity->ip_id = allotter->ip_id = packet_next_ip_id(allotter->ip_id);
+        uint16_t *last = shared ? &allotter->shared_id : &allotter->ip_id;
+        identity->ip_id = *last = packet_next_ip_id(*last);
         identity->number = protocol->numbered ? random_u32(&allotter->random) | 1 : 0; /* a tag must not be 0 */
-        if (!shares_ports(request) || protocol->ports == PORTS_ECHO || !probes_number_taken(in_flight, model))
+        if (!shared || !probes_number_taken(in_flight, model))
             return 0;
     }
     return ENOSPC;
