@@ -72,7 +72,7 @@ def test_against_a_capture(pair, daemon, protocol, family):
     assert one(found, "reply-ttl") == str(answer.ttl) and one(found, "reply-tos") == str(answer.tos)
     assert one(found, "reply-size") == str(answer.total_length)
     sent, received = nanoseconds(one(found, "sent")), nanoseconds(one(found, "received"))
-    assert abs(sent - probe.time_ns) < 1_000_000 and abs(received - answer.time_ns) < 1_000_000
+    assert abs(sent - probe.time_ns) < 500_000 and abs(received - answer.time_ns) < 100_000
     assert received - sent == int(one(found, "round-trip-ns"))
     assert abs(int(one(found, "round-trip-ns")) - 1000 * int(one(found, "round-trip-time"))) <= 500
     quoted = answer.quote is not None

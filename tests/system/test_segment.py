@@ -226,7 +226,8 @@ def test_two_links(segment, daemon, binary):
             with Capture(segment.client, "aside", "out request") as aside, \
                     Capture(segment.client, "wire", "out request") as wire:
                 for scope, here, there in ("aside", aside, wire), ("wire", wire, aside):
-                    here.clear(), there.clear()
+                    here.clear()
+                    there.clear()
                     reply = daemon.ask(f"send-probe ip-6 {link_local(2)}%{scope}")
                     assert (reply.kind, reply.address) == ("reply", f"{link_local(2)}%{scope}")
                     assert here.packets(1) and not there.packets()

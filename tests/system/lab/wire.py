@@ -395,7 +395,8 @@ def interface_object(role, index=None, address_text=None, name=None, mtu=None):
     if address_text is not None:
         c_type, data = c_type | 4, data + struct.pack("!HH", 2 if ":" in address_text else 1, 0) + address(address_text)
     if name is not None:
-        c_type, data = c_type | 2, data + (lambda text: text + bytes(-len(text) % 4))(bytes([len(name) + 1]) + name)
+        text = bytes([len(name) + 1]) + name
+        c_type, data = c_type | 2, data + text + bytes(-len(text) % 4)
     if mtu is not None:
         c_type, data = c_type | 1, data + struct.pack("!I", mtu)
     return extension_object(2, c_type, data)
