@@ -242,7 +242,9 @@ hear_line(const char *line, size_t length)
     struct entry *entry = &world.entries[token > 0 ? token : 0];
     MUST(token >= 0 && token <= world.tokens);
     bool answered = memmem(line, length, " round-trip-time ", 17);
-    bool expired = memmem(line, length, " no-reply", 9);
+    const char *kind = (const char *)memchr(line, ' ', length) + 1;
+    size_t left = (size_t)(line + length - kind);
+    bool expired = left > 8 && memcmp(kind, "no-reply", 8) == 0 && (kind[8] == ' ' || kind[8] == '\n');
     if (entry->collect && hear_collected(entry, line, length, answered))
         return;
     world.said++;
