@@ -4,7 +4,6 @@ import collections
 
 import pytest
 
-from lab import wire
 from lab.capture import Capture
 from lab.daemon import Daemon
 from lab.net import Namespace
