@@ -88,13 +88,13 @@ fail_to_open(void)
     return fail("can't open sockets");
 }
 
-/* Raw sockets where they can be had, or else what needs no privilege. */
+/* Raw sockets where we may have them, or else what needs no privilege. Without memory or descriptors neither is right. */
 static struct transport *
 open_transport(struct privileges *privileges, bool *plain)
 {
     struct transport *transport = raw_open(privileges);
-    *plain = !transport;
-    return transport ? transport : plain_open();
+    *plain = !transport && errno != ENOMEM && errno != EMFILE && errno != ENFILE;
+    return *plain ? plain_open() : transport;
 }
 
 /* What needs no privilege, and must not have any: opening the client's output again. */
