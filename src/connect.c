@@ -124,9 +124,21 @@ bind_local(int fd, const struct errand *errand)
 }
 
 /*
- * There is a route, or we would not be here: so ENETUNREACH says that nobody connects to a group, as EACCES does elsewhere.
- * EADDRNOTAVAIL: all ports to this target are in use, for that the address is the host's was seen before.
+ * There is a route, or we would not be here: so ENETUNREACH says that nobody connects to a group. A SYN to a multicast
+ * address would stay unanswered; to a broadcast address it is not let out. EADDRNOTAVAIL: all ports to this target are
+ * in use, for that the address is the host's was seen before.
  */
+static int
+refusal_of(int error, const struct request *request)
+{
+    bool broadcast = request->family == IPV4 && (request->target.bytes[0] & 0xf0) != 0xe0;
+    if (error == EINPROGRESS)
+        return 0;
+    if (error == ENETUNREACH)
+        return broadcast ? EACCES : 0;
+    return error == EADDRNOTAVAIL ? ENOSPC : error;
+}
+
 static int
 start(const struct connection *connection, const struct errand *errand, struct instant *departed)
 {
@@ -141,11 +153,7 @@ start(const struct connection *connection, const struct errand *errand, struct i
     if (errand->flow_label)
         ((struct sockaddr_in6 *)(void *)&name)->sin6_flowinfo = htonl(errand->flow_label);
     *departed = clock_now();
-    if (connect(fd, (struct sockaddr *)&name, length) == 0 || errno == EINPROGRESS)
-        return 0;
-    if (errno == ENETUNREACH)
-        return EACCES;
-    return errno == EADDRNOTAVAIL ? ENOSPC : errno;
+    return connect(fd, (struct sockaddr *)&name, length) < 0 ? refusal_of(errno, errand->request) : 0;
 }
 
 /* The port that the kernel chose; 0 when it does not say. */
