@@ -55,8 +55,10 @@ raise_descriptor_limit(void)
 }
 
 static void
-tell_support(const struct transport *transport)
+tell_support(const struct transport *transport, bool plain)
 {
+    if (plain)
+        fputs("mtr-packet: no raw sockets; to have them, run it as root, or once: setcap cap_net_raw+p its file\n", stderr);
     for (enum family_id family = 0; family < FAMILIES; family++) {
         for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++) {
             int error = transport->body->refusal(transport, family, protocol);
@@ -129,7 +131,7 @@ run(const struct options *options, struct privileges *privileges, bool plain, st
     if (!set_up(options, loop))
         return fail("can't start");
     if (options->verbose)
-        tell_support(loop->transport);
+        tell_support(loop->transport, plain);
     if (!privileges_seal() || !sandbox_enter(plain))
         return fail("can't enter the sandbox");
     loop_run(loop);
