@@ -100,9 +100,10 @@ set_options(int fd, const struct errand *errand)
     if (errand->device && !set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, (int)errand->device))
         return errno;
     if (request_has(request, FEATURE_DONT_FRAGMENT) &&
-        !set(fd, family->level, family->mtu_discover, request->dont_fragment ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT))
+        !set(fd, family->level, family->mtu_discover, request->dont_fragment ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT))
         return errno;
-    if (errand->flow_label && !set(fd, IPPROTO_IPV6, IPV6_FLOWINFO_SEND, 1))
+    if (!v4 && (!set(fd, IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 0) ||
+                (errand->flow_label && !set(fd, IPPROTO_IPV6, IPV6_FLOWINFO_SEND, 1))))
         return errno;
     return 0;
 }

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "errqueue.h"
-#include "ports.h"
 #include "protocol.h"
 
 #define PORT_FIRST 33434 /* traceroute's, and so everyone's */
@@ -17,7 +16,6 @@
 #define SOCKETS_MAX 1024     /* of each family */
 #define NAMED_MAX 1024       /* ports that clients named */
 #define NAMED_REST (2 * NS_PER_S)
-#define FLOW_SOCKETS PORTS_RESERVED /* of each family: flows have their own ports, see flow.h */
 
 struct slot {
     struct outlet outlet;
@@ -43,7 +41,6 @@ struct datagrams {
     struct slot *named[NAMED_MAX];
     size_t named_count;  /* places ever used */
     uint16_t named_far;  /* the next of the target's ports for those */
-    struct slot *flows[FAMILIES][FLOW_SOCKETS]; /* opened when their flow comes first */
 };
 
 struct datagrams *
@@ -75,8 +72,6 @@ datagrams_free(struct datagrams *datagrams)
             free_slot(datagrams->pools[family].slots[i]);
     for (size_t i = 0; i < datagrams->named_count; i++)
         free_slot(datagrams->named[i]);
-    for (size_t i = 0; i < (size_t)FAMILIES * FLOW_SOCKETS; i++)
-        free_slot(datagrams->flows[i / FLOW_SOCKETS][i % FLOW_SOCKETS]);
     free(datagrams);
 }
 
@@ -246,22 +241,9 @@ hold_named(struct datagrams *datagrams, struct probe *model, struct slot **found
     return 0;
 }
 
-/* ---- ports that probes share ---- */
-
-/* The socket of the flow, which has the same port for the daemon's life. */
-static int
-find_flow(struct datagrams *datagrams, const struct errand *errand, const struct probe *model, struct slot **found)
-{
-    static const struct address any;
-    struct slot **slot = &datagrams->flows[model->family][flow_near(errand->flows, errand->request->flow)];
-    int error = *slot ? 0 : open_slot(datagrams, (enum family_id)model->family, &any, 0, 0, slot);
-    *found = *slot;
-    return error;
-}
-
 /*
- * Where both ports are given, by the client or a flow, only a payload that comes back can tell such probes apart: by a
- * mark in its first two bytes, if they are not the client's. Otherwise one probe at a time may have these ports.
+ * Where the client gave both ports, only a payload that comes back can tell such probes apart: by a mark in its first two
+ * bytes, if they are not the client's. Otherwise one probe at a time may have these ports.
  */
 static int
 allot_mark(const struct errand *errand, struct probe *model, struct slot *slot)
@@ -279,20 +261,14 @@ allot_mark(const struct errand *errand, struct probe *model, struct slot *slot)
     return ENOSPC;
 }
 
-/* At least one of the ports is given. */
 static int
-allot_shared(struct datagrams *datagrams, const struct errand *errand, struct probe *model, struct slot **found)
+allot_named(struct datagrams *datagrams, const struct errand *errand, struct probe *model, struct slot **found)
 {
-    const struct request *request = errand->request;
     struct identity *identity = &model->identity;
-    bool flow = request_has(request, FEATURE_FLOW);
-    identity->near = (uint16_t)request->local_port;
-    int error = identity->near ? hold_named(datagrams, model, found) : find_flow(datagrams, errand, model, found);
+    identity->near = (uint16_t)errand->request->local_port;
+    int error = hold_named(datagrams, model, found);
     if (error)
         return error;
-    identity->near = (*found)->outlet.near;
-    if (!request->port && flow)
-        identity->far = (uint16_t)(PORT_FIRST + flow_far(request->flow, request->local_port != 0, PORTS));
     if (identity->far)
         return allot_mark(errand, model, *found);
     for (uint32_t tries = 0; tries < PORTS; tries++) {
@@ -307,8 +283,8 @@ static int
 allot_ports(struct datagrams *datagrams, const struct errand *errand, struct probe *model, struct slot **found)
 {
     model->identity.far = (uint16_t)errand->request->port;
-    if (errand->request->local_port || request_has(errand->request, FEATURE_FLOW))
-        return allot_shared(datagrams, errand, model, found);
+    if (errand->request->local_port)
+        return allot_named(datagrams, errand, model, found);
     return errand->request->port ? allot_near(datagrams, errand->in_flight, model, found)
                                  : allot_far(datagrams, errand->in_flight, model, found);
 }

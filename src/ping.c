@@ -29,6 +29,7 @@ struct pings {
     struct random *random;
     struct outlet outlets[FAMILIES][IDENTIFIERS]; /* opened when their turn comes first */
     struct named named[NAMED_MAX];
+    uint16_t identifier;                          /* of the first, if it could be had */
     uint32_t number;                              /* the next: the upper four bits choose the socket */
 };
 
@@ -43,6 +44,7 @@ pings_new(int epoll, struct random *random)
     pings->epoll = epoll;
     pings->random = random;
     pings->number = random_below(random, 1 << 16);
+    pings->identifier = (uint16_t)(random_u16(random) / IDENTIFIERS * IDENTIFIERS);
     for (enum family_id family = 0; family < FAMILIES; family++)
         for (size_t i = 0; i < IDENTIFIERS; i++)
             pings->outlets[family][i] = (struct outlet){ .fd = -1, .family = family, .protocol = PROTOCOL_ICMP };
@@ -63,14 +65,24 @@ pings_free(struct pings *pings)
     free(pings);
 }
 
-/* With an identifier of our own drawing, since the kernel's count up from where everybody can see them. */
+/*
+ * With the identifier WANTED, or else one of our own drawing, since the kernel's count up from where everybody can see
+ * them.
+ */
 static int
-open_outlet(struct pings *pings, struct outlet *outlet, const struct address *source, uint32_t scope)
+open_outlet(struct pings *pings, struct outlet *outlet, uint16_t wanted, const struct address *source, uint32_t scope)
 {
-    int error = EADDRINUSE;
+    int error = outlet_open(outlet, pings->epoll, source, scope, wanted);
     for (int tries = 0; tries < TRIES && error == EADDRINUSE; tries++)
         error = outlet_open(outlet, pings->epoll, source, scope, random_u16(pings->random));
     return error;
+}
+
+/* The sixteen have identifiers side by side, so that routers which hash these find many ways for flows. */
+static int
+open_common(struct pings *pings, enum family_id family, size_t place)
+{
+    return open_outlet(pings, &pings->outlets[family][place], (uint16_t)(pings->identifier + place), &any, 0);
 }
 
 /*
@@ -101,7 +113,7 @@ int
 pings_open(struct pings *pings, enum family_id family)
 {
     struct outlet *outlet = &pings->outlets[family][pings->number >> 16];
-    int error = open_outlet(pings, outlet, &any, 0);
+    int error = open_common(pings, family, pings->number >> 16);
     if (!error && family == IPV6)
         error = check_hop_limit(outlet);
     if (error)
@@ -116,7 +128,7 @@ allot_number(struct pings *pings, const struct probes *in_flight, struct probe *
     for (uint32_t tries = 0; tries < NUMBERS; tries++) {
         uint32_t number = pings->number++ % NUMBERS;
         struct outlet *outlet = &pings->outlets[model->family][number >> 16];
-        if (outlet->fd < 0 && open_outlet(pings, outlet, &any, 0) != 0) {
+        if (outlet->fd < 0 && open_common(pings, (enum family_id)model->family, number >> 16) != 0) {
             tries |= 0xffff; /* none of its numbers can be had, if there are others */
             pings->number = (number | 0xffff) + 1;
             continue;
@@ -136,7 +148,7 @@ allot_flow(struct pings *pings, const struct errand *errand, struct probe *model
 {
     uint32_t flow = errand->request->flow;
     struct outlet *outlet = &pings->outlets[model->family][flow_echo_id(flow)];
-    int error = outlet->fd < 0 ? open_outlet(pings, outlet, &any, 0) : 0;
+    int error = outlet->fd < 0 ? open_common(pings, (enum family_id)model->family, flow_echo_id(flow)) : 0;
     if (error)
         return error;
     *found = outlet;
@@ -177,7 +189,7 @@ allot_named(struct pings *pings, const struct probes *in_flight, struct probe *m
     *found = &named->outlet;
     named->outlet.family = (enum family_id)model->family;
     named->source = model->identity.source;
-    int error = named->outlet.fd < 0 ? open_outlet(pings, &named->outlet, &named->source, model->scope) : 0;
+    int error = named->outlet.fd < 0 ? open_outlet(pings, &named->outlet, random_u16(pings->random), &named->source, model->scope) : 0;
     if (error)
         return error;
     model->identity.near = named->outlet.near;

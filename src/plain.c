@@ -66,7 +66,7 @@ supports_mark(const struct transport *transport)
     return false; /* SO_MARK needs a capability */
 }
 
-/* What is not can be set on a socket, or goes along with a packet. Flows are not for tcp, see struct way. */
+/* All of it can be set on a socket, or goes along with a packet; but see struct way for flows. */
 static bool
 supports(const struct transport *transport, enum feature feature)
 {
@@ -140,8 +140,9 @@ release_tcp(struct plain *plain, const struct probe *probe)
 }
 
 /*
- * How each protocol is served; NULL: not at all. The kernel connects one socket at a time by the same ports, so a flow of
- * tcp probes can't be had.
+ * How each protocol is served; NULL: not at all. Flows need more than ports to tell their probes apart: in udp that is not
+ * in the eight bytes that every router quotes, or the kernel keeps it to itself, and by the same ports it connects one
+ * tcp socket at a time.
  */
 static const struct way {
     bool flows;
@@ -150,7 +151,7 @@ static const struct way {
     void (*release)(struct plain *plain, const struct probe *probe);
 } ways[PROTOCOLS] = {
     [PROTOCOL_ICMP] = { true, open_icmp, send_icmp, release_icmp },
-    [PROTOCOL_UDP] = { true, open_udp, send_udp, release_udp },
+    [PROTOCOL_UDP] = { false, open_udp, send_udp, release_udp },
     [PROTOCOL_TCP] = { false, open_tcp, send_tcp, release_tcp },
 };
 

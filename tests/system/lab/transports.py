@@ -11,7 +11,8 @@ import shutil
 import tempfile
 
 RAW, PLAIN = "raw", "plain"
-TWICE = ("test_hosts", "test_path", "test_wire", "test_clients", "test_storm")
+TWICE = ("test_hosts", "test_path", "test_wire", "test_clients", "test_storm", "test_flow", "test_detail", "test_too_big",
+         "test_segment")
 
 # An ordinary user without any capability, and no way to get one.
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs", "--bounding-set=-all",
@@ -20,6 +21,9 @@ AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--n
 NO_MARK = "SO_MARK needs a capability"
 RETRANSMITTED = "the kernel sends a SYN again after a second; only what answers the first counts"
 KERNEL_REFUSES = "what an output filter refuses, the kernel takes for lost on these sockets"
+FLOWS = ("short quotes have nothing to tell udp probes of one flow apart, and by the same ports the kernel connects one "
+         "tcp socket at a time")
+LEARNED = "a socket that may look past the path's MTU does not learn it: routers make the fragments"
 
 # (pattern of MODULE::TEST[PARAMETERS], or of what a test asks able() about, why it can't be done without privileges)
 LACKS = [
@@ -37,6 +41,12 @@ LACKS = [
     (r"forgery::tcp, .*quote of the next sequence number", "the kernel takes that number, too, for the SYN's"),
     (r"forgery::.*quote with (version|a later fragment|the last fragment)",
      "the kernel looks at no version and no fragment of a quote"),
+    (r"test_flow::.*(udp|tcp|test_answers_of_the_target|test_ordinary_probes)|flow 3 of (udp|tcp)", FLOWS),
+    (r"test_fragments\[.*-4\]", LEARNED),
+    (r"detail::quoted|test_what_the_router_saw|test_nat\[", "the kernel hands over nothing of the quoted IP header"),
+    (r"detail::size", "the kernel keeps the length of the packet to itself, but for an echo reply"),
+    (r"detail::header of tcp", "connect() tells that it was answered, not how"),
+    (r"test_duplicates\[.*tcp", "a connection is answered once"),
     (r"test_local_refusal\[.*97(\.1-permission-denied-tcp|::1-permission-denied-(tcp|icmp))", KERNEL_REFUSES),
 ]
 
