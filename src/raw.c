@@ -117,12 +117,12 @@ forgo_answers(struct raw *raw, enum family_id family, enum protocol_id protocol)
 }
 
 static int
-expect_answers(struct raw *raw, enum family_id family, enum protocol_id protocol)
+expect_answers(struct raw *raw, const struct request *request)
 {
     struct receiver *receivers[2];
-    size_t count = receivers_for(raw, family, protocol, receivers);
+    size_t count = receivers_for(raw, request->family, request->protocol, receivers);
     for (size_t i = 0; i < count; i++) {
-        int error = receiver_expect(receivers[i]);
+        int error = receiver_expect(receivers[i], request->detail);
         if (error) {
             while (i > 0)
                 receiver_forgo(receivers[--i]);
@@ -149,7 +149,7 @@ send_probe(struct transport *transport, const struct request *request, const str
     struct sender *sender = &raw->senders[request->family];
     if (sender->unsent.left) /* the same request again, which was held half way: its identity is on the wire already */
         return resume(raw, sender, request, model);
-    int error = expect_answers(raw, request->family, request->protocol);
+    int error = expect_answers(raw, request);
     if (error)
         return error;
     error = send_by_route(raw, request, in_flight, clock, model, mtu);

@@ -64,8 +64,7 @@ set_up(struct receiver *receiver, uint16_t echo_id)
     if (error)
         return error;
     if (!enable(fd, SOL_SOCKET, SO_TIMESTAMPNS) || !enable(fd, SOL_SOCKET, SO_RXQ_OVFL) ||
-        !enable(fd, family->level, family->freebind) || !enable(fd, family->level, family->recv_ttl) ||
-        !enable(fd, family->level, family->recv_tos) || !enable(fd, family->level, family->recv_pktinfo))
+        !enable(fd, family->level, family->freebind) || !enable(fd, family->level, family->recv_pktinfo))
         return errno;
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) < 0)
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size); /* as much as the host allows */
@@ -102,12 +101,19 @@ discard_queue(const struct receiver *receiver)
 }
 
 int
-receiver_expect(struct receiver *receiver)
+receiver_expect(struct receiver *receiver, bool detail)
 {
     static const struct address any;
+    const struct family *family = &families[receiver->family];
     int error = receiver->awake ? 0 : bind_address(receiver, &any);
     if (error)
         return error;
+    if (detail && !receiver->detail) {
+        if (!enable(receiver->fd, family->level, family->recv_ttl) ||
+            !enable(receiver->fd, family->level, family->recv_tos))
+            return errno;
+        receiver->detail = true;
+    }
     receiver->awake = true;
     receiver->waiting++;
     return 0;

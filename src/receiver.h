@@ -18,6 +18,7 @@ struct receiver {
     enum family_id family;
     enum protocol_id protocol;
     bool awake;
+    bool detail;              /* a probe with `detail` was sent */
     bool ready;               /* there may be something to receive */
     uint32_t waiting;         /* probes that may be answered here */
     struct instant idle;      /* since when none waits, while awake */
@@ -46,8 +47,11 @@ void receive_buffers_free(struct receive_buffers *buffers);
 int receiver_open(struct receiver *receiver, enum family_id family, enum protocol_id protocol, uint16_t echo_id);
 void receiver_close(struct receiver *receiver);
 
-/* One more probe, or one less, may be answered here. 0, or an errno value. */
-int receiver_expect(struct receiver *receiver);
+/*
+ * One more probe, or one less, may be answered here. DETAIL: its answer's TTL and TOS are wanted, which from then on the
+ * kernel gives with every IPv6 packet, at 0.1 us each. 0, or an errno value.
+ */
+int receiver_expect(struct receiver *receiver, bool detail);
 void receiver_forgo(struct receiver *receiver);
 
 /* Parks it when it was idle for long enough. True, and *WHEN: it will have been by then. */

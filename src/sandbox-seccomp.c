@@ -64,6 +64,10 @@ static const struct allowed_call allowed_calls[] = {
     MAY_SET(IPPROTO_IP, IP_FREEBIND),
     MAY_SET(IPPROTO_IPV6, IPV6_FREEBIND),
 
+    /* the TTL and TOS of answers, from the first probe with `detail` on */
+    MAY_SET(IPPROTO_IPV6, IPV6_RECVHOPLIMIT),
+    MAY_SET(IPPROTO_IPV6, IPV6_RECVTCLASS),
+
     /* set for one probe, and taken back after it */
     MAY_SET(SOL_SOCKET, SO_BROADCAST),
     MAY_SET(IPPROTO_IP, IP_MTU_DISCOVER),
@@ -125,8 +129,6 @@ static const struct allowed_call plain_calls[] = {
     MAY_SET(IPPROTO_IPV6, IPV6_V6ONLY),
     MAY_SET(IPPROTO_IPV6, IPV6_RECVERR),
     MAY_SET(IPPROTO_IPV6, IPV6_RECVERR_RFC4884),
-    MAY_SET(IPPROTO_IPV6, IPV6_RECVHOPLIMIT),
-    MAY_SET(IPPROTO_IPV6, IPV6_RECVTCLASS),
     MAY_SET(IPPROTO_IPV6, IPV6_RECVPKTINFO),
     MAY_SET(IPPROTO_IPV6, IPV6_AUTOFLOWLABEL),
     MAY_SET(IPPROTO_IPV6, IPV6_FLOWINFO_SEND),
