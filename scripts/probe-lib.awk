@@ -1,0 +1,230 @@
+# Common to the awk programs of the probe tools: it is read before them, by converse() of probe-lib.sh.
+#
+# A program calls ask() with requests, and defines
+#     begin()          asks the first questions
+#     heard()          looks at a reply: $1 its token, $2 its kind; read_reply() fills reply[NAME]
+#     tick()           is called as often as converse() was told
+#     finish()         prints the sums; its value is the exit status
+# and calls done() when nothing is left to wait for. Tokens of its own are positive.
+
+BEGIN {
+    requests = ENVIRON["requests"]
+    arguments = ENVIRON["arguments"]
+    json = ENVIRON["opt_json"]
+    room = PIPE_BUF = 4096 # Linux: what is written at once in a pipe without being torn
+    hear_daemon()
+    begin()
+    flush_requests()
+}
+
+$1 > 0 { heard(); flush_requests(); next }
+$1 == -1 { tick(); flush_requests(); next }
+$2 == "unknown-command" { done() } # the shell's way to say: stop
+
+END {
+    if (failed) exit failed
+    exit finish()
+}
+
+# ---- the conversation
+
+# The ticker writes to the same pipe, so no line may be torn: the buffer is emptied before it would overflow.
+function ask(request) {
+    room -= length(request) + 1
+    if (room < 0) {
+        fflush(requests)
+        room = PIPE_BUF - length(request) - 1
+    }
+    print request >requests
+}
+
+function flush_requests() {
+    if (room < PIPE_BUF) {
+        fflush(requests)
+        room = PIPE_BUF
+    }
+}
+
+# The first exchange, so that a daemon which is missing is noticed before anything else.
+function hear_daemon() {
+    version = feature("version")
+}
+
+# What check-support says. Only in begin(): it waits for the answer.
+function feature(name,    line, word) {
+    print "-2 check-support feature " name >requests
+    fflush(requests)
+    while ((getline line) > 0) {
+        split(line, word, " ")
+        if (word[1] == -2) return word[4]
+        if (word[2] == "unknown-command") done()
+    }
+    complain("no daemon: " (ENVIRON["MTR_PACKET"] == "" ? "mtr-packet" : ENVIRON["MTR_PACKET"]) " does not answer")
+    fail()
+}
+
+function supported(name) { return feature(name) == "ok" }
+
+# Ends with status 2, and no summary.
+function fail() {
+    failed = 2
+    exit 2
+}
+
+# Ends with the summary.
+function done() { exit }
+
+function read_reply(    i) {
+    split("", reply)
+    for (i = 3; i < NF; i += 2) reply[$i] = $(i + 1)
+    reply["from"] = "ip-4" in reply ? reply["ip-4"] : reply["ip-6"]
+    if ("round-trip-time" in reply) reply["ms"] = reply["round-trip-time"] / 1000
+}
+
+# "ip-4 ADDRESS" or "ip-6 ADDRESS"
+function target(address) { return (address ~ /:/ ? "ip-6 " : "ip-4 ") address }
+
+# Monotonic seconds, to a hundredth, in any awk and without a process. Only differences mean anything.
+function now(    line, word) {
+    getline line <"/proc/uptime"
+    close("/proc/uptime")
+    split(line, word, " ")
+    return word[1]
+}
+
+# ---- names
+
+# The address of a host in $family ("" any), or "" after a complaint.
+function resolve(host, family,    line, word, command, address) {
+    if (host ~ /^[0-9.]+$/ || host ~ /:/) {
+        if ((host ~ /:/ ? 6 : 4) == family || family == "") return host
+        complain(host ": not an IPv" family " address")
+        return ""
+    }
+    if (host !~ /^[0-9A-Za-z._-]+$/ || host ~ /^-/) {
+        complain(host ": not a host name")
+        return ""
+    }
+    command = "getent ahosts" (family == "" ? "" : "v" family) " " host
+    while (address == "" && (command | getline line) > 0) {
+        split(line, word, " ")
+        if (word[1] !~ /^::ffff:/) address = word[1] # an IPv4 address in the clothes of the other family
+    }
+    close(command)
+    if (address == "") complain(host ": no " (family == "" ? "" : "IPv" family " ") "address found")
+    return address
+}
+
+# Looks up the names of all these addresses (keys of the array) at once: a name server that is slow is slow once.
+function look_up_names(addresses,    address, command, line, word) {
+    if (ENVIRON["opt_numeric"]) return
+    for (address in addresses)
+        if (!(address in name_of) && address ~ /^[0-9A-Fa-f.:]+$/) {
+            name_of[address] = ""
+            command = command "getent hosts " address " | sed 's/^/" address " /' & "
+        }
+    if (command == "") return
+    command = command "wait"
+    while ((command | getline line) > 0) {
+        split(line, word, " ")
+        if (word[3] ~ /^[0-9A-Za-z._-]+$/) name_of[word[1]] = word[3] # what a name server says goes to a terminal
+    }
+    close(command)
+}
+
+function name(address,    one) {
+    one[address]
+    look_up_names(one)
+    return name_of[address]
+}
+
+# "name (address)", or the address alone.
+function title(address) { return name(address) == "" ? address : name(address) " (" address ")" }
+
+# ---- words
+
+function complain(text) {
+    print ENVIRON["tool"] ": " text | "cat >&2"
+    close("cat >&2")
+}
+
+# A reply's kind and facts in words, "" for an answer by the target.
+function error_words() {
+    if ($2 == "ttl-expired") return "time to live exceeded"
+    if ($2 == "no-reply") return "no reply"
+    if ($2 == "no-route-host" || $2 == "no-route") return "host unreachable"
+    if ($2 == "no-route-network") return "network unreachable"
+    if ($2 == "packet-too-big") return "packet too big, mtu " reply["mtu"]
+    if ($2 == "reply") return ""
+    return words($2) ("reason" in reply ? ": " words(reply["reason"]) " " reply["argument"] : "") \
+        ("errno" in reply ? ": errno " reply["errno"] : "")
+}
+
+function words(text) {
+    gsub(/-/, " ", text)
+    return text
+}
+
+# "label 16 (class 0, ttl 1), ...": `mpls` as people read it.
+function mpls_words(stack,    n, part, i, text) {
+    n = split(stack, part, ",")
+    for (i = 1; i + 3 <= n; i += 4)
+        text = text (i > 1 ? ", " : "") part[i] " class " part[i + 1] " ttl " part[i + 3]
+    return text
+}
+
+# ---- JSON: print_json(string("host", host) number("ms", 3)); what is empty is left out
+
+function string(key, value) {
+    if (value == "") return ""
+    gsub(/[\\"]/, "\\\\&", value)
+    return ", \"" key "\": \"" value "\""
+}
+
+function number(key, value) { return value == "" ? "" : ", \"" key "\": " value }
+
+function mpls_json(stack,    n, part, i, list) {
+    n = split(stack, part, ",")
+    for (i = 1; i + 3 <= n; i += 4)
+        list = list ", {\"label\": " part[i] ", \"class\": " part[i + 1] ", \"bottom\": " part[i + 2] ", \"ttl\": " part[i + 3] "}"
+    return list == "" ? "" : ", \"mpls\": [" substr(list, 3) "]"
+}
+
+function print_json(members) {
+    print "{" substr(members, 3) "}"
+    fflush()
+}
+
+# ---- statistics of round trips: add(key, ms), then the functions of the key
+
+function add(key, ms) {
+    if (!(key in count)) {
+        count[key] = sum[key] = squares[key] = steps[key] = 0
+        least[key] = most[key] = ms
+    } else
+        steps[key] += ms > last[key] ? ms - last[key] : last[key] - ms
+    count[key]++
+    sum[key] += ms
+    squares[key] += ms * ms
+    if (ms < least[key]) least[key] = ms
+    if (ms > most[key]) most[key] = ms
+    last[key] = ms
+}
+
+function mean(key) { return count[key] ? sum[key] / count[key] : 0 }
+
+function deviation(key,    variance) {
+    if (!count[key]) return 0
+    variance = squares[key] / count[key] - mean(key) * mean(key)
+    return variance > 0 ? root(variance) : 0
+}
+
+# By Newton: Debian's busybox awk has neither sqrt() nor ^.
+function root(x,    r, i) {
+    r = x > 1 ? x : 1
+    for (i = 0; i < 60; i++) r = (r + x / r) / 2
+    return r
+}
+
+# As icmplib has it: the mean difference from one round trip to the next.
+function jitter(key) { return count[key] > 1 ? steps[key] / (count[key] - 1) : 0 }
