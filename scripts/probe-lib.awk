@@ -144,6 +144,7 @@ function title(address) { return name(address) == "" ? address : name(address) "
 # ---- words
 
 function complain(text) {
+    if (hush) return
     print ENVIRON["tool"] ": " text | "cat >&2"
     close("cat >&2")
 }

@@ -156,14 +156,20 @@ choose_awk() {
     case $($awk -W version 2>/dev/null </dev/null) in mawk*) awk="$awk -W interactive" ;; esac
 }
 
+# Makes the directory $tmp, which goes with us, as the ticker does.
+scratch() {
+    test -z "${tmp-}" || return 0
+    tmp=$(mktemp -d "${TMPDIR:-/tmp}/probe.XXXXXX") || exit 2
+    ticker=
+    trap 'test -z "$ticker" || kill "$ticker" 2>/dev/null; rm -rf "$tmp"' EXIT
+}
+
 # converse [TICK]: runs the awk program on standard input, behind probe-lib.awk, between the daemon and the user: what it
 # writes with ask() goes to the daemon, whose replies are its input. With TICK, it is woken every so many seconds. All of
 # its exit status, 2 if there is no daemon, is ours. Ctrl-C ends the conversation, not awk, which has a summary to print.
 converse() {
     choose_awk
-    tmp=$(mktemp -d "${TMPDIR:-/tmp}/probe.XXXXXX") || exit 2
-    ticker=
-    trap 'test -z "$ticker" || kill "$ticker" 2>/dev/null; rm -rf "$tmp"' EXIT
+    scratch
     cat >"$tmp/program"
     requests=$tmp/requests tool=${0##*/}
     export requests tool operands
