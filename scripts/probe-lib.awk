@@ -51,8 +51,8 @@ function hear_daemon() {
 }
 
 # What check-support says. Only in begin(): it waits for the answer.
-function feature(name,    line, word) {
-    print "-2 check-support feature " name >requests
+function feature(what,    line, word) {
+    print "-2 check-support feature " what >requests
     fflush(requests)
     while ((getline line) > 0) {
         split(line, word, " ")
@@ -63,7 +63,7 @@ function feature(name,    line, word) {
     fail()
 }
 
-function supported(name) { return feature(name) == "ok" }
+function supported(what) { return feature(what) == "ok" }
 
 # Ends with status 2, and no summary.
 function fail() {
@@ -132,14 +132,12 @@ function look_up_names(addresses,    address, command, line, word) {
     close(command)
 }
 
-function name(address,    one) {
+# "name (address)", or the address alone.
+function title(address,    one) {
     one[address]
     look_up_names(one)
-    return name_of[address]
+    return name_of[address] == "" ? address : name_of[address] " (" address ")"
 }
-
-# "name (address)", or the address alone.
-function title(address) { return name(address) == "" ? address : name(address) " (" address ")" }
 
 # ---- words
 
@@ -203,13 +201,13 @@ function add(key, ms) {
         count[key] = sum[key] = squares[key] = steps[key] = 0
         least[key] = most[key] = ms
     } else
-        steps[key] += ms > last[key] ? ms - last[key] : last[key] - ms
+        steps[key] += ms > last_of[key] ? ms - last_of[key] : last_of[key] - ms
     count[key]++
     sum[key] += ms
     squares[key] += ms * ms
     if (ms < least[key]) least[key] = ms
     if (ms > most[key]) most[key] = ms
-    last[key] = ms
+    last_of[key] = ms
 }
 
 function mean(key) { return count[key] ? sum[key] / count[key] : 0 }

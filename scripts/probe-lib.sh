@@ -173,13 +173,13 @@ converse() {
     cat >"$tmp/program"
     requests=$tmp/requests tool=${0##*/}
     export requests tool operands
-    mkfifo "$requests" || exit 2
+    mkfifo "$requests" "$tmp/replies" || exit 2
     exec 3<>"$requests" # held open at both ends, so that nobody waits for a partner
     trap 'echo 0 stop >&3' INT TERM HUP
     # Started in the background, both ignore the terminal's Ctrl-C as far as they let the shell choose.
+    sh -c "${MTR_PACKET:-mtr-packet}" <"$requests" >"$tmp/replies" 3>&- &
     # shellcheck disable=SC2086 # $awk is words
-    sh -c "${MTR_PACKET:-mtr-packet}" <"$requests" 3>&- |
-        LC_ALL=C $awk -f "$lib/probe-lib.awk" -f "$tmp/program" 3>&- &
+    LC_ALL=C $awk -f "$lib/probe-lib.awk" -f "$tmp/program" <"$tmp/replies" 3>&- &
     reader=$!
     if test -n "${1-}"; then
         tick "$1" 3>&- >"$requests" 2>/dev/null &
