@@ -66,6 +66,8 @@ class Hop:
     quoted_headers: tuple = ()
     ways: tuple = ()  # names of lab.wire.Packet's fields: a hash of these says which of WAYS routers it is
     quoted_tos: typing.Optional[int] = None  # the probe's, when it came here; None: as it was sent
+    loses: int = 0  # every so manieth of its answers
+    mtu: int = 0  # of the link behind it, if that is narrow: it says so, or being silent does not
     nat: dict = dataclasses.field(default_factory=dict)  # rewritten in the quote: src (by family), sport, checksum
 
 

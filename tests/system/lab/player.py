@@ -1,5 +1,6 @@
 """The other end of a Path: reads probes from the TUN device and answers them. Run by lab/path.py."""
 
+import collections
 import heapq
 import itertools
 import multiprocessing.connection
@@ -14,11 +15,15 @@ from . import wire
 from .path import TIME_EXCEEDED, WAYS, is_probe, way_address
 
 PORT_UNREACHABLE = {4: (3, 3), 6: (1, 4)}
+TOO_BIG = {4: (3, 4), 6: (2, 0)}
 BATCH = 64
 
 
 def answer(probe, path, targets):
     """(who answers, the IP packet), or None when nobody does."""
+    for hop in path[:probe.ttl - 1]:
+        if hop.mtu and probe.total_length > hop.mtu and (probe.df or probe.family == 6):
+            return None if hop.silent else (hop, error(hop, hop.address[probe.family], probe, TOO_BIG[probe.family]))
     if probe.ttl <= len(path):
         hop = path[probe.ttl - 1]
         router = way_address(way(probe, hop.ways)) if hop.ways else hop.address
@@ -62,7 +67,7 @@ def error(hop, sender, probe, kind):
     quoted, header = as_it_came(hop, probe)
     body = wire.icmp_error(sender, probe.src, *kind, quoted, extension=hop.extension, form=hop.form,
                            quote=None if hop.quote is None else header + hop.quote,
-                           mtu=1400 if kind in ((3, 4), (2, 0)) else 0)
+                           mtu=(hop.mtu or 1400) if kind in TOO_BIG.values() else 0)
     return envelope(hop, sender, probe, "icmp", body)
 
 
@@ -113,6 +118,7 @@ class Player:
         self.tun, self.control = tun, control
         self.path, self.targets = [], {}
         self.seen = 0
+        self.answers = collections.Counter()
         self.waiting, self.order = [], itertools.count()
 
     def run(self):
@@ -135,6 +141,7 @@ class Player:
                 self.waiting.clear()
                 self.drain()
                 self.seen = 0
+                self.answers.clear()
             self.control.send(self.seen)
         except (EOFError, ConnectionError):
             return False
@@ -164,6 +171,10 @@ class Player:
         if found is None:
             return
         hop, packet = found
+        if hop.loses:
+            self.answers[hop.address[4]] += 1
+            if self.answers[hop.address[4]] % hop.loses == 0:
+                return
         for _ in range(hop.copies):
             if hop.delay:
                 heapq.heappush(self.waiting, (now + hop.delay, next(self.order), packet))
