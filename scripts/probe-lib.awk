@@ -12,18 +12,28 @@ BEGIN {
     arguments = ENVIRON["arguments"]
     json = ENVIRON["opt_json"]
     room = PIPE_BUF = 4096 # Linux: what is written at once in a pipe without being torn
-    hear_daemon()
+    AHEAD = 30000 # bytes that may be written before the daemon is known to have read; a pipe holds 65536
+    feature("version") # a daemon that is missing is noticed before anything else
     begin()
+    hear_kept()
     flush_requests()
 }
 
-$1 > 0 { heard(); flush_requests(); next }
-$1 == -1 { tick(); flush_requests(); next }
-$2 == "unknown-command" { done() } # the shell's way to say: stop
+{
+    hear()
+    hear_kept()
+    flush_requests()
+}
 
 END {
     if (failed) exit failed
     exit finish()
+}
+
+function hear() {
+    if ($1 > 0) heard()
+    else if ($1 == -1) tick()
+    else if ($2 == "unknown-command") done() # the shell's way to say: stop
 }
 
 # ---- the conversation
@@ -36,29 +46,40 @@ function ask(request) {
         room = PIPE_BUF - length(request) - 1
     }
     print request >requests
+    ahead += length(request) + 1
+    if (ahead > AHEAD) await("-3 check-support feature here-already")
 }
 
 function flush_requests() {
-    if (room < PIPE_BUF) {
-        fflush(requests)
-        room = PIPE_BUF
-    }
+    if (room < PIPE_BUF) fflush(requests)
+    room = PIPE_BUF
 }
 
-# The first exchange, so that a daemon which is missing is noticed before anything else.
-function hear_daemon() {
-    version = feature("version")
-}
-
-# What check-support says. Only in begin(): it waits for the answer.
-function feature(what,    line, word) {
-    print "-2 check-support feature " what >requests
+# Asks, and reads until the answer to that, which is its value: then the daemon has read all before it, too. Without this,
+# who writes much could wait for the daemon to read, and the daemon for him. Other replies are kept for hear_kept().
+function await(request,    line) {
+    flush_requests()
+    print request >requests
     fflush(requests)
+    ahead = 0
     while ((getline line) > 0) {
-        split(line, word, " ")
-        if (word[1] == -2) return word[4]
-        if (word[2] == "unknown-command") done()
+        if (line + 0 == request + 0) return line
+        kept[++kept_last] = line
     }
+    return ""
+}
+
+function hear_kept() {
+    while (kept_first < kept_last) {
+        $0 = kept[++kept_first]
+        delete kept[kept_first]
+        hear()
+    }
+}
+
+# What check-support says.
+function feature(what,    word) {
+    if (split(await("-2 check-support feature " what), word, " ") == 4) return word[4]
     complain("no daemon: " (ENVIRON["MTR_PACKET"] == "" ? "mtr-packet" : ENVIRON["MTR_PACKET"]) " does not answer")
     fail()
 }
