@@ -1,0 +1,64 @@
+"""The probe tools of scripts/, run under a shell and an awk, against the daemon under test."""
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from .daemon import ROOT, default_binary
+
+SCRIPTS = ROOT / "scripts"
+SHELLS = "dash", "busybox sh"
+AWKS = "mawk", "gawk", "busybox awk"
+
+every_awk = pytest.mark.parametrize("awk", AWKS)
+every_shell = pytest.mark.parametrize("shell", SHELLS)
+
+
+def command(tool, *args, shell=SHELLS[0], awk=AWKS[0]):
+    """(argv, environment) of a tool; skips where the shell or the awk is missing."""
+    for words in (shell, awk):
+        if not shutil.which(words.split()[0]):
+            pytest.skip(f"no {words.split()[0]} here")
+    env = {name: value for name, value in os.environ.items() if name != "MTR_PACKET_REPLIES"}
+    env.update(AWK=awk, MTR_PACKET=env.get("MTR_PACKET", default_binary()))
+    return [*shell.split(), str(SCRIPTS / tool), *map(str, args)], env
+
+
+@dataclasses.dataclass
+class Result:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def lines(self):
+        return self.out.splitlines()
+
+    @property
+    def objects(self):
+        """The lines of --json."""
+        return [json.loads(line) for line in self.lines]
+
+    def of_type(self, kind):
+        return [one for one in self.objects if one["type"] == kind]
+
+
+def run(namespace, tool, *args, shell=SHELLS[0], awk=AWKS[0], stdin="", timeout=30, env=None, quiet=True):
+    """Runs a tool to its end; with quiet, what it writes to stderr is a failure."""
+    argv, environ = command(tool, *args, shell=shell, awk=awk)
+    prefix = ["ip", "netns", "exec", namespace.name] if namespace else []
+    done = subprocess.run(prefix + argv, env={**environ, **(env or {})}, input=stdin, capture_output=True, text=True,
+                          timeout=timeout, check=False)
+    assert not quiet or done.stderr == "", done.stderr
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def start(namespace, tool, *args, shell=SHELLS[0], awk=AWKS[0], **popen):
+    """Starts a tool with a pipe from its stdout, in a process group of its own."""
+    argv, environ = command(tool, *args, shell=shell, awk=awk)
+    return namespace.popen(*argv, env=environ, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+                           start_new_session=True, **popen)
