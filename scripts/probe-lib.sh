@@ -175,7 +175,7 @@ converse() {
     export requests tool operands
     mkfifo "$requests" "$tmp/replies" || exit 2
     exec 3<>"$requests" # held open at both ends, so that nobody waits for a partner
-    trap 'echo 0 stop >&3' INT TERM HUP
+    trap 'stopped=1; echo 0 stop >&3' INT TERM HUP
     # Started in the background, both ignore the terminal's Ctrl-C as far as they let the shell choose.
     sh -c "${MTR_PACKET:-mtr-packet}" <"$requests" >"$tmp/replies" 3>&- &
     # shellcheck disable=SC2086 # $awk is words
@@ -185,11 +185,14 @@ converse() {
         tick "$1" 3>&- >"$requests" 2>/dev/null &
         ticker=$!
     fi
+    # A signal interrupts the wait, or comes just behind its end, when there is no more to wait for.
     while
+        stopped=
         wait "$reader"
-        status=$?
-        kill -0 "$reader" 2>/dev/null
-    do :; done # the wait was interrupted
+        result=$?
+        test "$result" = 127 || status=$result
+        test -n "$stopped"
+    do :; done
     exit "$status"
 }
 
