@@ -109,7 +109,7 @@ parse() {
             check "$name" "$takes" "$value"
         fi
         case $name in *-*) name=$(echo "$name" | tr - _) ;; esac
-        eval "export opt_$name=\$value"
+        eval "opt_$name=\$value; export opt_$name"
     done
     test -z "${opt_help-}" || help
 }
@@ -196,7 +196,8 @@ converse() {
     exit "$status"
 }
 
-# The daemon answers this in its place among the replies, so awk needs to read no second file.
+# The daemon answers this in its place among the replies, so awk needs to read no second file. Not every sleep knows
+# fractions.
 tick() {
-    while sleep "$1" >/dev/null; do echo '-1 check-support feature tick'; done
+    while sleep "$1" >/dev/null || sleep 1 >/dev/null; do echo '-1 check-support feature tick'; done
 }

@@ -1,5 +1,6 @@
 """What all probe tools have in common: the command line, the conversation with the daemon, the pure parts in awk."""
 
+import os
 import re
 import statistics
 import subprocess
@@ -71,6 +72,20 @@ def test_options_reach_the_daemon(shell, awk, tmp_path):
     probes = [line for line in log.read_text().splitlines() if "send-probe" in line]
     assert probes == [f"{n} send-probe ip-4 192.0.2.1 protocol udp port 53 local-ip-4 192.0.2.9 size 900 tos 184 ttl 7 "
                       "timeout 0.5" for n in (1, 2)]
+
+
+def test_installed(tmp_path):
+    """`make install` writes into each tool where its library is; `make uninstall` takes all of it back."""
+    make = ["make", "-s", "-C", str(ROOT), f"prefix={tmp_path}", "BUILD=" + os.environ.get("BUILD", "build")]
+    env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    subprocess.run([*make, "install"], check=True, capture_output=True, env=env)
+    for tool in TOOLS:
+        said = subprocess.run([tool, "--help"], cwd="/", check=True, capture_output=True, text=True,
+                              env={**env, "PATH": f"{tmp_path}/bin:{env['PATH']}"})
+        assert said.stdout.startswith(f"usage: {tool} ")
+        assert (tmp_path / "share" / "man" / "man1" / f"{tool}.1").exists()
+    subprocess.run([*make, "uninstall"], check=True, capture_output=True, env=env)
+    assert not [file for file in tmp_path.rglob("*") if file.is_file()]
 
 
 @pytest.mark.parametrize("reply, words", [
