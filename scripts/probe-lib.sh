@@ -40,7 +40,7 @@ help() {
             if (length(head) > 33) { print head; head = "" }
             printf "%-34s %s\n", head, text
         }'
-    printf '\nThe daemon is %s (environment variable MTR_PACKET).\n' "${MTR_PACKET:-mtr-packet}"
+    printf '\n%s\n' "${footer-The daemon is ${MTR_PACKET:-mtr-packet} (environment variable MTR_PACKET).}"
     exit 0
 }
 
