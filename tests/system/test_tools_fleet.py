@@ -1,0 +1,181 @@
+"""probe-fleet and probe-remote: three vantage points, each with its own sshd; mtr and mtrpacket from the desk."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from lab.fleet import NOWHERE, SCRIPTS, TARGET, fleet
+from lab.path import hop_address
+from test_clients import HERE, VENV_PYTHON
+
+pytestmark = pytest.mark.usefixtures("root")
+
+every_shell_and_awk = pytest.mark.parametrize("shell, awk", [
+    (["dash"], "mawk"), (["busybox", "sh"], "gawk"), (["busybox", "sh"], "busybox awk")], ids=lambda words: "".join(words))
+
+
+@pytest.fixture(scope="module")
+def labs(binary):
+    with fleet() as made:
+        yield made
+
+
+@pytest.fixture
+def run_fleet(labs):
+    """Runs probe-fleet at the desk: (status, its lines sorted, what it said)."""
+    if not shutil.which("parallel"):
+        pytest.skip("no parallel: install the Debian package parallel")
+
+    def run(*words, **env):
+        result = labs.desk.run("probe-fleet", *words, env=labs.environment(**env), check=False, timeout=30)
+        return result.returncode, sorted(result.stdout.splitlines()), result.stderr
+    return run
+
+
+def without_times(lines):
+    """Reply lines to their tag, token, kind and address."""
+    return [line.split(" round-trip-time")[0] for line in lines]
+
+
+@every_shell_and_awk
+def test_request_file_on_each_vantage_point(labs, tmp_path, shell, awk):
+    """One request file on three vantage points: each line tagged with its own, and as the path from there has it."""
+    _needs(shell[0], awk.split()[0])
+    requests = tmp_path / "requests"
+    requests.write_text(f"1 send-probe ip-4 {TARGET.address[4]} ttl 3\n2 send-probe ip-4 {TARGET.address[4]}\n")
+    result = labs.desk.run(*shell, SCRIPTS / "probe-fleet", "--requests", requests, "-S", "lab1", "lab2,lab3",
+                           env=labs.environment(AWK=awk), check=False, timeout=30)
+    expected = [f"lab{lab}\t{token} reply ip-4 {TARGET.address[4]}" for lab in (1, 2, 3) for token in (1, 2)]
+    expected[4] = f"lab3\t1 ttl-expired ip-4 {hop_address(3)[4]}"
+    assert (result.returncode, without_times(sorted(result.stdout.splitlines())), result.stderr) == (0, expected, "")
+
+
+def test_tool_with_arguments(run_fleet):
+    """Arguments reach the tool as they were written: blanks, quotes and parallel's own {} included."""
+    words = "two  words", "it's", "{}", "$HOME", "*"
+    assert run_fleet("-Slab1", "-S", "lab2", "--", "printf", "%s\\n", *words) == \
+        (0, sorted(f"lab{lab}\t{word}" for lab in (1, 2) for word in words), "")
+
+
+def test_probe_tool(run_fleet):
+    """probe-ping on each vantage point, as a newcomer types it."""
+    status, lines, said = run_fleet("-S", "lab1", "lab2", "lab3", "--", "probe-ping", "-n", "-c", "1", "-W", "0.5",
+                                    TARGET.address[4])
+    assert (status, said) == (0, "")
+    assert [line for line in lines if "1 sent, 1 received" in line] == \
+        [f"lab{lab}\t1 sent, 1 received, 0% lost" for lab in (1, 2, 3)]
+
+
+def test_vantage_point_that_fails(run_fleet, tmp_path):
+    """One that can't be reached and one without the tool are told, the third's lines are there; all are in the log."""
+    joblog = tmp_path / "joblog"
+    command = ["--", "sh", "-c", 'test "$(cat /sys/class/net/desk/address 2>/dev/null)" && echo here']
+    status, lines, said = run_fleet("-S", "lab1", NOWHERE, "--joblog", joblog, *command)
+    assert (status, lines) == (1, ["lab1\there"])
+    assert f"probe-fleet: {NOWHERE} could not be reached by ssh\n" in said
+    assert sorted(line.split("\t")[6] for line in joblog.read_text().splitlines()[1:]) == ["0", "255"]
+    status, lines, said = run_fleet("-S", "lab1", "--", "no-such-tool")
+    assert (status, lines) == (2, [])
+    assert "probe-fleet: lab1 has no such program\n" in said
+
+
+def test_json(run_fleet):
+    """--json: the vantage point in each object; lines that are none, and failures, are objects too."""
+    status, lines, _ = run_fleet("--json", "-S", "lab1", NOWHERE, "--", "printf", "%s\\n", '{"a": 1}', 'say "x"\tnow')
+    assert status == 1
+    assert [json.loads(line) for line in lines] == [
+        {"vantage": "lab1", "a": 1}, {"vantage": "lab1", "line": 'say "x"\tnow'},
+        {"vantage": NOWHERE, "error": "could not be reached by ssh", "status": 255}]
+
+
+def test_retries_and_time_limit(run_fleet, tmp_path):
+    """--retries tries a vantage point again that failed; --timeout gives one up."""
+    once = f"test -e {tmp_path}/tried && echo again; touch {tmp_path}/tried"
+    status, lines, said = run_fleet("--retries", 2, "-S", "lab1", "--", "sh", "-c", f"{{ {once}; }} | grep again")
+    assert (status, lines, said) == (0, ["lab1\tagain"], "")
+    status, lines, said = run_fleet("--timeout", 1, "-S", "lab1", "--", "sleep", 20)
+    assert (status, lines) == (2, [])
+    assert "probe-fleet: lab1 was given up\n" in said
+
+
+@pytest.mark.parametrize("words", [
+    [], ["-S", "lab1"], ["-S", "lab1", "--"], ["--", "true"], ["--no-such-option", "-S", "lab1", "--", "true"],
+    ["-S", "lab1;reboot", "--", "true"], ["-S", "lab1", "--requests", "/no/such/file"]], ids=" ".join)
+def test_wrong_use(run_fleet, words):
+    """Wrong use is status 2 and a word on stderr."""
+    status, lines, said = run_fleet(*words)
+    assert (status, lines) == (2, [])
+    assert said.startswith("probe-fleet: ")
+
+
+# ---------------------------------------------------------------- probe-remote
+
+@pytest.mark.parametrize("lab", [1, 3])
+def test_mtr_from_a_vantage_point(labs, lab):
+    """mtr at the desk with MTR_PACKET=probe-remote reports the path from the vantage point, though it fills in the
+    desk's own address and device."""
+    if not shutil.which("mtr"):
+        pytest.skip("no mtr here: install the Debian package mtr-tiny")
+    options = ["-a", "10.70.1.1"] if lab == 1 else ["-I", "lab3"]
+    environment = labs.environment(MTR_PACKET=str(SCRIPTS / "probe-remote"), PROBE_REMOTE=f"lab{lab}")
+    result = labs.desk.run("mtr", "--report", "--json", "-n", "-4", "-c", 2, "-i", 0.2, "-G", 0.3, *options,
+                           TARGET.address[4], env=environment, check=False, timeout=30)
+    assert (result.returncode, result.stderr) == (0, "")
+    hubs = [(hub["host"], hub["Loss%"]) for hub in json.loads(result.stdout)["report"]["hubs"]]
+    assert hubs == [(hop_address(number)[4], 0.0) for number in range(1, lab + 1)] + [(TARGET.address[4], 0.0)]
+
+
+def test_mtrpacket_from_a_vantage_point(labs):
+    """The Python package at the desk, with MTR_PACKET='probe-remote lab2' and a local address of the desk: 60 probes
+    at once, each names the hop that the path from there has."""
+    if not os.access(VENV_PYTHON, os.X_OK):
+        pytest.skip(f"no {VENV_PYTHON}: `make check` makes it when PyPI can be reached")
+    probes = [[TARGET.address[4], {"ttl": 1 + number % 3, "local_ip": "10.70.2.1"}] for number in range(60)]
+    result = labs.desk.run(VENV_PYTHON, HERE / "lab" / "mtrpacket_client.py", check=False, timeout=30,
+                           input=json.dumps({"do": "probes", "probes": probes}),
+                           env=labs.environment(MTR_PACKET="probe-remote lab2"), capture_output=True)
+    assert result.returncode == 0, result.stderr
+    assert [one["responder"] for one in json.loads(result.stdout)] == \
+        [hop_address(1)[4], hop_address(2)[4], TARGET.address[4]] * 20
+
+
+@every_shell_and_awk
+def test_replies_come_while_requests_go_on(labs, shell, awk):
+    """Each reply is there before the next request, whichever awk; then the end of input ends it with status 0."""
+    _needs(shell[0], awk.split()[0])
+    process = labs.desk.popen(*shell, SCRIPTS / "probe-remote", "lab1", env=labs.environment(AWK=awk),
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    for token in range(3):
+        process.stdin.write(f"{token} send-probe ip-4 {TARGET.address[4]} ttl 1 local-ip-4 10.70.1.1 local-device lab1\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+        assert line.startswith(f"{token} ttl-expired ip-4 {hop_address(1)[4]} "), line
+    process.stdin.write("7 check-support\n\n8 send-probe ip-4\n9 nonsense")
+    assert process.communicate(timeout=10)[0].splitlines() == \
+        ["7 invalid-argument reason missing-feature", "0 command-parse-error", "9 unknown-command"]
+    assert process.returncode == 0
+
+
+def test_no_connection_is_noticed(labs):
+    """When ssh ends, so do its output and probe-remote, though the client has not closed its own side."""
+    process = labs.desk.popen("probe-remote", NOWHERE, env=labs.environment(), stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout.read() == b""
+    assert process.wait(5) == 255
+
+
+def test_probe_remote_needs_a_host(labs):
+    """Without a host there is nothing to do: status 2."""
+    result = labs.desk.run("probe-remote", env=labs.environment(), check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith("probe-remote: no host")
+
+
+def _needs(*programs):
+    for program in programs:
+        if not shutil.which(program):
+            pytest.skip(f"no {program} here")
