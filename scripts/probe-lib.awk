@@ -115,25 +115,34 @@ function now(    line, word) {
 
 # ---- names
 
-# The address of a host in $family ("" any), or "" after a complaint.
-function resolve(host, family,    line, word, command, address) {
+# The first address of a host in $family ("" any), or "" after a complaint.
+function resolve(host, family,    found) { return resolve_all(host, family, found) ? found[1] : "" }
+
+# All its addresses, found[1] to found[N]: N, or 0 after a complaint.
+function resolve_all(host, family, found,    line, word, command, seen, n) {
+    split("", found)
     if (host ~ /^[0-9.]+$/ || host ~ /:/) {
-        if ((host ~ /:/ ? 6 : 4) == family || family == "") return host
+        if ((host ~ /:/ ? 6 : 4) == family || family == "") {
+            found[1] = host
+            return 1
+        }
         complain(host ": not an IPv" family " address")
-        return ""
+        return 0
     }
     if (host !~ /^[0-9A-Za-z._-]+$/ || host ~ /^-/) {
         complain(host ": not a host name")
-        return ""
+        return 0
     }
     command = "getent ahosts" (family == "" ? "" : "v" family) " " host
-    while (address == "" && (command | getline line) > 0) {
+    while ((command | getline line) > 0) {
         split(line, word, " ")
-        if (word[1] !~ /^::ffff:/) address = word[1] # an IPv4 address in the clothes of the other family
+        # An IPv4 address in the clothes of the other family is none.
+        if (word[1] !~ /^::ffff:/ && !(word[1] in seen)) found[++n] = word[1]
+        seen[word[1]]
     }
     close(command)
-    if (address == "") complain(host ": no " (family == "" ? "" : "IPv" family " ") "address found")
-    return address
+    if (!n) complain(host ": no " (family == "" ? "" : "IPv" family " ") "address found")
+    return n + 0
 }
 
 # Looks up the names of all these addresses (keys of the array) at once: a name server that is slow is slow once.

@@ -1,0 +1,203 @@
+"""probe-pairs: a host with addresses of every kind, behind a router that translates IPv4, and a host out there.
+
+Out there has one address that answers and one that drops all, and no way back to unique local addresses.
+"""
+
+import json
+import shutil
+import socket
+
+import pytest
+
+from lab.daemon import ROOT
+from lab.net import Namespace, join
+
+TOOL = ROOT / "scripts" / "probe-pairs"
+HERE = {4: "10.80.0.1", 6: "2001:db8:80::1", "unique": "fd80::1"}
+GATE = {4: "10.80.0.254", 6: "fe80::fe"}
+THERE = {4: "203.0.113.20", 6: "2001:db8:81::20"}
+SILENT = "203.0.113.21"
+NAME = "there.test"
+OPEN = 443
+
+RULES = f"""
+table ip translate {{
+    chain out {{
+        type nat hook postrouting priority 100;
+        oifname "outside" masquerade
+    }}
+}}
+"""
+DROP = f"table ip silent {{ chain input {{ type filter hook input priority 0; ip daddr {SILENT} drop; }} }}"
+
+pytestmark = pytest.mark.usefixtures("root")
+
+
+@pytest.fixture(scope="module")
+def here():
+    """The host to run the tool on."""
+    with Namespace("here") as host, Namespace("gate") as gate, Namespace("there") as there:
+        join(host, "eth0", gate, "inside", [f"{HERE[4]}/24", f"{HERE[6]}/64", f"{HERE['unique']}/64"],
+             [f"{GATE[4]}/24", "2001:db8:80::fe/64", f"{GATE[6]}/64"])
+        join(gate, "outside", there, "eth0", ["203.0.113.1/24", "2001:db8:81::1/64"],
+             [f"{THERE[4]}/24", f"{SILENT}/24", f"{THERE[6]}/64"])
+        host.ip(f"route add default via {GATE[4]}", f"-6 route add default via {GATE[6]} dev eth0")
+        there.ip("-6 route add 2001:db8:80::/64 via 2001:db8:81::1")
+        for name in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+            gate.sysctl(name, 1)
+        gate.nft(RULES)
+        there.nft(DROP)
+        with there.socket(socket.AF_INET6, socket.SOCK_STREAM) as listener:
+            listener.bind(("::", OPEN))
+            listener.listen()
+            yield host
+
+
+@pytest.fixture(scope="module")
+def run(here, binary, tmp_path_factory):
+    """Runs the tool, with a hosts file of its own: (status, lines, what it said)."""
+    hosts = tmp_path_factory.mktemp("pairs") / "hosts"
+    hosts.write_text("".join(f"{address} {NAME}\n" for address in (*THERE.values(), SILENT)))
+
+    def run(*words, shell=("dash",), awk="mawk", daemon=binary):
+        if not shutil.which(shell[0]) or not shutil.which(awk.split()[0]):
+            pytest.skip(f"no {shell[0]} or no {awk} here")
+        # ip netns exec gives it mounts of its own.
+        result = here.run("sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh", "env", f"AWK={awk}",
+                          f"MTR_PACKET={daemon}", *shell, TOOL, "-W", "0.5", "-i", "0.05", *words, check=False, timeout=30)
+        return result.returncode, result.stdout.splitlines(), result.stderr
+    return run
+
+
+def pairs(lines):
+    """(source, destination, state) of each line of a table, in order."""
+    words = [line.split() for line in lines]
+    assert all(word[0] == ("IPv6" if ":" in word[1] else "IPv4") for word in words)
+    return [(word[1], word[2], " ".join(word[5 if word[4] == "ms" else 4:])) for word in words]
+
+
+WORKING = {(HERE[4], THERE[4]), (HERE[6], THERE[6])}
+SILENCE = {(HERE[4], SILENT), (HERE["unique"], THERE[6])}
+
+
+def expect(lines, state):
+    """The pairs that work first, with that state, then those that don't."""
+    found = pairs(lines)
+    assert {(source, to) for source, to, _ in found[:2]} == WORKING
+    assert {(source, to) for source, to, _ in found[2:]} == SILENCE
+    assert [said for _, _, said in found] == [state] * 2 + ["no reply"] * 2
+    times = [float(line.split()[3]) for line in lines[:2]]
+    assert times == sorted(times) and 0 < times[0] < 500
+
+
+@pytest.mark.parametrize("shell, awk", [(["dash"], "mawk"), (["busybox", "sh"], "gawk"), (["busybox", "sh"], "busybox awk")],
+                         ids=lambda words: "".join(words))
+def test_open_port(run, shell, awk):
+    """Every source with every address of its family; the two that work are connected and first."""
+    status, lines, said = run(NAME, shell=shell, awk=awk)
+    assert (status, said) == (0, "")
+    expect(lines, "connected")
+
+
+@pytest.mark.parametrize("words, state", [([80], "refused"), (["-p", "icmp"], "answered"), (["-p", "udp"], "refused")],
+                         ids=lambda words: " ".join(map(str, words)))
+def test_states(run, words, state):
+    """A closed port is refused, an echo answered."""
+    status, lines, said = run(NAME, *words)
+    assert (status, said) == (0, "")
+    expect(lines, state)
+
+
+def test_one_family_and_one_source(run):
+    """-4, -6 and -I leave out the other pairs."""
+    assert pairs(run("-6", NAME)[1]) == [(HERE[6], THERE[6], "connected"), (HERE["unique"], THERE[6], "no reply")]
+    assert pairs(run("-I", HERE[6], NAME)[1]) == [(HERE[6], THERE[6], "connected")]
+    assert len(run("-4", "-I", "eth0", NAME)[1]) == 2
+
+
+def test_json(run):
+    """--json: an object for each pair."""
+    status, lines, _ = run("--json", "-4", "-c", 4, NAME)
+    first, second = map(json.loads, lines)
+    assert status == 0
+    assert 0 < first.pop("median_ms") < 500
+    assert first == {"family": 4, "source": HERE[4], "interface": "eth0", "destination": THERE[4], "state": "connected",
+                     "sent": 4, "received": 4}
+    assert (second["destination"], second["state"], second["received"]) == (SILENT, "no reply", 0)
+
+
+def test_nothing_answers(run):
+    """Status 1 when no pair works, and when the name is unknown, which is said."""
+    assert run(SILENT)[0] == 1
+    status, lines, said = run("no-such-host.test")
+    assert (status, lines) == (1, [])
+    assert "no-such-host.test: no address found" in said
+
+
+def test_link_local_by_interface(run):
+    """A link local address is probed from link local addresses of its interface only."""
+    (source, to, state), = pairs(run("-p", "icmp", f"{GATE[6]}%eth0")[1])
+    assert source.startswith("fe80:") and (to, state) == (f"{GATE[6]}%eth0", "answered")
+
+
+def test_status(run):
+    """--status: the kinds of address, gateways, and the translation that lets a private source be answered."""
+    status, lines, said = run("--status", NAME)
+    assert (status, said) == (0, "")
+    assert [line.split(None, 2 if "gateway" not in line else 3) for line in lines] and \
+        {line[:25].strip(): line[26:] for line in lines} == {
+            "IPv6 global": "works", "IPv6 unique local": "present, not tried", "IPv6 link local": "works",
+            "IPv4 global": "no address", "IPv4 private (RFC 1918)": "works",
+            "IPv4 default gateway": GATE[4], "IPv6 default gateway": f"{GATE[6]}%eth0",
+            "IPv4 translated (NAT44)": "yes", "IPv6 translated (NPTv6)": "no"}
+
+
+def test_status_json(run):
+    """The same under the names that getapr's status() has."""
+    status, (line,), _ = run("--status", "--json", NAME)
+    assert status == 0
+    assert json.loads(line) == {
+        "GUA_present": True, "GUA_ok": True, "ULA_present": True, "ULA_ok": None, "LLA_present": True, "LLA_ok": True,
+        "IPv4_ok": True, "RFC1918": True, "NAT44": True, "NPTv6": False,
+        "def_gateway4": GATE[4], "def_gateway6": f"{GATE[6]}%eth0"}
+
+
+def test_status_without_a_host(run):
+    """Only the gateways are probed then; what can't be told from them is not known."""
+    status, lines, _ = run("--status", "-4")
+    assert status == 0
+    assert {line[:25].strip(): line[26:] for line in lines}["IPv4 translated (NAT44)"] == "not known"
+
+
+def test_translation_seen_in_quotes(run, tmp_path):
+    """`nat 1` in the answer of a router tells it too: here a daemon that says so of every probe with a ttl of 3."""
+    daemon = tmp_path / "daemon"
+    daemon.write_text("""#!/bin/sh
+while read -r token command rest; do
+    case $command$rest in
+    check-support*) echo "$token feature-support support ok" ;;
+    *" ttl 3"*) echo "$token ttl-expired ip-6 2001:db8::3 round-trip-time 5 nat 1" ;;
+    *) echo "$token no-reply" ;;
+    esac
+done
+""")
+    daemon.chmod(0o755)
+    status, lines, _ = run("--status", "-6", THERE[6], daemon=daemon)
+    assert status == 1
+    assert lines[-1].split()[-1] == "yes"
+
+
+@pytest.mark.parametrize("words", [[], [NAME, 443, 80], [NAME, "http"], [NAME, "-p", "icmp", "80"], ["-c", "0", NAME],
+                                   ["--no-such-option", NAME]], ids=str)
+def test_wrong_use(run, words):
+    """Wrong use is status 2 and a word on stderr."""
+    status, lines, said = run(*words)
+    assert (status, lines) == (2, [])
+    assert said.startswith("probe-pairs: ")
+
+
+def test_no_daemon(run):
+    """Without a daemon: status 2."""
+    status, lines, said = run(NAME, daemon="/no/such/daemon")
+    assert (status, lines) == (2, [])
+    assert "probe-pairs: no daemon" in said
