@@ -28,7 +28,14 @@ table ip translate {{
     }}
 }}
 """
-DROP = f"table ip silent {{ chain input {{ type filter hook input priority 0; ip daddr {SILENT} drop; }} }}"
+DROP = f"""
+table ip silent {{
+    chain input {{
+        type filter hook input priority 0;
+        ip daddr {SILENT} drop
+    }}
+}}
+"""
 
 pytestmark = pytest.mark.usefixtures("root")
 
@@ -100,7 +107,7 @@ def test_open_port(run, shell, awk):
 
 
 @pytest.mark.parametrize("words, state", [([80], "refused"), (["-p", "icmp"], "answered"), (["-p", "udp"], "refused")],
-                         ids=lambda words: " ".join(map(str, words)))
+                         ids=str)
 def test_states(run, words, state):
     """A closed port is refused, an echo answered."""
     status, lines, said = run(NAME, *words)
@@ -144,12 +151,11 @@ def test_status(run):
     """--status: the kinds of address, gateways, and the translation that lets a private source be answered."""
     status, lines, said = run("--status", NAME)
     assert (status, said) == (0, "")
-    assert [line.split(None, 2 if "gateway" not in line else 3) for line in lines] and \
-        {line[:25].strip(): line[26:] for line in lines} == {
-            "IPv6 global": "works", "IPv6 unique local": "present, not tried", "IPv6 link local": "works",
-            "IPv4 global": "no address", "IPv4 private (RFC 1918)": "works",
-            "IPv4 default gateway": GATE[4], "IPv6 default gateway": f"{GATE[6]}%eth0",
-            "IPv4 translated (NAT44)": "yes", "IPv6 translated (NPTv6)": "no"}
+    assert {line[:25].strip(): line[26:] for line in lines} == {
+        "IPv6 global": "works", "IPv6 unique local": "present, not tried", "IPv6 link local": "works",
+        "IPv4 global": "no address", "IPv4 private (RFC 1918)": "works",
+        "IPv4 default gateway": GATE[4], "IPv6 default gateway": f"{GATE[6]}%eth0",
+        "IPv4 translated (NAT44)": "yes", "IPv6 translated (NPTv6)": "no"}
 
 
 def test_status_json(run):
