@@ -182,7 +182,11 @@ converse() {
     LC_ALL=C $awk -f "$lib/probe-lib.awk" -f "$tmp/program" <"$tmp/replies" 3>&- &
     reader=$!
     if test -n "${1-}"; then
-        tick "$1" 3>&- >"$requests" 2>/dev/null &
+        {
+            # By exec: of a redirected function the shell would keep the old files, and so the pipe's other end, open.
+            exec 3>&- >"$requests" 2>/dev/null
+            tick "$1"
+        } &
         ticker=$!
     fi
     # A signal interrupts the wait, or comes just behind its end, when there is no more to wait for.
