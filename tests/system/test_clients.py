@@ -17,16 +17,14 @@ import time
 
 import pytest
 
-from lab import twelve
+from lab import twelve, venv
 from lab.capture import Capture
-from lab.daemon import ROOT
 from lab.net import Namespace
 from lab.path import OURS_TOO, Path, hop_address, target
 from lab.transports import AS_NOBODY, PLAIN, RAW, able
 
 FAMILIES = 4, 6
 HERE = pathlib.Path(__file__).parent
-VENV_PYTHON = os.environ.get("HOPLINE_VENV_PYTHON") or str(ROOT / "build" / "venv" / "bin" / "python")
 FIREWALL = hop_address(13)
 PROHIBITED = {4: (3, 13), 6: (1, 1)}
 DEAD_END = {family: target(100 + family, icmp="error", udp="error", error=kind, sender=FIREWALL)
@@ -174,13 +172,10 @@ def test_mtr_labels(path, mtr, binary, transport, protocol, family):
 @pytest.fixture(scope="module")
 def client(path, binary):
     """Runs one job of lab/mtrpacket_client.py at the near end of the path."""
-    if not os.access(VENV_PYTHON, os.X_OK):
-        pytest.skip(f"no {VENV_PYTHON}: `make check` makes it when PyPI can be reached")
-    if subprocess.run([VENV_PYTHON, "-c", "import mtrpacket"], capture_output=True, check=False).returncode != 0:
-        pytest.skip(f"{VENV_PYTHON} can't import mtrpacket: PyPI could not be reached when `make check` made it")
+    venv.needs_mtrpacket()
 
     def run(do, mtr_packet=binary, **job):
-        result = path.namespace.run(VENV_PYTHON, HERE / "lab" / "mtrpacket_client.py", env=environment(mtr_packet),
+        result = path.namespace.run(venv.PYTHON, HERE / "lab" / "mtrpacket_client.py", env=environment(mtr_packet),
                                     input=json.dumps({"do": do, **job}), timeout=60, check=False,
                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert result.returncode == 0, f"the client failed:\n{result.stderr}"

@@ -1,16 +1,18 @@
 """probe-fleet and probe-remote: three vantage points, each with its own sshd; mtr and mtrpacket from the desk."""
 
 import json
-import os
+import pathlib
+import re
 import shutil
 import subprocess
-import time
 
 import pytest
 
+from lab import venv
 from lab.fleet import NOWHERE, SCRIPTS, TARGET, fleet
 from lab.path import hop_address
-from test_clients import HERE, VENV_PYTHON
+
+HERE = pathlib.Path(__file__).parent
 
 pytestmark = pytest.mark.usefixtures("root")
 
@@ -132,15 +134,24 @@ def test_mtr_from_a_vantage_point(labs, lab):
 def test_mtrpacket_from_a_vantage_point(labs):
     """The Python package at the desk, with MTR_PACKET='probe-remote lab2' and a local address of the desk: 60 probes
     at once, each names the hop that the path from there has."""
-    if not os.access(VENV_PYTHON, os.X_OK):
-        pytest.skip(f"no {VENV_PYTHON}: `make check` makes it when PyPI can be reached")
+    venv.needs_mtrpacket()
     probes = [[TARGET.address[4], {"ttl": 1 + number % 3, "local_ip": "10.70.2.1"}] for number in range(60)]
-    result = labs.desk.run(VENV_PYTHON, HERE / "lab" / "mtrpacket_client.py", check=False, timeout=30,
+    result = labs.desk.run(venv.PYTHON, HERE / "lab" / "mtrpacket_client.py", check=False, timeout=30,
                            input=json.dumps({"do": "probes", "probes": probes}),
                            env=labs.environment(MTR_PACKET="probe-remote lab2"), capture_output=True)
     assert result.returncode == 0, result.stderr
     assert [one["responder"] for one in json.loads(result.stdout)] == \
         [hop_address(1)[4], hop_address(2)[4], TARGET.address[4]] * 20
+
+
+def test_example_in_python(labs):
+    """scripts/examples/fleet.py: the round trip and the hops from each vantage point, and the one out of reach."""
+    venv.needs_mtrpacket()
+    result = labs.desk.run(venv.PYTHON, SCRIPTS / "examples" / "fleet.py", TARGET.address[4], "lab1", NOWHERE, "lab3",
+                           env=labs.environment(), check=False, timeout=30)
+    rows = [re.sub(r"^(\w+\t)[\d.]+ ms", r"\1TIME", line) for line in result.stdout.splitlines()]
+    assert rows == ["lab1\tTIME, 2 hops", f"{NOWHERE}\tcould not be reached", "lab3\tTIME, 4 hops"]
+    assert result.returncode == 1
 
 
 @every_shell_and_awk

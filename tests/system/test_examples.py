@@ -1,0 +1,73 @@
+"""scripts/examples, in Python over the package mtrpacket; fleet.py is in test_tools_fleet.py."""
+
+import os
+import re
+
+import pytest
+
+from lab import twelve, venv
+from lab.daemon import ROOT
+from lab.net import Namespace
+from lab.path import OURS, OURS_TOO, Path, target
+
+EXAMPLES = ROOT / "scripts" / "examples"
+SILENT = target(4, silent=True)
+TARGET = twelve.TARGET.address[4]
+
+pytestmark = pytest.mark.usefixtures("root")
+
+
+@pytest.fixture(scope="module")
+def run(binary):
+    """Runs one at the near end of the twelve-hop path: (status, its lines)."""
+    venv.needs_mtrpacket()
+    with Namespace("examples") as namespace, \
+            Path(namespace, twelve.ROUTERS, [twelve.TARGET, SILENT, *map(target, range(1, 4))]):
+        def run(name, *words):
+            result = namespace.run(venv.PYTHON, EXAMPLES / name, *words, env={**os.environ, "MTR_PACKET": str(binary)},
+                                   check=False, timeout=30)
+            assert result.stderr == "" or name == "sweep.py", result.stderr
+            return result.returncode, [re.sub(r"\b\d+\.\d+ ms", "TIME", line) for line in result.stdout.splitlines()]
+        yield run
+
+
+def test_ping(run):
+    """Two answers and their sum; a silent host is status 1."""
+    status, lines = run("ping.py", TARGET, 2)
+    assert status == 0
+    assert lines[:3] == [f"from {TARGET}: seq=1 time=TIME", f"from {TARGET}: seq=2 time=TIME", "2 sent, 2 received, 0% lost"]
+    assert run("ping.py", SILENT.address[4], 1) == \
+        (1, [f"{SILENT.address[4]}: seq=1 no-reply", "1 sent, 0 received, 100% lost"])
+
+
+def test_sweep(run):
+    """Of a network of six, those that answer."""
+    status, lines = run("sweep.py", "10.99.1.0/29")  # targets 0 to 5 have the addresses from .1 up
+    assert status == 0
+    assert sorted(lines) == [f"{target(number).address[4]} TIME" for number in range(4)]
+
+
+def test_trace(run):
+    """All twelve hops, with their labels."""
+    status, lines = run("trace.py", TARGET)
+    assert status == 0
+    assert [line.split()[:2] for line in lines] == \
+        [[str(number), twelve.address(number, 4)] for number in range(1, twelve.COUNT + 1)]
+    assert all(line.count("TIME") == 3 for line in lines)
+    assert [line.count("MPLS") for line in lines] == [len(twelve.LABELS.get(number, ())) for number in range(1, 13)]
+
+
+def test_pairs(run):
+    """Both local addresses of a family with the target, and none that works with a silent one."""
+    for family in (4, 6):
+        to = twelve.TARGET.address[family]
+        status, lines = run("pairs.py", to)
+        assert (status, sorted(lines)) == (0, [f"{own} {to} TIME" for own in (OURS[family], OURS_TOO[family])])
+    status, lines = run("pairs.py", SILENT.address[4], 80)
+    assert (status, [line.split()[-1] for line in lines]) == (1, ["no-reply"] * 2)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
+def test_short_enough_to_read(name):
+    """Under 40 lines each."""
+    assert len((EXAMPLES / name).read_text().splitlines()) < 40
