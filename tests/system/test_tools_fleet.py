@@ -1,9 +1,11 @@
 """probe-fleet and probe-remote: three vantage points, each with its own sshd; mtr and mtrpacket from the desk."""
 
 import json
+import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -63,9 +65,11 @@ def test_tool_with_arguments(run_fleet):
         (0, sorted(f"lab{lab}\t{word}" for lab in (1, 2) for word in words), "")
 
 
-def test_probe_tool(run_fleet):
-    """probe-ping on each vantage point, as a newcomer types it."""
-    status, lines, said = run_fleet("-S", "lab1", "lab2", "lab3", "--", "probe-ping", "-n", "-c", "1", "-W", "0.5",
+def test_probe_tool(run_fleet, tmp_path):
+    """probe-ping on each vantage point of a file."""
+    names = tmp_path / "names"
+    names.write_text("# ours\nlab1\n\nlab2 # the second\nlab3")
+    status, lines, said = run_fleet("--sshloginfile", names, "--", "probe-ping", "-n", "-c", "1", "-W", "0.5",
                                     TARGET.address[4])
     assert (status, said) == (0, "")
     assert [line for line in lines if "1 sent, 1 received" in line] == \
@@ -102,6 +106,19 @@ def test_retries_and_time_limit(run_fleet, tmp_path):
     status, lines, said = run_fleet("--timeout", 1, "-S", "lab1", "--", "sleep", 20)
     assert (status, lines) == (2, [])
     assert "probe-fleet: lab1 was given up\n" in said
+
+
+def test_interrupted(labs):
+    """Ctrl-C ends what runs; what came so far is there, and who was not finished is told."""
+    if not shutil.which("parallel"):
+        pytest.skip("no parallel: install the Debian package parallel")
+    process = labs.desk.popen("probe-fleet", "-S", "lab1", "--", "sh", "-c", "echo begun; sleep 20", env=labs.environment(),
+                              start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    begun = process.stdout.readline()
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    assert (begun, out, process.returncode) == ("lab1\tbegun\n", "", 2)
+    assert "probe-fleet: lab1 was not finished\n" in err
 
 
 @pytest.mark.parametrize("words", [

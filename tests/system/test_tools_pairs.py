@@ -4,8 +4,12 @@ Out there has one address that answers and one that drops all, and no way back t
 """
 
 import json
+import os
 import shutil
+import signal
 import socket
+import subprocess
+import time
 
 import pytest
 
@@ -71,7 +75,7 @@ def run(here, binary, tmp_path_factory):
             pytest.skip(f"no {shell[0]} or no {awk} here")
         # ip netns exec gives it mounts of its own.
         result = here.run("sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh", "env", f"AWK={awk}",
-                          f"MTR_PACKET={daemon}", *shell, TOOL, "-W", "0.5", "-i", "0.05", *words, check=False, timeout=30)
+                          f"MTR_PACKET={daemon}", *shell, TOOL, "-W", "0.3", "-i", "0.05", *words, check=False, timeout=30)
         return result.returncode, result.stdout.splitlines(), result.stderr
     return run
 
@@ -191,6 +195,16 @@ done
     status, lines, _ = run("--status", "-6", THERE[6], daemon=daemon)
     assert status == 1
     assert lines[-1].split()[-1] == "yes"
+
+
+def test_interrupted(here, binary):
+    """Ctrl-C prints what is known so far."""
+    process = here.popen(TOOL, "-c", 1000, "-I", HERE[4], THERE[4], start_new_session=True, stdout=subprocess.PIPE, text=True,
+                         env={**os.environ, "MTR_PACKET": str(binary)})
+    time.sleep(0.7)
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=10)
+    assert (process.returncode, pairs(out.splitlines())) == (0, [(HERE[4], THERE[4], "connected")])
 
 
 @pytest.mark.parametrize("words", [[], [NAME, 443, 80], [NAME, "http"], [NAME, "-p", "icmp", "80"], ["-c", "0", NAME],

@@ -84,7 +84,8 @@ class Fleet:
 
     def environment(self, **more):
         """For programs at the desk."""
-        return {**os.environ, "PATH": self.path, "PROBE_SSH": f"ssh -F {self.directory}/ssh_config", **more}
+        return {**os.environ, "PATH": self.path, "PROBE_SSH": f"ssh -F {self.directory}/ssh_config",
+                "PARALLEL_HOME": str(self.directory), **more}
 
     def _make_keys(self):
         for name in ("host", "user"):
