@@ -15,6 +15,7 @@ import pytest
 
 from lab.daemon import ROOT
 from lab.net import Namespace, join
+from lab.path import OURS, Hop, Path, hop_address, hops, target
 
 TOOL = ROOT / "scripts" / "probe-pairs"
 HERE = {4: "10.80.0.1", 6: "2001:db8:80::1", "unique": "fd80::1"}
@@ -179,22 +180,14 @@ def test_status_without_a_host(run):
     assert {line[:25].strip(): line[26:] for line in lines}["IPv4 translated (NAT44)"] == "not known"
 
 
-def test_translation_seen_in_quotes(run, tmp_path):
-    """`nat 1` in the answer of a router tells it too: here a daemon that says so of every probe with a ttl of 3."""
-    daemon = tmp_path / "daemon"
-    daemon.write_text("""#!/bin/sh
-while read -r token command rest; do
-    case $command$rest in
-    check-support*) echo "$token feature-support support ok" ;;
-    *" ttl 3"*) echo "$token ttl-expired ip-6 2001:db8::3 round-trip-time 5 nat 1" ;;
-    *) echo "$token no-reply" ;;
-    esac
-done
-""")
-    daemon.chmod(0o755)
-    status, lines, _ = run("--status", "-6", THERE[6], daemon=daemon)
-    assert status == 1
-    assert lines[-1].split()[-1] == "yes"
+@pytest.mark.parametrize("translated", [True, False])
+def test_translation_seen_in_quotes(binary, translated):
+    """A router that quotes a probe with another source than it had tells of a translation before it."""
+    third = Hop(hop_address(3), nat={"src": {4: "198.51.100.7"}} if translated else {})
+    with Namespace("quotes") as namespace, Path(namespace, [*hops(2), third], [target(0)]):
+        result = namespace.run(TOOL, "--status", "--json", "-4", "-W", "0.5", "-c", 1, "-I", OURS[4], target(0).address[4],
+                               env={**os.environ, "MTR_PACKET": str(binary)})
+    assert json.loads(result.stdout)["NAT44"] is (True if translated else None)
 
 
 def test_interrupted(here, binary):
