@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 
 import pytest
 
@@ -72,15 +71,3 @@ def test_pairs(run):
 def test_short_enough_to_read(name):
     """Under 40 lines each."""
     assert len((EXAMPLES / name).read_text().splitlines()) < 40
-
-
-def test_options_in_the_readme():
-    """The README's table of commands: every option of a tool that it names is in the tool's help."""
-    table = re.findall(r"^\|.*\|$", (ROOT / "README.md").read_text(), re.MULTILINE)
-    named = {(tool, option) for row in table for tool, words in re.findall(r"(probe-\w+)([^`|&<]*)", row)
-             for option in re.findall(r" (--?[a-zA-Z][a-z-]*)", words.split(" -- ")[0])}
-    assert len(named) > 15
-    for tool in sorted({tool for tool, _ in named}):
-        text = subprocess.run([ROOT / "scripts" / tool, "--help"], capture_output=True, text=True, check=True).stdout
-        missing = [option for _, option in sorted(named) if _ == tool and not re.search(rf"(?m)^ .*{option}\b", text)]
-        assert not missing, f"{tool} has no {missing}"
