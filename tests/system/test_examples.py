@@ -6,11 +6,11 @@ import re
 import pytest
 
 from lab import twelve, venv
-from lab.daemon import ROOT
 from lab.net import Namespace
 from lab.path import OURS, OURS_TOO, Path, target
+from lab.tools import SCRIPTS
 
-EXAMPLES = ROOT / "scripts" / "examples"
+EXAMPLES = SCRIPTS / "examples"
 SILENT = target(4, silent=True)
 TARGET = twelve.TARGET.address[4]
 

@@ -10,7 +10,8 @@ import pytest
 from lab.daemon import ROOT
 from lab.tools import SCRIPTS, command, every_awk, every_shell, run
 
-TOOLS = "probe-ping", "probe-sweep", "probe-trace"
+TOOLS = "probe-ping", "probe-sweep", "probe-trace", "probe-pairs"  # those that probe
+ALL = (*TOOLS, "probe-fleet", "probe-remote")
 
 every_tool = pytest.mark.parametrize("tool", TOOLS)
 
@@ -29,15 +30,30 @@ def fake(reply, support="ok"):
     return {"MTR_PACKET": FAKE % (support, reply)}
 
 
-@every_tool
+def options(tool, shell="dash"):
+    """What --help lists: the long names."""
+    said = run(None, tool, "--help", shell=shell)
+    assert said.status == 0
+    return set(re.findall(r"^  .*?--([a-z0-9-]+)", said.out, re.M))
+
+
+@pytest.mark.parametrize("tool", ALL)
 @every_shell
 def test_help_is_complete(tool, shell):
     """--help lists every option that the manual page describes, and the page every one of the help."""
-    said = run(None, tool, "--help", shell=shell)
-    assert said.status == 0
-    listed = set(re.findall(r"^  .*?--([a-z0-9-]+)", said.out, re.M))
+    listed = options(tool, shell)
     page = (ROOT / "man" / f"{tool}.1").read_text().replace("\\-", "-")
     assert listed == set(re.findall(r"Fl -([a-z0-9-]+)", page))
+
+
+def test_readme_names_no_other_options():
+    """Every option that a table of the README gives to a tool is one of it."""
+    table = "\n".join(re.findall(r"^\|.*\|$", (ROOT / "README.md").read_text(), re.M))
+    named = [(tool, option) for tool, words in re.findall(r"(probe-\w+)([^`|&<]*)", table)
+             for option in re.findall(r" --([a-z-]+)|( -[a-zA-Z])", words.split(" -- ")[0])]
+    assert len(named) > 15
+    for tool, (long, short) in named:
+        assert (f"--{long} " if long else f"{short}, ") in run(None, tool, "--help").out, f"{tool} has no {long or short}"
 
 
 @every_tool

@@ -11,15 +11,16 @@ import subprocess
 import pytest
 
 from lab import venv
-from lab.fleet import NOWHERE, SCRIPTS, TARGET, fleet
+from lab.fleet import NOWHERE, TARGET, fleet
 from lab.path import hop_address
+from lab.tools import SCRIPTS, command
 
 HERE = pathlib.Path(__file__).parent
 
 pytestmark = pytest.mark.usefixtures("root")
 
 every_shell_and_awk = pytest.mark.parametrize("shell, awk", [
-    (["dash"], "mawk"), (["busybox", "sh"], "gawk"), (["busybox", "sh"], "busybox awk")], ids=lambda words: "".join(words))
+    ("dash", "mawk"), ("busybox sh", "gawk"), ("busybox sh", "busybox awk")])
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +30,14 @@ def labs(binary):
 
 
 @pytest.fixture
-def run_fleet(labs):
-    """Runs probe-fleet at the desk: (status, its lines sorted, what it said)."""
+def parallel():
     if not shutil.which("parallel"):
         pytest.skip("no parallel: install the Debian package parallel")
 
+
+@pytest.fixture
+def run_fleet(labs, parallel):
+    """Runs probe-fleet at the desk: (status, its lines sorted, what it said)."""
     def run(*words, **env):
         result = labs.desk.run("probe-fleet", *words, env=labs.environment(**env), check=False, timeout=30)
         return result.returncode, sorted(result.stdout.splitlines()), result.stderr
@@ -46,13 +50,12 @@ def without_times(lines):
 
 
 @every_shell_and_awk
-def test_request_file_on_each_vantage_point(labs, tmp_path, shell, awk):
+def test_request_file_on_each_vantage_point(labs, parallel, tmp_path, shell, awk):
     """One request file on three vantage points: each line tagged with its own, and as the path from there has it."""
-    _needs(shell[0], awk.split()[0])
     requests = tmp_path / "requests"
     requests.write_text(f"1 send-probe ip-4 {TARGET.address[4]} ttl 3\n2 send-probe ip-4 {TARGET.address[4]}\n")
-    result = labs.desk.run(*shell, SCRIPTS / "probe-fleet", "--requests", requests, "-S", "lab1", "lab2,lab3",
-                           env=labs.environment(AWK=awk), check=False, timeout=30)
+    argv, _ = command("probe-fleet", "--requests", requests, "-S", "lab1", "lab2,lab3", shell=shell, awk=awk)
+    result = labs.desk.run(*argv, env=labs.environment(AWK=awk), check=False, timeout=30)
     expected = [f"lab{lab}\t{token} reply ip-4 {TARGET.address[4]}" for lab in (1, 2, 3) for token in (1, 2)]
     expected[4] = f"lab3\t1 ttl-expired ip-4 {hop_address(3)[4]}"
     assert (result.returncode, without_times(sorted(result.stdout.splitlines())), result.stderr) == (0, expected, "")
@@ -108,10 +111,8 @@ def test_retries_and_time_limit(run_fleet, tmp_path):
     assert "probe-fleet: lab1 was given up\n" in said
 
 
-def test_interrupted(labs):
+def test_interrupted(labs, parallel):
     """Ctrl-C ends what runs; what came so far is there, and who was not finished is told."""
-    if not shutil.which("parallel"):
-        pytest.skip("no parallel: install the Debian package parallel")
     process = labs.desk.popen("probe-fleet", "-S", "lab1", "--", "sh", "-c", "echo begun; sleep 20", env=labs.environment(),
                               start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     begun = process.stdout.readline()
@@ -174,9 +175,8 @@ def test_example_in_python(labs):
 @every_shell_and_awk
 def test_replies_come_while_requests_go_on(labs, shell, awk):
     """Each reply is there before the next request, whichever awk; then the end of input ends it with status 0."""
-    _needs(shell[0], awk.split()[0])
-    process = labs.desk.popen(*shell, SCRIPTS / "probe-remote", "lab1", env=labs.environment(AWK=awk),
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    argv, _ = command("probe-remote", "lab1", shell=shell, awk=awk)
+    process = labs.desk.popen(*argv, env=labs.environment(AWK=awk), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     for token in range(3):
         process.stdin.write(f"{token} send-probe ip-4 {TARGET.address[4]} ttl 1 local-ip-4 10.70.1.1 local-device lab1\n")
         process.stdin.flush()
@@ -201,9 +201,3 @@ def test_probe_remote_needs_a_host(labs):
     result = labs.desk.run("probe-remote", env=labs.environment(), check=False)
     assert result.returncode == 2
     assert result.stderr.startswith("probe-remote: no host")
-
-
-def _needs(*programs):
-    for program in programs:
-        if not shutil.which(program):
-            pytest.skip(f"no {program} here")

@@ -5,19 +5,16 @@ Out there has one address that answers and one that drops all, and no way back t
 
 import json
 import os
-import shutil
 import signal
 import socket
-import subprocess
 import time
 
 import pytest
 
-from lab.daemon import ROOT
 from lab.net import Namespace, join
 from lab.path import OURS, Hop, Path, hop_address, hops, target
+from lab.tools import command, start
 
-TOOL = ROOT / "scripts" / "probe-pairs"
 HERE = {4: "10.80.0.1", 6: "2001:db8:80::1", "unique": "fd80::1"}
 GATE = {4: "10.80.0.254", 6: "fe80::fe"}
 THERE = {4: "203.0.113.20", 6: "2001:db8:81::20"}
@@ -66,17 +63,16 @@ def here():
 
 
 @pytest.fixture(scope="module")
-def run(here, binary, tmp_path_factory):
+def run(here, tmp_path_factory):
     """Runs the tool, with a hosts file of its own: (status, lines, what it said)."""
     hosts = tmp_path_factory.mktemp("pairs") / "hosts"
     hosts.write_text("".join(f"{address} {NAME}\n" for address in (*THERE.values(), SILENT)))
 
-    def run(*words, shell=("dash",), awk="mawk", daemon=binary):
-        if not shutil.which(shell[0]) or not shutil.which(awk.split()[0]):
-            pytest.skip(f"no {shell[0]} or no {awk} here")
+    def run(*words, shell="dash", awk="mawk"):
+        argv, env = command("probe-pairs", "-W", "0.3", "-i", "0.05", *words, shell=shell, awk=awk)
         # ip netns exec gives it mounts of its own.
-        result = here.run("sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh", "env", f"AWK={awk}",
-                          f"MTR_PACKET={daemon}", *shell, TOOL, "-W", "0.3", "-i", "0.05", *words, check=False, timeout=30)
+        result = here.run("sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh", *argv,
+                          env=env, check=False, timeout=30)
         return result.returncode, result.stdout.splitlines(), result.stderr
     return run
 
@@ -102,8 +98,7 @@ def expect(lines, state):
     assert times == sorted(times) and 0 < times[0] < 500
 
 
-@pytest.mark.parametrize("shell, awk", [(["dash"], "mawk"), (["busybox", "sh"], "gawk"), (["busybox", "sh"], "busybox awk")],
-                         ids=lambda words: "".join(words))
+@pytest.mark.parametrize("shell, awk", [("dash", "mawk"), ("busybox sh", "gawk"), ("busybox sh", "busybox awk")])
 def test_open_port(run, shell, awk):
     """Every source with every address of its family; the two that work are connected and first."""
     status, lines, said = run(NAME, shell=shell, awk=awk)
@@ -181,36 +176,27 @@ def test_status_without_a_host(run):
 
 
 @pytest.mark.parametrize("translated", [True, False])
-def test_translation_seen_in_quotes(binary, translated):
+def test_translation_seen_in_quotes(translated):
     """A router that quotes a probe with another source than it had tells of a translation before it."""
     third = Hop(hop_address(3), nat={"src": {4: "198.51.100.7"}} if translated else {})
     with Namespace("quotes") as namespace, Path(namespace, [*hops(2), third], [target(0)]):
-        result = namespace.run(TOOL, "--status", "--json", "-4", "-W", "0.5", "-c", 1, "-I", OURS[4], target(0).address[4],
-                               env={**os.environ, "MTR_PACKET": str(binary)})
+        argv, env = command("probe-pairs", "--status", "--json", "-4", "-W", "0.5", "-c", 1, "-I", OURS[4], target(0).address[4])
+        result = namespace.run(*argv, env=env)
     assert json.loads(result.stdout)["NAT44"] is (True if translated else None)
 
 
-def test_interrupted(here, binary):
+def test_interrupted(here):
     """Ctrl-C prints what is known so far."""
-    process = here.popen(TOOL, "-c", 1000, "-I", HERE[4], THERE[4], start_new_session=True, stdout=subprocess.PIPE, text=True,
-                         env={**os.environ, "MTR_PACKET": str(binary)})
+    process = start(here, "probe-pairs", "-c", 1000, "-I", HERE[4], THERE[4])
     time.sleep(0.7)
     os.killpg(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=10)
     assert (process.returncode, pairs(out.splitlines())) == (0, [(HERE[4], THERE[4], "connected")])
 
 
-@pytest.mark.parametrize("words", [[], [NAME, 443, 80], [NAME, "http"], [NAME, "-p", "icmp", "80"], ["-c", "0", NAME],
-                                   ["--no-such-option", NAME]], ids=str)
+@pytest.mark.parametrize("words", [[], [NAME, 443, 80], [NAME, "http"], [NAME, "-p", "icmp", "80"]], ids=str)
 def test_wrong_use(run, words):
     """Wrong use is status 2 and a word on stderr."""
     status, lines, said = run(*words)
     assert (status, lines) == (2, [])
     assert said.startswith("probe-pairs: ")
-
-
-def test_no_daemon(run):
-    """Without a daemon: status 2."""
-    status, lines, said = run(NAME, daemon="/no/such/daemon")
-    assert (status, lines) == (2, [])
-    assert "probe-pairs: no daemon" in said

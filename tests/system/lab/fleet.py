@@ -15,12 +15,12 @@ import time
 
 import pytest
 
-from .daemon import ROOT, default_binary
+from .daemon import default_binary
 from .net import Namespace, join
 from .path import Path, hops, target
+from .tools import SCRIPTS
 
 TARGET = target(0)
-SCRIPTS = ROOT / "scripts"
 SSHD = "/usr/sbin/sshd"
 PORT = 22
 NOWHERE = "nowhere"  # ssh knows it, but nobody listens there
