@@ -175,12 +175,7 @@ converse() {
     export requests tool operands
     mkfifo "$requests" "$tmp/replies" || exit 2
     exec 3<>"$requests" # held open at both ends, so that nobody waits for a partner
-    trap 'stopped=1; echo 0 stop >&3' INT TERM HUP
-    # Started in the background, both ignore the terminal's Ctrl-C as far as they let the shell choose.
-    sh -c "${MTR_PACKET:-mtr-packet}" <"$requests" >"$tmp/replies" 3>&- &
-    # shellcheck disable=SC2086 # $awk is words
-    LC_ALL=C $awk -f "$lib/probe-lib.awk" -f "$tmp/program" <"$tmp/replies" 3>&- &
-    reader=$!
+    # Before the trap, which a child has for a moment: the signal that ends it could get lost there.
     if test -n "${1-}"; then
         {
             # By exec: of a redirected function the shell would keep the old files, and so the pipe's other end, open.
@@ -189,6 +184,12 @@ converse() {
         } &
         ticker=$!
     fi
+    trap 'stopped=1; echo 0 stop >&3' INT TERM HUP
+    # Started in the background, both ignore the terminal's Ctrl-C as far as they let the shell choose.
+    sh -c "${MTR_PACKET:-mtr-packet}" <"$requests" >"$tmp/replies" 3>&- &
+    # shellcheck disable=SC2086 # $awk is words
+    LC_ALL=C $awk -f "$lib/probe-lib.awk" -f "$tmp/program" <"$tmp/replies" 3>&- &
+    reader=$!
     # A signal interrupts the wait, or comes just behind its end, when there is no more to wait for.
     while
         stopped=
