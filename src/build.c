@@ -15,15 +15,9 @@
 #define IPV6_NEXT 6
 
 size_t
-packet_least_size(const struct request *request)
-{
-    return families[request->family].header_size + protocols[request->protocol]->header_size;
-}
-
-size_t
 packet_payload_size(const struct request *request)
 {
-    size_t headers = packet_least_size(request);
+    size_t headers = protocol_headers_size(request->family, request->protocol);
     return protocols[request->protocol]->sized && request->size > headers ? request->size - headers : 0;
 }
 
@@ -138,7 +132,7 @@ packet_build(const struct request *request, struct identity *identity, uint8_t *
 {
     const struct protocol *protocol = protocols[request->protocol];
     struct writer writer = { .start = to, .size = size };
-    size_t length = packet_least_size(request) + packet_payload_size(request);
+    size_t length = protocol_headers_size(request->family, request->protocol) + packet_payload_size(request);
     if (request->family == IPV4)
         write_header_v4(request, identity, &writer, length);
     else

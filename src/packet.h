@@ -27,9 +27,6 @@ struct identity {
 
 #define BALANCE_SIZE 2 /* bytes */
 
-/* Bytes of all headers: no packet of this request is smaller. */
-size_t packet_least_size(const struct request *request);
-
 /* Bytes of payload that this request's packet carries, and those of them that were not given as `payload`. */
 size_t packet_payload_size(const struct request *request);
 size_t packet_free_size(const struct request *request);

@@ -15,3 +15,9 @@ protocol_by_number(enum family_id family, uint8_t number, enum protocol_id *id)
             return true;
     return false;
 }
+
+size_t
+protocol_headers_size(enum family_id family, enum protocol_id protocol)
+{
+    return families[family].header_size + protocols[protocol]->header_size;
+}

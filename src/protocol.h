@@ -41,6 +41,9 @@ extern const struct protocol *const protocols[PROTOCOLS];
 /* The protocol with this number in a header of this family; false when it is none of ours. */
 MUST_USE bool protocol_by_number(enum family_id family, uint8_t number, enum protocol_id *id);
 
+/* Bytes of the headers of its probes, the IP header's included: none is smaller. */
+size_t protocol_headers_size(enum family_id family, enum protocol_id protocol);
+
 /* Writes the payload as request and identity ask for it. */
 void write_payload(const struct request *request, const struct identity *identity, struct writer *writer);
 

@@ -139,7 +139,7 @@ read_payload(const struct argument *argument, struct word value, struct request 
         return REASON_BAD_VALUE;
     if (!protocols[request->protocol]->sized)
         return REASON_PROTOCOL_NOT_SUPPORTED;
-    size_t size = packet_least_size(request) + value.length / 2;
+    size_t size = protocol_headers_size(request->family, request->protocol) + value.length / 2;
     if (request->size_given && size > request->size)
         return REASON_OUT_OF_RANGE;
     if (size > request->size)
