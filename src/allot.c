@@ -9,8 +9,6 @@
 #include "ports.h"
 #include "protocol.h"
 
-#define UDP_PORT_FIRST 33434 /* traceroute's, and so everyone's */
-#define UDP_PORTS (UINT16_MAX - UDP_PORT_FIRST + 1)
 #define ECHO_NUMBERS (1u << 20) /* sixteen identifiers of 65,536 sequence numbers */
 #define TRIES 1024 /* ports; a request that finds none free must not hold up the others */
 
@@ -125,26 +123,17 @@ allot_near_port(struct allotter *allotter, const struct probes *in_flight, struc
     return ENOSPC;
 }
 
-/* The next of the target's ports, from 33434 up; *NEXT becomes 0 behind the last. */
-static uint16_t
-next_far_port(uint16_t *next)
-{
-    uint16_t far = *next ? *next : UDP_PORT_FIRST;
-    *next = (uint16_t)(far + 1);
-    return far;
-}
-
 /* Our port stays while the target's varies, and changes when all of those were used. */
 static int
 allot_both_ports(struct allotter *allotter, const struct probes *in_flight, struct probe *model)
 {
-    for (uint32_t tries = 0; tries < 2 * UDP_PORTS; tries++) {
+    for (uint32_t tries = 0; tries < 2 * FAR_PORTS; tries++) {
         if (!allotter->udp_near || !allotter->udp_far)
             allotter->udp_near = ports_next(allotter->ports, clock_now());
         if (!allotter->udp_near)
             return ENOSPC;
         model->identity.near = allotter->udp_near;
-        model->identity.far = next_far_port(&allotter->udp_far);
+        model->identity.far = packet_next_far_port(&allotter->udp_far);
         if (!probes_ports_taken(in_flight, model))
             return 0;
     }
@@ -167,7 +156,7 @@ allot_flow(struct allotter *allotter, const struct request *request, const struc
                                                     : first + flow_near(&allotter->flows, request->flow));
     identity->far = (uint16_t)(request->port ? request->port : protocol->default_port);
     if (!identity->far)
-        identity->far = (uint16_t)(UDP_PORT_FIRST + flow_far(request->flow, request->local_port != 0, UDP_PORTS));
+        identity->far = (uint16_t)(FAR_PORT_FIRST + flow_far(request->flow, request->local_port != 0, FAR_PORTS));
     return 0;
 }
 
@@ -185,7 +174,7 @@ allot_ports(struct allotter *allotter, const struct request *request, const stru
     identity->near = (uint16_t)request->local_port;
     identity->far = (uint16_t)(request->port ? request->port : protocol->default_port);
     if (identity->near && !identity->far)
-        identity->far = next_far_port(&allotter->named_far);
+        identity->far = packet_next_far_port(&allotter->named_far);
     if (identity->near)
         return 0;
     return identity->far ? allot_near_port(allotter, in_flight, model) : allot_both_ports(allotter, in_flight, model);

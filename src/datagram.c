@@ -7,9 +7,6 @@
 #include "errqueue.h"
 #include "protocol.h"
 
-#define PORT_FIRST 33434 /* traceroute's, and so everyone's */
-#define PORTS (UINT16_MAX - PORT_FIRST + 1)
-
 /* A socket is not used again within this time while another can be had: a late answer then finds nobody. */
 #define REST (30 * NS_PER_S)
 #define SOCKETS_FOR_REST 256 /* beyond these only probes in flight count */
@@ -153,22 +150,13 @@ allot_near(struct datagrams *datagrams, const struct probes *in_flight, struct p
     return ENOSPC;
 }
 
-/* The next of the target's ports, from 33434 up; *NEXT becomes 0 behind the last. */
-static uint16_t
-next_far_port(uint16_t *next)
-{
-    uint16_t far = *next ? *next : PORT_FIRST;
-    *next = (uint16_t)(far + 1);
-    return far;
-}
-
 /* The socket stays while the target's port varies, and changes when all of those were used. */
 static int
 allot_far(struct datagrams *datagrams, const struct probes *in_flight, struct probe *model, struct slot **found)
 {
     enum family_id family = (enum family_id)model->family;
     struct pool *pool = &datagrams->pools[family];
-    for (uint32_t tries = 0; tries < 2 * PORTS; tries++) {
+    for (uint32_t tries = 0; tries < 2 * FAR_PORTS; tries++) {
         if (!pool->current || !pool->far) {
             if (!find_rested(datagrams, family))
                 return ENOSPC;
@@ -176,7 +164,7 @@ allot_far(struct datagrams *datagrams, const struct probes *in_flight, struct pr
         }
         *found = pool->current;
         model->identity.near = pool->current->outlet.near;
-        model->identity.far = next_far_port(&pool->far);
+        model->identity.far = packet_next_far_port(&pool->far);
         if (!probes_ports_taken(in_flight, model))
             return 0;
     }
@@ -271,8 +259,8 @@ allot_named(struct datagrams *datagrams, const struct errand *errand, struct pro
         return error;
     if (identity->far)
         return allot_mark(errand, model, *found);
-    for (uint32_t tries = 0; tries < PORTS; tries++) {
-        identity->far = next_far_port(&datagrams->named_far);
+    for (uint32_t tries = 0; tries < FAR_PORTS; tries++) {
+        identity->far = packet_next_far_port(&datagrams->named_far);
         if (!probes_ports_taken(errand->in_flight, model))
             return 0;
     }

@@ -57,6 +57,18 @@ packet_next_ip_id(uint16_t last)
     return last;
 }
 
+#define FAR_PORT_FIRST 33434 /* of targets whose port varies: traceroute's, and so everyone's */
+#define FAR_PORTS (UINT16_MAX - FAR_PORT_FIRST + 1)
+
+/* The next of these ports; *NEXT becomes 0 behind the last. */
+static inline uint16_t
+packet_next_far_port(uint16_t *next)
+{
+    uint16_t far = *next ? *next : FAR_PORT_FIRST;
+    *next = (uint16_t)(far + 1);
+    return far;
+}
+
 /* Where the nonce begins in the payload, in bytes. */
 size_t packet_nonce_offset(const struct identity *identity);
 
