@@ -61,8 +61,8 @@ read_answer(struct reader bytes, struct answer *answer)
 }
 
 /*
- * Eight quoted bytes hold no more than the ports; the initiate tag stands at byte 16. It is not 0: where it is, a short
- * quote was padded to make room for extensions.
+ * Eight quoted bytes hold no more than the ports; the initiate tag stands at byte 16. It is not 0: where it is, or the
+ * checksum is, a short quote was padded to make room for extensions.
  */
 static bool
 read_quote(struct reader bytes, struct answer *answer)
@@ -71,7 +71,7 @@ read_quote(struct reader bytes, struct answer *answer)
     if (!read_u16(&bytes, &answer->near) || !read_u16(&bytes, &answer->far) || !read_u32(&bytes, &verification_tag) ||
         verification_tag != INIT_VERIFICATION_TAG)
         return false;
-    answer->has_checksum = read_u16(&bytes, &answer->checksum);
+    answer->has_checksum = read_u16(&bytes, &answer->checksum) && answer->checksum != 0;
     answer->has_number = read_skip(&bytes, 6) && read_u32(&bytes, &answer->number) && answer->number != 0;
     return true;
 }

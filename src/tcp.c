@@ -70,13 +70,15 @@ read_answer(struct reader bytes, struct answer *answer)
            checksum_is_right(answer, IPPROTO_TCP, whole, CHECKSUM_OFFSET);
 }
 
+/* A checksum of 0 says nothing: a short quote is padded with zeros to make room for extensions (RFC 4884). */
 static bool
 read_quote(struct reader bytes, struct answer *answer)
 {
     if (!read_u16(&bytes, &answer->near) || !read_u16(&bytes, &answer->far) || !read_u32(&bytes, &answer->number))
         return false;
     answer->has_number = true;
-    answer->has_checksum = read_skip(&bytes, CHECKSUM_OFFSET - 8) && read_u16(&bytes, &answer->checksum);
+    answer->has_checksum = read_skip(&bytes, CHECKSUM_OFFSET - 8) && read_u16(&bytes, &answer->checksum) &&
+                           answer->checksum != 0;
     return true;
 }
 

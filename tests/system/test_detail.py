@@ -155,6 +155,16 @@ def test_nat_of_a_checksum_alone(path, hopping, family):
     assert one(pairs(ask(hopping, family, "tcp", "ttl 1")), "nat") == "1"
 
 
+@every_family
+@every_protocol
+@pytest.mark.parametrize("form", ["length", "old"])
+def test_no_nat_in_padding(path, hopping, protocol, family, form):
+    """A router that quotes eight bytes and pads them with zeros, for its labels, has seen no checksum of 0."""
+    path.play(hops(1, extension=wire.extension(wire.mpls((16, 0, 1, 1))), quote=SHORT, form=form), [])
+    found = pairs(ask(hopping, family, protocol, "ttl 1"))
+    assert one(found, "mpls") == "16,0,1,1" and "nat" not in found
+
+
 def interfaces():
     """(object, the value)"""
     made = wire.interface_object
