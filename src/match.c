@@ -89,16 +89,19 @@ fit_own_quote(const struct probe *probe, const struct answer *answer, enum nonce
     const struct identity *identity = &probe->identity;
     if (identity->near != answer->near)
         return IMPOSSIBLE;
-    if (protocols[probe->protocol]->checksum_binds && answer->has_checksum &&
-        !checksum_same(identity->checksum, answer->checksum))
+    bool same_checksum = answer->has_checksum && checksum_same(identity->checksum, answer->checksum);
+    if (protocols[probe->protocol]->checksum_binds && answer->has_checksum && !same_checksum)
         return IMPOSSIBLE;
     if (answer->has_number || nonce == NONCE_RIGHT)
         return PROVEN;
     /* A balanced checksum, which is right, is the identification again. */
-    if ((answer->has_ip_id && answer->ip_id == identity->ip_id) || (answer->has_checksum && identity->balanced))
+    if ((answer->has_ip_id && answer->ip_id == identity->ip_id) || (same_checksum && identity->balanced))
         return LIKELY;
-    /* Some routers rewrite the IPv4 identification, so another one does not disprove, unless ports are all there is. */
-    return answer->has_checksum || !answer->has_ip_id ? POSSIBLE : IMPOSSIBLE;
+    /*
+     * Some routers rewrite the IPv4 identification, so another one does not disprove, unless ports are all there is, or
+     * all that is right: a checksum of SCTP that is not ours proves no more than none.
+     */
+    return same_checksum || !answer->has_ip_id ? POSSIBLE : IMPOSSIBLE;
 }
 
 /* A quote from behind a NAT that did not translate it back: port and checksum are the NAT's. See stands_out(). */

@@ -332,6 +332,26 @@ START_TEST(quotes_padded_with_zeros)
 }
 END_TEST
 
+/*
+ * Behind SCTP's ports stands a checksum, which depends on the initiate tag. A right one makes up for an identification
+ * that a router rewrote, a wrong one does not: a forger would add any, to be spared the guess at the identification.
+ */
+START_TEST(checksum_in_place_of_the_identification)
+{
+    struct probes *probes = probes_new(2);
+    struct sent sent = send_probe(IPV4, PROTOCOL_SCTP, identity_of(PROTOCOL_SCTP), false);
+    struct probe *probe = put_in_flight(probes, &sent);
+    struct answer answer = quote(&sent, 12);
+    answer.ip_id ^= 1;
+    ck_assert_ptr_eq(match_find(probes, &answer), probe);
+    answer.checksum ^= 1;
+    ck_assert_ptr_null(match_find(probes, &answer));
+    answer.ip_id ^= 1;
+    ck_assert_ptr_eq(match_find(probes, &answer), probe);
+    probes_free(probes);
+}
+END_TEST
+
 /* ---- one wrong field at a time ---- */
 
 static enum family_id
@@ -1208,6 +1228,7 @@ match_suite(void)
     tcase_add_test(tests, another_sender);
     tcase_add_test(tests, group_targets);
     tcase_add_test(tests, group_echo_reply_with_another_payload);
+    tcase_add_test(tests, checksum_in_place_of_the_identification);
     tcase_add_test(tests, short_echo_replies);
     tcase_add_test(tests, echo_reply_with_another_payload);
     tcase_add_test(tests, two_zeros);
