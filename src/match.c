@@ -54,13 +54,14 @@ request_checksum(const struct probe *probe, const struct answer *answer)
 
 /*
  * An echo reply returns identifier, sequence and payload. Some targets cut long payloads short, so a shorter one is
- * judged by its nonce; of a whole one every byte must be right, which its checksum says.
+ * judged by its nonce, which it must have: a forger would leave it out. Of a whole one every byte must be right, which
+ * its checksum says.
  */
 static enum fit
 fit_echo_reply(const struct probe *probe, const struct answer *answer, enum nonce nonce)
 {
     bool whole = answer->payload.left == probe->payload_size;
-    if (answer->payload.left > probe->payload_size ||
+    if (answer->payload.left > probe->payload_size || (probe->identity.nonce && nonce != NONCE_RIGHT) ||
         (whole && !checksum_same(request_checksum(probe, answer), probe->identity.checksum)))
         return IMPOSSIBLE;
     bool from_target = address_same(&answer->from, &probe->target);

@@ -3,20 +3,21 @@ see the probes. What it must guess, and so the chance that one forgery is believ
 
     protocol   answer                          bits to guess                                           chance
     icmp       echo reply                      identifier 16 (12 drawn, 4 count), sequence 16            2^-32
+               the same, without a pattern     the nonce in the payload, too                             2^-96
                error, our address in the quote the same; without a pattern the nonce's checksum, too     2^-32
                error, another address in it    sequence 16, and identifier 16 or IP id 16                2^-31
     tcp        SYN-ACK, RST                    port 12, sequence number 32                               2^-44
                error                           sequence number 32 (and our port 12, but beyond a NAT)    2^-32
     sctp       INIT-ACK, ABORT                 port 12, initiate tag 32                                  2^-44
                error that quotes 20 bytes      initiate tag 32 (and the port, as for tcp)                2^-32
-               error that quotes 8 bytes       port 12 (IPv4, beyond a NAT: or IP id 16)                 2^-12
+               error that quotes 8 bytes       port 12; IPv4, as beyond a NAT: IP id 16                  2^-12
     udp        datagram                        port 12, target's port ~8                                 2^-12 / probes
                error, our address in the quote the same; without a pattern the nonce's checksum, 16      2^-12 / probes
-               error, another address in it    target's port ~8, and port 12 or IP id 16                 2^-12 / probes
+               error, another address in it    target's port ~8, and port 12 (IPv4: or IP id 16)         2^-12 / probes
 
 Our ports are among the 4096 above net.ipv4.ip_local_port_range: the 12 bits. The target's port of udp counts up from
-33434: a forger who knows how many probes there were tries as many ports. Where a payload comes back, its nonce is 64
-bits more; with a pattern nothing in it is unknown. HOPLINE_FORGERIES=1000000 is the full number for each test.
+33434: a forger who knows how many probes there were tries as many ports. The nonce is 64 bits, which an echo reply must
+bring back; with a pattern nothing in the payload is unknown. HOPLINE_FORGERIES=1000000 is the full number for each test.
 """
 
 import math

@@ -610,6 +610,7 @@ END_TEST
 
 /* ---- echo replies that were cut short ---- */
 
+/* Where a nonce was sent, one without it is a forger's; where there was none, the target's address must do. */
 START_TEST(short_echo_replies)
 {
     for (enum family_id family = 0; family < FAMILIES; family++) {
@@ -617,15 +618,26 @@ START_TEST(short_echo_replies)
         struct sent sent = send_probe(family, PROTOCOL_ICMP, identity_of(PROTOCOL_ICMP), false);
         struct probe *probe = put_in_flight(probes, &sent);
         for (size_t count = 0; count <= sent.probe.payload_size; count++) {
-            struct answer answer = echo(&sent, count);
-            ck_assert_ptr_eq(match_find(probes, &answer), probe);
-            answer = echo_from(&sent, count, strangers[family]);
             struct probe *expected = count >= 8 ? probe : NULL;
+            struct answer answer = echo(&sent, count);
+            ck_assert_ptr_eq(match_find(probes, &answer), expected);
+            answer = echo_from(&sent, count, strangers[family]);
             ck_assert_ptr_eq(match_find(probes, &answer), expected);
             answer = echo(&sent, count);
             if (count < 8)
                 continue;
             wrong_nonce(&answer);
+            ck_assert_ptr_null(match_find(probes, &answer));
+        }
+        probes_free(probes);
+
+        probes = probes_new(6);
+        sent = send_probe(family, PROTOCOL_ICMP, identity_of(PROTOCOL_ICMP), true);
+        probe = put_in_flight(probes, &sent);
+        for (size_t count = 0; count <= sent.probe.payload_size; count++) {
+            struct answer answer = echo(&sent, count);
+            ck_assert_ptr_eq(match_find(probes, &answer), probe);
+            answer = echo_from(&sent, count, strangers[family]);
             ck_assert_ptr_null(match_find(probes, &answer));
         }
         probes_free(probes);

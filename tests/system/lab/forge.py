@@ -223,8 +223,8 @@ def foreign(protocol, family):
 
 # ---------------------------------------------------------------- malformed answers
 
-# An answer of the target without these many bytes proves nothing.
-LEAST = {"icmp": 8, "udp": 8, "tcp": 20, "sctp": 16}
+# An answer of the target without these many bytes proves nothing. Of icmp: the nonce is among them.
+LEAST = {"icmp": 16, "udp": 8, "tcp": 20, "sctp": 16}
 
 
 def _cut(probe, whole, size):
