@@ -195,7 +195,7 @@ send_probe(struct transport *transport, const struct request *request, const str
         return error;
     model->identity.source = route.source;
     model->identity.ip_id = plain->ip_id = packet_next_ip_id(plain->ip_id);
-    model->scope = route.device;
+    model->scope = request_has(request, FEATURE_SCOPE_ID) ? errand.device : route.device;
     model->group = model->group || route.broadcast;
     error = ways[request->protocol].send(plain, &errand, model);
     if (!error)

@@ -14,7 +14,7 @@ struct probe {
     struct identity identity;
     struct address target;
     struct instant departed;
-    uint32_t scope;        /* interface index by which it leaves */
+    uint32_t scope;        /* interface index: the request's scope, or else by which it leaves (to ourselves: `lo`) */
     int32_t token;
     uint32_t hold;         /* the transport's: a port held for this probe, or 0 */
     uint32_t slot;         /* the table's own */

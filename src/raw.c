@@ -83,7 +83,7 @@ send_by_route(struct raw *raw, const struct request *request, const struct probe
     if (error)
         return error;
     model->identity.source = route.source;
-    model->scope = route.device;
+    model->scope = request_has(request, FEATURE_SCOPE_ID) ? device : route.device;
     model->group = model->group || route.broadcast;
     error = allot(raw->allotter, request, in_flight, model);
     if (error)

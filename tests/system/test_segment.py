@@ -209,6 +209,15 @@ def test_scope_of_the_target(segment, daemon):
     assert (reply.kind, reply.address, reply.args["local-ip-6"]) == ("reply", link_local(2), LINK_LOCAL)
 
 
+@pytest.mark.parametrize("protocol, words", [("icmp", ""), ("udp", ""), ("udp", "local-port 5555"), ("tcp", "")])
+def test_scope_of_ourselves(segment, daemon, protocol, words):
+    """A packet to one's own address goes by `lo`; the scope is still the one that was asked for."""
+    for scope in "wire", str(index_of(segment, "wire")):
+        reply = daemon.ask(f"send-probe ip-6 {LINK_LOCAL}%{scope} protocol {protocol} timeout 2 detail 1 {words}")
+        assert (reply.kind, reply.address) == ("reply", f"{LINK_LOCAL}%{scope}"), reply.line
+        assert reply.args["local-ip-6"] == f"{LINK_LOCAL}%{scope}"
+
+
 def test_scope_of_the_source(segment, daemon):
     for words in f"ip-6 {link_local(3)}%wire", f"ip-6 {link_local(3)}", f"ip-6 {host(3)[6]}":
         reply = daemon.ask(f"send-probe {words} local-ip-6 {LINK_LOCAL}%wire detail 1")
