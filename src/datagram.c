@@ -35,7 +35,7 @@ struct datagrams {
     int epoll;
     struct random *random;
     struct pool pools[FAMILIES];
-    struct slot *named[NAMED_MAX];
+    struct slot *named[NAMED_MAX]; /* closed ones stay: an event that waits to be looked at may still point to them */
     size_t named_count;  /* places ever used */
     uint16_t named_far;  /* the next of the target's ports for those */
 };
@@ -65,9 +65,9 @@ datagrams_free(struct datagrams *datagrams)
     if (!datagrams)
         return;
     for (enum family_id family = 0; family < FAMILIES; family++)
-        for (size_t i = 0; i < datagrams->pools[family].count; i++)
+        for (size_t i = 0; i < SOCKETS_MAX; i++)
             free_slot(datagrams->pools[family].slots[i]);
-    for (size_t i = 0; i < datagrams->named_count; i++)
+    for (size_t i = 0; i < NAMED_MAX; i++)
         free_slot(datagrams->named[i]);
     free(datagrams);
 }
@@ -82,21 +82,17 @@ datagrams_check(const struct datagrams *datagrams, enum family_id family)
     return error;
 }
 
+/* In the place of *SLOT, which is closed, or NULL: then memory is taken for it. */
 static int
 open_slot(struct datagrams *datagrams, enum family_id family, const struct address *source, uint32_t scope,
-          uint16_t near, struct slot **opened)
+          uint16_t near, struct slot **slot)
 {
-    struct slot *slot = calloc(1, sizeof *slot);
-    if (!slot)
+    if (!*slot)
+        *slot = calloc(1, sizeof **slot);
+    if (!*slot)
         return ENOMEM;
-    slot->outlet = (struct outlet){ .fd = -1, .family = family, .protocol = PROTOCOL_UDP };
-    slot->source = *source;
-    int error = outlet_open(&slot->outlet, datagrams->epoll, source, scope, near);
-    if (error)
-        free(slot);
-    else
-        *opened = slot;
-    return error;
+    **slot = (struct slot){ .outlet = { .fd = -1, .family = family, .protocol = PROTOCOL_UDP }, .source = *source };
+    return outlet_open(&(*slot)->outlet, datagrams->epoll, source, scope, near);
 }
 
 /* ---- ports that the kernel chose ---- */
@@ -179,7 +175,7 @@ find_named(const struct datagrams *datagrams, const struct probe *model)
 {
     for (uint32_t i = 0; i < datagrams->named_count; i++) {
         const struct slot *slot = datagrams->named[i];
-        if (slot && slot->outlet.family == (enum family_id)model->family &&
+        if (slot->outlet.fd >= 0 && slot->outlet.family == (enum family_id)model->family &&
             slot->outlet.near == model->identity.near && address_same(&slot->source, &model->identity.source))
             return i + 1;
     }
@@ -200,16 +196,16 @@ static int
 open_named(struct datagrams *datagrams, struct probe *model)
 {
     size_t place = 0;
-    while (place < datagrams->named_count && datagrams->named[place])
+    while (place < datagrams->named_count && datagrams->named[place]->outlet.fd >= 0)
         place++;
     if (place == NAMED_MAX)
         return ENOSPC;
     int error = open_slot(datagrams, (enum family_id)model->family, &model->identity.source, model->scope,
                           model->identity.near, &datagrams->named[place]);
+    if (place == datagrams->named_count && datagrams->named[place])
+        datagrams->named_count++;
     if (error)
         return error;
-    if (place == datagrams->named_count)
-        datagrams->named_count++;
     model->hold = (uint32_t)place + 1;
     return 0;
 }
@@ -310,12 +306,11 @@ datagrams_rest(struct datagrams *datagrams, struct instant now, struct instant *
     bool again = false;
     for (size_t i = 0; i < datagrams->named_count; i++) {
         struct slot *slot = datagrams->named[i];
-        if (!slot || slot->users)
+        if (slot->outlet.fd < 0 || slot->users)
             continue;
         struct instant then = instant_after(slot->idle, NAMED_REST);
         if (instant_since(now, then) >= 0) {
-            free_slot(slot);
-            datagrams->named[i] = NULL;
+            outlet_close(&slot->outlet);
         } else if (!again || then.ns < when->ns) {
             *when = then;
             again = true;

@@ -10,6 +10,7 @@ Suite *bytes_suite(void);
 Suite *checksum_suite(void);
 Suite *chunks_suite(void);
 Suite *clock_suite(void);
+Suite *datagram_suite(void);
 Suite *decode_suite(void);
 Suite *detail_suite(void);
 Suite *errqueue_suite(void);
