@@ -16,7 +16,9 @@
 
 struct slot {
     struct outlet outlet;
-    struct address source; /* to which a named port is bound */
+    struct address source; /* to which a named port is bound, */
+    uint32_t device;       /* and to this interface, or 0 */
+    bool chosen;           /* its port was the kernel's choice after all */
     uint32_t users;        /* probes that hold it */
     uint32_t marked;       /* probes that shared both ports */
     struct instant idle;   /* since when nobody holds it */
@@ -84,15 +86,20 @@ datagrams_check(const struct datagrams *datagrams, enum family_id family)
 
 /* In the place of *SLOT, which is closed, or NULL: then memory is taken for it. */
 static int
-open_slot(struct datagrams *datagrams, enum family_id family, const struct address *source, uint32_t scope,
+open_slot(struct datagrams *datagrams, enum family_id family, const struct address *source, uint32_t device,
           uint16_t near, struct slot **slot)
 {
     if (!*slot)
         *slot = calloc(1, sizeof **slot);
     if (!*slot)
         return ENOMEM;
-    **slot = (struct slot){ .outlet = { .fd = -1, .family = family, .protocol = PROTOCOL_UDP }, .source = *source };
-    return outlet_open(&(*slot)->outlet, datagrams->epoll, source, scope, near);
+    **slot = (struct slot){
+        .outlet = { .fd = -1, .family = family, .protocol = PROTOCOL_UDP },
+        .source = *source,
+        .device = device,
+        .chosen = !near,
+    };
+    return outlet_open(&(*slot)->outlet, datagrams->epoll, source, device, near);
 }
 
 /* ---- ports that the kernel chose ---- */
@@ -169,14 +176,16 @@ allot_far(struct datagrams *datagrams, const struct probes *in_flight, struct pr
 
 /* ---- ports that clients named ---- */
 
-/* Its place + 1, or 0. */
+/* Its place + 1, or 0. With near 0: one whose port the kernel chose. */
 static uint32_t
-find_named(const struct datagrams *datagrams, const struct probe *model)
+find_named(const struct datagrams *datagrams, const struct probe *model, uint32_t device)
 {
+    uint16_t near = model->identity.near;
     for (uint32_t i = 0; i < datagrams->named_count; i++) {
         const struct slot *slot = datagrams->named[i];
         if (slot->outlet.fd >= 0 && slot->outlet.family == (enum family_id)model->family &&
-            slot->outlet.near == model->identity.near && address_same(&slot->source, &model->identity.source))
+            slot->device == device && address_same(&slot->source, &model->identity.source) &&
+            (near ? slot->outlet.near == near : slot->chosen))
             return i + 1;
     }
     return 0;
@@ -193,14 +202,14 @@ find_in_pool(const struct pool *pool, uint16_t near)
 }
 
 static int
-open_named(struct datagrams *datagrams, struct probe *model)
+open_named(struct datagrams *datagrams, struct probe *model, uint32_t device)
 {
     size_t place = 0;
     while (place < datagrams->named_count && datagrams->named[place]->outlet.fd >= 0)
         place++;
     if (place == NAMED_MAX)
         return ENOSPC;
-    int error = open_slot(datagrams, (enum family_id)model->family, &model->identity.source, model->scope,
+    int error = open_slot(datagrams, (enum family_id)model->family, &model->identity.source, device,
                           model->identity.near, &datagrams->named[place]);
     if (place == datagrams->named_count && datagrams->named[place])
         datagrams->named_count++;
@@ -211,17 +220,20 @@ open_named(struct datagrams *datagrams, struct probe *model)
 }
 
 static int
-hold_named(struct datagrams *datagrams, struct probe *model, struct slot **found)
+hold_named(struct datagrams *datagrams, const struct errand *errand, struct probe *model, struct slot **found)
 {
+    uint32_t device = outlet_device(errand, &model->identity.source);
+    bool fresh = !model->identity.near && model->identity.far; /* one probe a socket, see the head of datagram.h */
     *found = find_in_pool(&datagrams->pools[model->family], model->identity.near);
     if (*found)
         return 0;
-    model->hold = find_named(datagrams, model);
-    int error = model->hold ? 0 : open_named(datagrams, model);
+    model->hold = fresh ? 0 : find_named(datagrams, model, device);
+    int error = model->hold ? 0 : open_named(datagrams, model, device);
     if (error)
         return error;
     *found = datagrams->named[model->hold - 1];
     (*found)->users++;
+    model->identity.near = (*found)->outlet.near;
     return 0;
 }
 
@@ -250,9 +262,11 @@ allot_named(struct datagrams *datagrams, const struct errand *errand, struct pro
 {
     struct identity *identity = &model->identity;
     identity->near = (uint16_t)errand->request->local_port;
-    int error = hold_named(datagrams, model, found);
+    int error = hold_named(datagrams, errand, model, found);
     if (error)
         return error;
+    if (identity->far && !errand->request->local_port) /* a socket of its own */
+        return 0;
     if (identity->far)
         return allot_mark(errand, model, *found);
     for (uint32_t tries = 0; tries < FAR_PORTS; tries++) {
@@ -266,8 +280,10 @@ allot_named(struct datagrams *datagrams, const struct errand *errand, struct pro
 static int
 allot_ports(struct datagrams *datagrams, const struct errand *errand, struct probe *model, struct slot **found)
 {
+    const struct address *local = &errand->request->local;
+    bool bound = !address_is_unspecified(local) && outlet_device(errand, local);
     model->identity.far = (uint16_t)errand->request->port;
-    if (errand->request->local_port)
+    if (errand->request->local_port || bound)
         return allot_named(datagrams, errand, model, found);
     return errand->request->port ? allot_near(datagrams, errand->in_flight, model, found)
                                  : allot_far(datagrams, errand->in_flight, model, found);

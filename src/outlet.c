@@ -70,12 +70,13 @@ set_options(int fd, const struct option *option)
 
 /* Binds what is to be bound; *NEAR becomes what the kernel chose. */
 static int
-bind_outlet(struct outlet *outlet, const struct address *source, uint32_t scope, uint16_t near)
+bind_outlet(struct outlet *outlet, const struct address *source, uint32_t device, uint16_t near)
 {
     struct sockaddr_storage name;
-    socklen_t length = address_to_socket(outlet->family, source, scope, near, &name);
-    if (outlet->protocol == PROTOCOL_TCP) /* connect() binds; only what was asked for is bound before */
-        return 0;
+    int index = (int)device;
+    socklen_t length = address_to_socket(outlet->family, source, device, near, &name);
+    if (index && setsockopt(outlet->fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index, sizeof index) < 0)
+        return errno;
     if (bind(outlet->fd, (struct sockaddr *)&name, length) < 0 ||
         getsockname(outlet->fd, (struct sockaddr *)&name, &length) < 0)
         return errno;
@@ -85,8 +86,16 @@ bind_outlet(struct outlet *outlet, const struct address *source, uint32_t scope,
     return 0;
 }
 
+uint32_t
+outlet_device(const struct errand *errand, const struct address *source)
+{
+    if (errand->request->family == IPV4)
+        return 0;
+    return address_is_link_local(IPV6, source) ? errand->route->device : errand->device;
+}
+
 int
-outlet_open(struct outlet *outlet, int epoll, const struct address *source, uint32_t scope, uint16_t near)
+outlet_open(struct outlet *outlet, int epoll, const struct address *source, uint32_t device, uint16_t near)
 {
     const struct family *family = &families[outlet->family];
     int number = outlet->protocol == PROTOCOL_ICMP ? family->icmp_protocol : 0;
@@ -100,7 +109,7 @@ outlet_open(struct outlet *outlet, int epoll, const struct address *source, uint
     if (!error)
         error = set_options(outlet->fd, options[outlet->family]);
     if (!error)
-        error = bind_outlet(outlet, source, scope, near);
+        error = bind_outlet(outlet, source, device, near);
     if (!error && epoll_ctl(epoll, EPOLL_CTL_ADD, outlet->fd, &event) < 0)
         error = errno;
     if (error)

@@ -46,11 +46,17 @@ struct errand {
 
 /*
  * Opens a datagram socket (or, for tcp, one to connect with) and watches it by EPOLL, with the outlet's address as its
- * data, so it must not move. SOURCE and NEAR are bound; unspecified and 0: the kernel's choice. SCOPE is an interface
- * index, for a link-local source, or 0. 0, or an errno value: then fd is -1.
+ * data, so it must not move. SOURCE and NEAR are bound; unspecified and 0: the kernel's choice. DEVICE is an interface
+ * index, to which it is bound as well, or 0. 0, or an errno value: then fd is -1.
  */
-int outlet_open(struct outlet *outlet, int epoll, const struct address *source, uint32_t scope, uint16_t near);
+int outlet_open(struct outlet *outlet, int epoll, const struct address *source, uint32_t device, uint16_t near);
 void outlet_close(struct outlet *outlet);
+
+/*
+ * The interface to which a socket that is bound to this source must be bound too, or 0. In IPv6 the kernel takes the
+ * interface that goes along with a packet for a wish, where the source is given; and link-local addresses are one link's.
+ */
+uint32_t outlet_device(const struct errand *errand, const struct address *source);
 
 /* The socket address of the request's target, with the scope that it needs. Returns its length. */
 socklen_t outlet_target(const struct errand *errand, uint16_t port, struct sockaddr_storage *to);

@@ -14,7 +14,8 @@
 
 /*
  * IPv6 passes over a source address that goes along with an echo request. So probes from addresses that clients named
- * leave by sockets that are bound to these. When there are more, the one gives way that was not used for so long.
+ * leave by sockets that are bound to these, and to the interface where that matters. When there are more, the one gives
+ * way that was not used for so long.
  */
 #define NAMED_MAX 64
 #define NAMED_REST (60 * NS_PER_S)
@@ -22,6 +23,7 @@
 struct named {
     struct outlet outlet;
     struct address source;
+    uint32_t device; /* interface index, or 0 */
 };
 
 struct pings {
@@ -70,11 +72,11 @@ pings_free(struct pings *pings)
  * them.
  */
 static int
-open_outlet(struct pings *pings, struct outlet *outlet, uint16_t wanted, const struct address *source, uint32_t scope)
+open_outlet(struct pings *pings, struct outlet *outlet, uint16_t wanted, const struct address *source, uint32_t device)
 {
-    int error = outlet_open(outlet, pings->epoll, source, scope, wanted);
+    int error = outlet_open(outlet, pings->epoll, source, device, wanted);
     for (int tries = 0; tries < TRIES && error == EADDRINUSE; tries++)
-        error = outlet_open(outlet, pings->epoll, source, scope, random_u16(pings->random));
+        error = outlet_open(outlet, pings->epoll, source, device, random_u16(pings->random));
     return error;
 }
 
@@ -163,13 +165,13 @@ allot_flow(struct pings *pings, const struct errand *errand, struct probe *model
 
 /* The socket of a source that the client named; a place that has rested, when there is none yet. */
 static struct named *
-find_named(struct pings *pings, const struct probe *model)
+find_named(struct pings *pings, const struct probe *model, uint32_t device)
 {
     struct named *oldest = &pings->named[0];
     for (size_t i = 0; i < NAMED_MAX; i++) {
         struct named *named = &pings->named[i];
         if (named->outlet.fd >= 0 && named->outlet.family == (enum family_id)model->family &&
-            address_same(&named->source, &model->identity.source))
+            address_same(&named->source, &model->identity.source) && named->device == device)
             return named;
         if (named->outlet.last.ns < oldest->outlet.last.ns)
             oldest = named;
@@ -181,21 +183,25 @@ find_named(struct pings *pings, const struct probe *model)
 }
 
 static int
-allot_named(struct pings *pings, const struct probes *in_flight, struct probe *model, struct outlet **found)
+allot_named(struct pings *pings, const struct errand *errand, struct probe *model, struct outlet **found)
 {
-    struct named *named = find_named(pings, model);
+    int error = 0;
+    uint32_t device = outlet_device(errand, &model->identity.source);
+    struct named *named = find_named(pings, model, device);
     if (!named)
         return ENOSPC;
     *found = &named->outlet;
     named->outlet.family = (enum family_id)model->family;
     named->source = model->identity.source;
-    int error = named->outlet.fd < 0 ? open_outlet(pings, &named->outlet, random_u16(pings->random), &named->source, model->scope) : 0;
+    named->device = device;
+    if (named->outlet.fd < 0)
+        error = open_outlet(pings, &named->outlet, random_u16(pings->random), &named->source, device);
     if (error)
         return error;
     model->identity.near = named->outlet.near;
     for (uint32_t tries = 0; tries <= UINT16_MAX; tries++) {
         model->identity.far = (uint16_t)pings->number++;
-        if (!probes_ports_taken(in_flight, model))
+        if (!probes_ports_taken(errand->in_flight, model))
             return 0;
     }
     return ENOSPC;
@@ -205,7 +211,7 @@ static int
 allot_echo(struct pings *pings, const struct errand *errand, struct probe *model, struct outlet **found)
 {
     if (!address_is_unspecified(&errand->request->local))
-        return allot_named(pings, errand->in_flight, model, found);
+        return allot_named(pings, errand, model, found);
     if (request_has(errand->request, FEATURE_FLOW))
         return allot_flow(pings, errand, model, found);
     return allot_number(pings, errand->in_flight, model, found);

@@ -9,7 +9,7 @@ from lab import forge, transports
 from lab.daemon import Daemon
 from lab.delay import delayed
 from lab.expect import NO_REPLY, Case, answered, hold, said
-from lab.net import Namespace
+from lab.net import Namespace, join
 from lab.pair import ANSWERS, Pair
 from lab.path import Path, Tun, hops, target, target_address
 
@@ -153,4 +153,56 @@ def test_tcp_slower_than_a_retransmission(slow, family):
         opened, closed = sorted(daemon.collect(2, 6), key=lambda reply: reply.token)
         assert (opened.kind, closed.kind) == ("reply", NO_REPLY), f"{opened}, {closed}"
         assert 1_390_000 <= opened.rtt < 1_600_000, opened
+        assert daemon.finish() == (0, "")
+
+
+@pytest.fixture(scope="module")
+def two_links(root):
+    """A host with the same link-local address on two links, and a far one to which routing prefers the first: the host
+    and what is at the other end of each."""
+    with Namespace("two-links") as here, Namespace("first") as first, Namespace("second") as second:
+        for number, there in enumerate((first, second), 1):
+            join(here, f"wire{number}", there, "wire", ["fe80::1/64", f"fd5{number}::1/64"],
+                 ["fe80::2/64", f"fd5{number}::2/64", f"{FAR}/128"])
+        here.ip(f"-6 route add {FAR}/128 via fd51::2", "-6 route add default via fd52::2")
+        second.ip("-6 route add default via fd52::1")
+        first.nft(f"table inet silent {{\n chain input {{\n type filter hook input priority 0;\n ip6 daddr {FAR} drop\n"
+                  "}\n}")
+        yield here
+
+
+FAR = "fd59::9"
+SENDERS = ("icmp", "udp", "udp port 53", "udp local-port 4500", "udp local-port 4501 port 53", "tcp",
+           "tcp local-port 4502")
+
+
+def test_local_device_with_local_ip(two_links):
+    """Over IPv6 the kernel takes a device that goes along with a packet for a wish, where its source is given too."""
+    with Daemon(two_links) as daemon:
+        for more in ("", " local-ip-6 fd52::1"):
+            hold(daemon, [
+                Case(sender, f"send-probe ip-6 {FAR} protocol {sender} local-device wire2{more} timeout 2",
+                     answered("reply", FAR)) for sender in SENDERS])
+        assert daemon.finish() == (0, "")
+
+
+def test_one_local_address_on_two_links(two_links):
+    """As VLANs of one card have it: probes from it leave by the link that they are for, and are answered there."""
+    with Daemon(two_links) as daemon:
+        for more in ("", " local-ip-6 fe80::1"):
+            hold(daemon, [
+                Case(sender, f"send-probe ip-6 fe80::2%wire{link} protocol {sender}{more} timeout 2",
+                     answered("reply", f"fe80::2%wire{link}")) for sender in SENDERS for link in (1, 2)])
+        assert daemon.finish() == (0, "")
+
+
+def test_device_bound_sockets_end(two_links):
+    """With device and source a udp probe to a given port has a socket of its own: to a bound, and given back."""
+    words = "send-probe ip-6 fd52::2 protocol udp port 53 local-device wire2 local-ip-6 fd52::1 timeout "
+    with Daemon(two_links) as daemon:
+        daemon.send(*(f"{token} {words}0" for token in range(1500)))
+        kinds = [reply.kind for reply in daemon.collect(1500, 10)]
+        assert set(kinds) <= {NO_REPLY, "probes-exhausted", "reply"} and kinds.count("probes-exhausted") < 500, kinds
+        time.sleep(2.5)
+        hold(daemon, [Case("later", words + "2", answered("reply", "fd52::2"))] * 500)
         assert daemon.finish() == (0, "")
