@@ -31,7 +31,7 @@ send_named(struct datagrams *datagrams, uint16_t port, struct probe *model)
         .packet = packet,
         .stash = &stash,
     };
-    stash.last = clock_now(); /* so it is not asked for a stamp */
+    stash.last = instant_after(clock_now(), NS_PER_S); /* so the kernel is not asked for a stamp */
     *model = (struct probe){ .target = request.target, .protocol = PROTOCOL_UDP, .identity.source = route.source };
     ck_assert_int_eq(datagrams_send(datagrams, &errand, model), 0);
     probes_free(in_flight);
