@@ -95,7 +95,8 @@ set_options(int fd, const struct errand *errand)
         !set(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1) || !set(fd, IPPROTO_TCP, TCP_SYNCNT, 1) ||
         !set(fd, IPPROTO_TCP, TCP_QUICKACK, 0) ||
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset) < 0 ||
-        (request->tos && !set(fd, family->level, family->tos, (int)request->tos)))
+        (request->tos && !set(fd, family->level, family->tos, (int)request->tos)) ||
+        (!v4 && !set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)))
         return errno;
     if (errand->device && !set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, (int)errand->device))
         return errno;
@@ -125,18 +126,19 @@ bind_local(int fd, const struct errand *errand)
 }
 
 /*
- * There is a route, or we would not be here: so ENETUNREACH says that nobody connects to a group. A SYN to a multicast
- * address would stay unanswered; to a broadcast address it is not let out. EADDRNOTAVAIL: all ports to this target are
- * in use, for that the address is the host's was seen before.
+ * ENETUNREACH also says that nobody connects to a group. A SYN to a multicast address would stay unanswered; to a
+ * broadcast address it is not let out. EADDRNOTAVAIL: all ports to this target are in use, for that the address is the
+ * host's was seen before.
  */
 static int
-refusal_of(int error, const struct request *request)
+refusal_of(int error, const struct errand *errand)
 {
-    bool broadcast = request->family == IPV4 && (request->target.bytes[0] & 0xf0) != 0xe0;
     if (error == EINPROGRESS)
         return 0;
-    if (error == ENETUNREACH)
-        return broadcast ? EACCES : 0;
+    if (error == ENETUNREACH && errand->route->broadcast)
+        return EACCES;
+    if (error == ENETUNREACH && address_is_group(errand->request->family, &errand->request->target))
+        return 0;
     return error == EADDRNOTAVAIL ? ENOSPC : error;
 }
 
@@ -154,7 +156,7 @@ start(const struct connection *connection, const struct errand *errand, struct i
     if (errand->flow_label)
         ((struct sockaddr_in6 *)(void *)&name)->sin6_flowinfo = htonl(errand->flow_label);
     *departed = clock_now();
-    return connect(fd, (struct sockaddr *)&name, length) < 0 ? refusal_of(errno, errand->request) : 0;
+    return connect(fd, (struct sockaddr *)&name, length) < 0 ? refusal_of(errno, errand) : 0;
 }
 
 /* The port that the kernel chose; 0 when it does not say. */

@@ -172,6 +172,18 @@ find_mtu(const struct plain *plain, const struct request *request, const struct 
     return by_route ? route->mtu : routes_find_device_mtu(plain->routes, route->device);
 }
 
+/*
+ * The kernel says EINVAL of a source that the host has lost meanwhile; else of a blackhole, and of an IPv4-mapped target,
+ * for which these sockets make no packet.
+ */
+static int
+error_of(int error, const struct request *request)
+{
+    if (error != EINVAL)
+        return error;
+    return address_is_unspecified(&request->local) ? ENETUNREACH : EADDRNOTAVAIL;
+}
+
 static int
 send_probe(struct transport *transport, const struct request *request, const struct probes *in_flight,
            const struct clock *clock, struct probe *model, uint32_t *mtu)
@@ -203,7 +215,7 @@ send_probe(struct transport *transport, const struct request *request, const str
     *mtu = error == EMSGSIZE ? find_mtu(plain, request, &route) : 0;
     release(transport, model);
     routes_forget(plain->routes); /* what we remember of the route may be old */
-    return error == EINVAL && !address_is_unspecified(&request->local) ? EADDRNOTAVAIL : error;
+    return error_of(error, request);
 }
 
 /* ---- receiving ---- */

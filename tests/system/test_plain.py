@@ -206,3 +206,28 @@ def test_device_bound_sockets_end(two_links):
         time.sleep(2.5)
         hold(daemon, [Case("later", words + "2", answered("reply", "fd52::2"))] * 500)
         assert daemon.finish() == (0, "")
+
+
+@pytest.mark.parametrize("action", ["unreachable", "blackhole", "prohibit"])
+@every_family
+def test_rule_for_a_protocol(path, family, action):
+    """A rule that refuses a protocol is not seen when the route is asked for: the kernel says it when the probe leaves."""
+    icmp = {4: "icmp", 6: "ipv6-icmp"}[family]
+    rules = [f"pref {number} ipproto {protocol} {action}" for number, protocol in enumerate((icmp, "udp", "tcp"), 100)]
+    expected = "permission-denied" if action == "prohibit" else "no-route-network"
+    path.namespace.ip(*(f"-{family} rule add {rule}" for rule in rules))
+    try:
+        with Daemon(path.namespace) as daemon:
+            hold(daemon, [Case(protocol, probe(family, protocol), expected) for protocol in ("icmp", "udp", "tcp")])
+            assert daemon.finish() == (0, "")
+    finally:
+        path.namespace.ip(*(f"-{family} rule del {rule}" for rule in rules))
+
+
+def test_mapped_target(path):
+    """An IPv4-mapped address is no IPv6 target: least of all is the host behind it asked over IPv4."""
+    path.namespace.ip(f"-6 route add ::ffff:0:0/96 dev {path.ifname}")
+    with Daemon(path.namespace) as daemon:
+        hold(daemon, [Case(protocol, f"send-probe ip-6 ::ffff:{TARGET[4]} protocol {protocol}", "no-route-network")
+                      for protocol in ("icmp", "udp", "tcp")])
+        assert daemon.finish() == (0, "")
