@@ -17,6 +17,7 @@
  * was lost. With timestamps (RFC 7323) the kernel knows which SYN a SYN-ACK answers.
  */
 #define RETRANSMITTED_AFTER (NS_PER_S / 2)
+#define RETRANSMISSION NS_PER_S
 
 struct connection {
     struct outlet outlet; /* first: epoll knows it by that */
@@ -226,6 +227,18 @@ connections_release(struct connections *connections, uint32_t hold)
 
 /* ---- answers ---- */
 
+/*
+ * True when the target has sent a SYN-ACK; what it may have sent behind that, before we looked, does not take it back. A
+ * round trip is known of no other answer.
+ */
+static bool
+was_accepted(int error, const struct tcp_info *info)
+{
+    bool open = info->tcpi_state == TCP_ESTABLISHED || info->tcpi_state == TCP_CLOSE_WAIT;
+    bool reset = error == ECONNRESET || error == EPIPE;
+    return info->tcpi_rtt != 0 && (reset || (open && !error));
+}
+
 /* The target's own answer: an open port, or a closed one. */
 static bool
 read_outcome(const struct connection *connection, const struct tcp_info *info, struct answer *answer)
@@ -234,6 +247,7 @@ read_outcome(const struct connection *connection, const struct tcp_info *info, s
     socklen_t length = sizeof error;
     struct instant now = clock_now();
     struct instant arrived = instant_after(connection->departed, info->tcpi_rtt * NS_PER_US);
+    struct instant retransmission = instant_after(connection->departed, RETRANSMISSION);
     *answer = (struct answer){
         .from = connection->target,
         .to = connection->identity.source,
@@ -243,10 +257,12 @@ read_outcome(const struct connection *connection, const struct tcp_info *info, s
     };
     if (getsockopt(connection->outlet.fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
         return false;
-    answer->tcp_flags = error ? TH_RST | TH_ACK : TH_SYN | TH_ACK;
-    if (error == ECONNREFUSED)
+    answer->tcp_flags = error == ECONNREFUSED ? TH_RST | TH_ACK : TH_SYN | TH_ACK;
+    if (error == ECONNREFUSED) { /* of which nobody knows when, but that no SYN was sent again before */
+        answer->arrived = now.ns < retransmission.ns ? now : retransmission;
         return info->tcpi_total_retrans == 0;
-    if (error || info->tcpi_rtt == 0 || (info->tcpi_state != TCP_ESTABLISHED && info->tcpi_state != TCP_CLOSE_WAIT))
+    }
+    if (!was_accepted(error, info))
         return false;
     answer->arrived = arrived.ns < now.ns ? arrived : now;
     return info->tcpi_total_retrans == 0 || instant_since(now, arrived) < RETRANSMITTED_AFTER;

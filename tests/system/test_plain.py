@@ -1,11 +1,14 @@
 """What is special about the daemon without privileges: what it says that it can do, and where its sockets end."""
 
+import contextlib
+import os
+import signal
 import socket
 import time
 
 import pytest
 
-from lab import forge, transports
+from lab import forge, transports, wire
 from lab.daemon import Daemon
 from lab.delay import delayed
 from lab.expect import NO_REPLY, Case, answered, hold, said
@@ -87,7 +90,7 @@ def test_tcp_answer_to_a_retransmission(tun, family):
         tun.probes(addresses.values())
         again = tun.probes(addresses.values())  # a second later
         tun.inject(forge.direct(again[addresses["SYN-ACK"]]),
-                   forge.packet(again[addresses["RST"]], forge.message(again[addresses["RST"]], flags=0x14)),
+                   forge.packet(again[addresses["RST"]], forge.message(again[addresses["RST"]], flags=wire.RST | wire.ACK)),
                    forge.time_exceeded(again[addresses["router"]]))
         assert {reply.kind for reply in daemon.collect(len(names), 6)} == {NO_REPLY}
         assert daemon.finish() == (0, "")
@@ -230,4 +233,49 @@ def test_mapped_target(path):
     with Daemon(path.namespace) as daemon:
         hold(daemon, [Case(protocol, f"send-probe ip-6 ::ffff:{TARGET[4]} protocol {protocol}", "no-route-network")
                       for protocol in ("icmp", "udp", "tcp")])
+        assert daemon.finish() == (0, "")
+
+
+@contextlib.contextmanager
+def stopped(daemon):
+    os.kill(daemon.pid, signal.SIGSTOP)
+    yield
+    os.kill(daemon.pid, signal.SIGCONT)
+
+
+@every_family
+def test_tcp_answer_and_reset_at_once(tun, family):
+    """What comes behind a SYN-ACK before the daemon has seen that does not take it back."""
+    target_ip = target_address(0)[family]
+    with Daemon(tun.namespace) as daemon:
+        tun.drain()
+        daemon.send(f"1 send-probe ip-{family} {target_ip} protocol tcp timeout 1")
+        asked = tun.probes([target_ip])[target_ip]
+        reset = wire.tcp(asked.dst, asked.src, asked.dport, asked.sport, wire.RST, seq=8)  # behind forge.message()'s
+        with stopped(daemon):
+            tun.inject(forge.direct(asked), forge.packet(asked, reset))
+            time.sleep(0.05)
+        assert said(daemon.collect(1)[0]) == answered("reply", target_ip)
+        assert daemon.finish() == (0, "")
+
+
+@every_family
+def test_stopped_longer_than_timeouts(tun, family):
+    """Answers that came in time count, however late the daemon gets to see them; a RST has no stamp, but came before the
+    SYN was sent again."""
+    sent = {"open": "tcp", "closed": "tcp", "router": "tcp", "udp": "udp port 53", "icmp": "icmp"}
+    with Daemon(tun.namespace) as daemon:
+        tun.drain()
+        addresses = {name: target_address(number)[family] for number, name in enumerate(sent)}
+        daemon.send(*(f"{token} send-probe ip-{family} {addresses[name]} protocol {protocol} timeout 2"
+                      for token, (name, protocol) in enumerate(sent.items())))
+        asked = {name: tun.probes([address])[address] for name, address in addresses.items()}
+        with stopped(daemon):
+            tun.inject(forge.packet(asked["closed"], forge.message(asked["closed"], flags=wire.RST | wire.ACK)),
+                       forge.time_exceeded(asked["router"]), forge.time_exceeded(asked["udp"]),
+                       forge.direct(asked["open"]), forge.direct(asked["icmp"]))
+            time.sleep(2.5)
+        kinds = {list(sent)[reply.token]: reply.kind for reply in daemon.collect(len(sent))}
+        assert kinds == {"open": "reply", "closed": "reply", "router": "ttl-expired", "udp": "ttl-expired",
+                         "icmp": "reply"}
         assert daemon.finish() == (0, "")
