@@ -55,8 +55,9 @@ function flush_requests() {
     room = PIPE_BUF
 }
 
-# Asks, and reads until the answer to that, which is its value: then the daemon has read all before it, too. Without this,
-# who writes much could wait for the daemon to read, and the daemon for him. Other replies are kept for hear_kept().
+# Asks, and reads until the answer to that, which is its value: then the daemon has read all before it, too. Without
+# this, who writes much could wait for the daemon to read, and the daemon for him. Other replies are kept for
+# hear_kept().
 function await(request,    line) {
     flush_requests()
     print request >requests
@@ -215,7 +216,8 @@ function number(key, value) { return value == "" ? "" : ", \"" key "\": " value 
 function mpls_json(stack,    n, part, i, list) {
     n = split(stack, part, ",")
     for (i = 1; i + 3 <= n; i += 4)
-        list = list ", {\"label\": " part[i] ", \"class\": " part[i + 1] ", \"bottom\": " part[i + 2] ", \"ttl\": " part[i + 3] "}"
+        list = list ", {\"label\": " part[i] number("class", part[i + 1]) number("bottom", part[i + 2]) \
+            number("ttl", part[i + 3]) "}"
     return list == "" ? "" : ", \"mpls\": [" substr(list, 3) "]"
 }
 

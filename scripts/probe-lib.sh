@@ -164,9 +164,10 @@ scratch() {
     trap 'test -z "$ticker" || kill "$ticker" 2>/dev/null; rm -rf "$tmp"' EXIT
 }
 
-# converse [TICK]: runs the awk program on standard input, behind probe-lib.awk, between the daemon and the user: what it
-# writes with ask() goes to the daemon, whose replies are its input. With TICK, it is woken every so many seconds. All of
-# its exit status, 2 if there is no daemon, is ours. Ctrl-C ends the conversation, not awk, which has a summary to print.
+# converse [TICK]: runs the awk program on standard input, behind probe-lib.awk, between the daemon and the user: what
+# it writes with ask() goes to the daemon, whose replies are its input. With TICK, it is woken every so many seconds.
+# Its exit status, 2 if there is no daemon, is ours. Ctrl-C ends the conversation, not awk, which has a summary to
+# print.
 converse() {
     choose_awk
     scratch
