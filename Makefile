@@ -3,6 +3,7 @@
 # make check      install what the tests need, run all tests; make unit, make system: one group
 # make fuzz       run the fuzz targets with clang, two at a time; TIME=3600 seconds each, TARGET=name picks one
 # make bench      install what it needs, measure beside the peer; ROUNDS=5, ONLY=3,5 picks targets of the table
+# make pictures   record the README's pictures of the tools; as root
 # make soak       ten minutes of 20,000 probes a second, all of them checked; TIME=600
 # make install    prefix, bindir, mandir come from ./configure; DESTDIR is honoured; make uninstall takes it back
 # make clean      remove the build directory; make distclean: also what configure and autoconf made
@@ -165,7 +166,10 @@ fuzz-programs: $(FUZZ)
 soak: all
 	@MTR_PACKET='$(abspath $(PROGRAM))' PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/soak/soak.py --time '$(or $(TIME),600)'
 
-.PHONY: soak
+pictures: all
+	@MTR_PACKET='$(abspath $(PROGRAM))' PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/pictures/record.py
+
+.PHONY: soak pictures
 
 TEST_ENV = BUILD='$(BUILD)' PYTHON='$(PYTHON)' MAKE='$(MAKE)'
 
