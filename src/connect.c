@@ -318,6 +318,7 @@ connection_read(struct outlet *outlet, struct receive_buffers *buffers, size_t p
     answer->far = connection->identity.far;
     answer->has_number = true;
     answer->number = connection->identity.number;
+    answer->has_checksum = false; /* it is of the kernel's SYN: there is nothing to compare it with */
     outlet_close(outlet); /* answered or not, nothing more will come, and epoll would say so again and again */
     return answered;
 }
