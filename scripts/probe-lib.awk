@@ -14,6 +14,7 @@ BEGIN {
     room = PIPE_BUF = 4096 # Linux: what is written at once in a pipe without being torn
     AHEAD = 30000 # bytes that may be written before the daemon is known to have read; a pipe holds 65536
     feature("version") # a daemon that is missing is noticed before anything else
+    need(ENVIRON["protocol"])
     begin()
     hear_kept()
     flush_requests()
@@ -86,6 +87,13 @@ function feature(what,    word) {
 }
 
 function supported(what) { return feature(what) == "ok" }
+
+# It may be the daemon of others, or lack a privilege.
+function need(what) {
+    if (supported(what)) return
+    complain("this daemon does not support " what " here; see check-support in mtr-packet(8)")
+    fail()
+}
 
 # Ends with status 2, and no summary.
 function fail() {

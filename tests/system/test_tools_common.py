@@ -19,7 +19,9 @@ every_tool = pytest.mark.parametrize("tool", TOOLS)
 FAKE = """sh -c '
 while read -r token command rest; do
     case $command in
-    check-support) echo $token feature-support support %s ;;
+    check-support)
+        case $rest in *icmp|*udp|*tcp) rest=ok ;; *) rest=%s ;; esac
+        echo $token feature-support support $rest ;;
     send-probe) echo "$token %s" ;;
     *) echo $token unknown-command ;;
     esac
