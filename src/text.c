@@ -91,6 +91,19 @@ put_escape(struct writer *line, uint8_t c)
     put_bytes(line, (struct reader){ &c, 1 });
 }
 
+/* Printable ASCII as it is, but for what SPECIAL has. */
+static void
+put_plain(struct writer *line, struct reader text, const char *special)
+{
+    for (size_t i = 0; i < text.left; i++) {
+        uint8_t c = text.at[i];
+        if (c > ' ' && c <= '~' && !strchr(special, c))
+            write_u8(line, c);
+        else
+            put_escape(line, c);
+    }
+}
+
 void
 put_scoped(struct writer *line, enum family_id family, const struct address *address, const char *scope)
 {
@@ -98,18 +111,11 @@ put_scoped(struct writer *line, enum family_id family, const struct address *add
     if (!scope || !address_is_link_local(family, address))
         return;
     write_u8(line, '%');
-    put_escaped(line, (struct reader){ (const uint8_t *)scope, strlen(scope) });
+    put_plain(line, (struct reader){ (const uint8_t *)scope, strlen(scope) }, "");
 }
 
 void
 put_escaped(struct writer *line, struct reader text)
 {
-    for (size_t i = 0; i < text.left; i++) {
-        uint8_t c = text.at[i];
-        bool plain = c > ' ' && c <= '~' && c != '%' && c != ',' && c != '=';
-        if (plain)
-            write_u8(line, c);
-        else
-            put_escape(line, c);
-    }
+    put_plain(line, text, "%,=");
 }

@@ -30,7 +30,10 @@ void put_bytes(struct writer *line, struct reader bytes);
 /* As RFC 5952 has it. */
 void put_address(struct writer *line, enum family_id family, const struct address *address);
 
-/* A link-local address with %SCOPE behind it, if SCOPE is not NULL. */
+/*
+ * A link-local address with %SCOPE behind it, if SCOPE is not NULL: as it is, so that a request can have it again, but
+ * for bytes that are not printable ASCII, which are put as %XX. The kernel allows no % in an interface's name.
+ */
 void put_scoped(struct writer *line, enum family_id family, const struct address *address, const char *scope);
 
 /* Text of strangers: what is not printable ASCII, or one of % , = is put as %XX, so no white space is left in it. */

@@ -73,7 +73,8 @@ static const struct {
     { { SAY(7, REPLY), FROM_V4, .scope = "eth0" }, "7 reply ip-4 192.0.2.1 round-trip-time 0", NULL },
     { { SAY(7, REPLY), FROM_LINK, .scope = "eth0" }, "7 reply ip-6 fe80::1%eth0 round-trip-time 0", NULL },
     { { SAY(7, REPLY), FROM_LINK, .scope = "17" }, "7 reply ip-6 fe80::1%17 round-trip-time 0", NULL },
-    { { SAY(7, REPLY), FROM_LINK, .scope = "\xc3\xa4%," }, "7 reply ip-6 fe80::1%%c3%a4%25%2c round-trip-time 0", NULL },
+    { { SAY(7, REPLY), FROM_LINK, .scope = "\xc3\xa4 " }, "7 reply ip-6 fe80::1%%c3%a4%20 round-trip-time 0", NULL },
+    { { SAY(7, REPLY), FROM_LINK, .scope = "a,b=c" }, "7 reply ip-6 fe80::1%a,b=c round-trip-time 0", NULL },
     { { SAY(7, REPLY), FROM_LINK }, "7 reply ip-6 fe80::1 round-trip-time 0", NULL },
 
     /* names that are not printable ASCII are left out */
