@@ -8,6 +8,7 @@ import pytest
 from lab.capture import Capture
 from lab.daemon import ROOT, Daemon
 from lab.net import Namespace, join
+from lab.path import Path, target, target_address
 from lab.transports import served
 
 PROTOCOLS = "icmp", "udp"
@@ -167,16 +168,26 @@ def test_df_of_each_protocol(net, daemon, family):
         assert packet.df == df, f"{words}: {packet}"
 
 
-
-def test_the_example_of_the_manual(net, binary, tmp_path):
-    """Tracing a path's MTU down to the target by shell pipe, as mtr-packet(8) has it."""
+def run_the_example(namespace, binary, directory, address):
+    """Tracing a path's MTU down to the target by shell pipe, as mtr-packet(8) has it: the lines that it prints."""
     page = (ROOT / "man" / "mtr-packet.8").read_text(encoding="utf-8")
     example = re.search(r"\.Ss The MTU of a path.*?\.Bd -literal[^\n]*\n(.*?)\n\.Ed", page, re.S)[1].replace("\\-", "-")
-    script = example.replace("192.0.2.7", TARGET[4])
+    script = example.replace("192.0.2.7", address)
     assert script != example
-    (tmp_path / "mtr-packet").symlink_to(binary)
-    said = net.client.run("env", f"PATH={tmp_path}:/usr/bin:/bin", "sh", "-c", script).stdout
-    lines = [re.sub(r"round-trip-time \d+", "round-trip-time T", line) for line in said.splitlines()]
-    assert lines == [f"1500: 1 packet-too-big ip-4 {router(1)[4]} round-trip-time T mtu 1400",
-                     f"1400: 1 packet-too-big ip-4 {router(2)[4]} round-trip-time T mtu 1280",
-                     f"1280: 1 reply ip-4 {TARGET[4]} round-trip-time T"]
+    (directory / "mtr-packet").symlink_to(binary)
+    said = namespace.run("env", f"PATH={directory}:/usr/bin:/bin", "timeout", 10, "sh", "-c", script).stdout
+    return [re.sub(r"round-trip-time \d+", "round-trip-time T", line) for line in said.splitlines()]
+
+
+def test_the_example_of_the_manual(net, binary, tmp_path):
+    assert run_the_example(net.client, binary, tmp_path, TARGET[4]) == [
+        f"1500: 1 packet-too-big ip-4 {router(1)[4]} round-trip-time T mtu 1400",
+        f"1400: 1 packet-too-big ip-4 {router(2)[4]} round-trip-time T mtu 1280",
+        f"1280: 1 reply ip-4 {TARGET[4]} round-trip-time T"]
+
+
+def test_the_example_ends(binary, tmp_path):
+    """A router that always says the same, also of what fits, does not keep it going for ever."""
+    with Namespace("lying") as namespace, Path(namespace, [], [target(0, icmp="error", error=(3, 4))]):
+        lines = run_the_example(namespace, binary, tmp_path, target_address(0)[4])
+    assert [line.split(":")[0] for line in lines] == ["1500", "1400"] and lines[1].endswith(" mtu 1400")
