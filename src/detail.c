@@ -88,7 +88,9 @@ static void
 put_extension(struct writer *line, const struct extension *extension)
 {
     struct interface_info info;
-    if (extension_is_mpls(extension)) /* see reply.c */
+    struct reader stack = extension->payload;
+    struct mpls_label label;
+    if (extension_is_mpls(extension) && mpls_next(&stack, &label)) /* see reply.c */
         return;
     if (extension_read_interface(extension, &info)) {
         put_interface(line, &info);

@@ -193,8 +193,10 @@ def test_interfaces(path, hopping, family):
 
 @every_family
 def test_other_extensions(path, hopping, family):
-    """`extension CLASS/TYPE/HEX` for each object of any other kind, in order; a malformed interface is one too."""
-    objects = [(3, 1, b"\0\1\xfe"), (200, 7, b""), (2, 0x08, b"\0\0"), (1, 2, b"\xab"), (2, 2, b"\x40x")]
+    """`extension CLASS/TYPE/HEX` for each object of any other kind, in order; a malformed interface is one too, and a
+    stack without a whole label."""
+    objects = [(1, 1, b""), (1, 1, b"\0\1\xfe")]
+    objects += [(3, 1, b"\0\1\xfe"), (200, 7, b""), (2, 0x08, b"\0\0"), (1, 2, b"\xab"), (2, 2, b"\x40x")]
     extension = wire.extension(*(wire.extension_object(*one) for one in objects))
     path.play(hops(1, extension=extension, form="old"), [])
     found = pairs(ask(hopping, family, "tcp", "ttl 1"))
