@@ -17,7 +17,8 @@ see the probes. What it must guess, and so the chance that one forgery is believ
 
 Our ports are among the 4096 above net.ipv4.ip_local_port_range: the 12 bits. The target's port of udp counts up from
 33434: a forger who knows how many probes there were tries as many ports. The nonce is 64 bits, which an echo reply must
-bring back; with a pattern nothing in the payload is unknown. HOPLINE_FORGERIES=1000000 is the full number for each test.
+bring back; with a pattern nothing in the payload is unknown. HOPLINE_FORGERIES=1000000 is the full number for each
+test.
 """
 
 import math
