@@ -14,7 +14,7 @@
 
 /*
  * The kernel sends a SYN again after a second, and can't be told not to. What answers only that is no answer: the probe
- * was lost. With timestamps (RFC 7323) the kernel knows which SYN a SYN-ACK answers.
+ * was lost. By timestamps (RFC 7323) the kernel knows which SYN a SYN-ACK answers, and we, which a router quotes.
  */
 #define RETRANSMITTED_AFTER (NS_PER_S / 2)
 #define RETRANSMISSION NS_PER_S
@@ -268,10 +268,43 @@ read_outcome(const struct connection *connection, const struct tcp_info *info, s
     return info->tcpi_total_retrans == 0 || instant_since(now, arrived) < RETRANSMITTED_AFTER;
 }
 
-/* What a router has said, if anything. */
+/* The timestamp of a quoted SYN, where the router quoted as much. */
+static bool
+read_stamp(struct reader quoted, uint32_t *stamp)
+{
+    uint8_t kind, length;
+    if (!read_skip(&quoted, sizeof(struct tcphdr)))
+        return false;
+    while (read_u8(&quoted, &kind) && kind != TCPOPT_EOL) {
+        if (kind == TCPOPT_NOP)
+            continue;
+        if (!read_u8(&quoted, &length) || length < 2)
+            return false;
+        if (kind == TCPOPT_TIMESTAMP)
+            return read_u32(&quoted, stamp);
+        if (!read_skip(&quoted, length - 2u))
+            return false;
+    }
+    return false;
+}
+
+/* When SYNs were sent again: whether this quotes the first. The kernel tells how its clock for timestamps stands. */
+static bool
+quotes_first(const struct connection *connection, struct reader quoted)
+{
+    uint32_t stamp, stamp_now;
+    socklen_t length = sizeof stamp_now;
+    if (!read_stamp(quoted, &stamp) ||
+        getsockopt(connection->outlet.fd, IPPROTO_TCP, TCP_TIMESTAMP, &stamp_now, &length) < 0)
+        return false;
+    struct instant sent = instant_after(clock_now(), -(int64_t)(stamp_now - stamp) * NS_PER_MS);
+    return llabs(instant_since(sent, connection->departed)) < RETRANSMITTED_AFTER;
+}
+
+/* What a router has said, if anything. *FIRST: about the first SYN. */
 static bool
 read_error(struct connection *connection, struct receive_buffers *buffers, size_t place, const struct clock *clock,
-           struct answer *answer)
+           struct answer *answer, bool *first)
 {
     struct mmsghdr *message = &buffers->messages[place];
     struct controls controls;
@@ -290,6 +323,7 @@ read_error(struct connection *connection, struct receive_buffers *buffers, size_
         .quoted = { buffers->bytes[place], (size_t)got },
         .arrived = clock_of_stamp(clock, controls.has_stamp ? controls.stamp : clock->now.wall),
     };
+    *first = *first || quotes_first(connection, queued.quoted);
     return errqueue_decode(&queued, answer);
 }
 
@@ -302,10 +336,10 @@ connection_read(struct outlet *outlet, struct receive_buffers *buffers, size_t p
     socklen_t length = sizeof info;
     if (getsockopt(outlet->fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
         info.tcpi_total_retrans = 1;
-    bool answered = false;
+    bool answered = false, first = info.tcpi_total_retrans == 0;
     /* An error that comes while connect() is still at work does not end the connection: so this is looked at first. */
-    if (read_error(connection, buffers, place, clock, answer))
-        answered = info.tcpi_total_retrans == 0;
+    if (read_error(connection, buffers, place, clock, answer, &first))
+        answered = first;
     else if (info.tcpi_state == TCP_SYN_SENT) /* nothing yet */
         return false;
     else

@@ -100,6 +100,7 @@ static const struct allowed_call plain_calls[] = {
     { SCMP_SYS(socket), 2, { IS(0, AF_INET6), BITS(1, TYPE_MASK, SOCK_STREAM) } },
     { SCMP_SYS(connect), 0, { ANY } },
     { SCMP_SYS(getsockopt), 2, { IS(1, IPPROTO_TCP), IS(2, TCP_INFO) } },
+    { SCMP_SYS(getsockopt), 2, { IS(1, IPPROTO_TCP), IS(2, TCP_TIMESTAMP) } },
     { SCMP_SYS(getsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_ERROR) } },
     MAY_SET(IPPROTO_TCP, TCP_SYNCNT),
     MAY_SET(IPPROTO_TCP, TCP_QUICKACK),

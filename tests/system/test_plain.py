@@ -14,7 +14,7 @@ from lab.delay import delayed
 from lab.expect import NO_REPLY, Case, answered, hold, said
 from lab.net import Namespace, join
 from lab.pair import ANSWERS, Pair
-from lab.path import Path, Tun, hops, target, target_address
+from lab.path import WHOLE, Path, Tun, hops, target, target_address
 
 FAMILIES = 4, 6
 TARGET = target_address(0)
@@ -81,7 +81,7 @@ def test_no_ping_group():
 @every_family
 def test_tcp_answer_to_a_retransmission(tun, family):
     """The kernel sends a SYN again after a second: what answers only that is no answer, of whatever kind."""
-    names = ("silent", "SYN-ACK", "RST", "router")
+    names = ("silent", "SYN-ACK", "RST", "router", "router that quotes all")
     with Daemon(tun.namespace) as daemon:
         tun.drain()
         addresses = {name: target_address(number)[family] for number, name in enumerate(names)}
@@ -90,9 +90,25 @@ def test_tcp_answer_to_a_retransmission(tun, family):
         tun.probes(addresses.values())
         again = tun.probes(addresses.values())  # a second later
         tun.inject(forge.direct(again[addresses["SYN-ACK"]]),
-                   forge.packet(again[addresses["RST"]], forge.message(again[addresses["RST"]], flags=wire.RST | wire.ACK)),
-                   forge.time_exceeded(again[addresses["router"]]))
+                   forge.packet(again[addresses["RST"]], forge.message(again[addresses["RST"]], flags=0x14)),
+                   forge.time_exceeded(again[addresses["router"]]),
+                   forge.time_exceeded(again[addresses["router that quotes all"]], quote=WHOLE))
         assert {reply.kind for reply in daemon.collect(len(names), 6)} == {NO_REPLY}
+        assert daemon.finish() == (0, "")
+
+
+@every_family
+def test_tcp_error_slower_than_a_retransmission(tun, family):
+    """An error about the first SYN that comes after the second has left is known by the timestamp that it quotes."""
+    address = target_address(0)[family]
+    with Daemon(tun.namespace) as daemon:
+        tun.drain()
+        daemon.send(f"1 send-probe ip-{family} {address} protocol tcp timeout 3")
+        first = tun.probes([address])[address]
+        tun.probes([address])
+        tun.inject(forge.time_exceeded(first, quote=WHOLE))
+        reply = daemon.collect(1)[0]
+        assert reply.kind == "ttl-expired" and 1_000_000 < reply.rtt < 1_500_000, reply
         assert daemon.finish() == (0, "")
 
 
