@@ -9,6 +9,7 @@
 
 /* A socket is not used again within this time while another can be had: a late answer then finds nobody. */
 #define REST (30 * NS_PER_S)
+#define LATE_MAX (3 * NS_PER_S) /* unless it was answered, not at all within this time, to the same port of the target */
 #define SOCKETS_FOR_REST 256 /* beyond these only probes in flight count */
 #define SOCKETS_MAX 1024     /* of each family */
 #define NAMED_MAX 1024       /* ports that clients named */
@@ -22,6 +23,8 @@ struct slot {
     uint32_t users;        /* probes that hold it */
     uint32_t marked;       /* probes that shared both ports */
     struct instant idle;   /* since when nobody holds it */
+    struct address target; /* of the last probe, if the client named its port */
+    uint16_t far;
 };
 
 /* Sockets whose ports the kernel chose, used in turn. */
@@ -134,6 +137,15 @@ find_rested(struct datagrams *datagrams, enum family_id family)
     return rested || grow(datagrams, family) || pool->count > 0;
 }
 
+/* True when the answer to an earlier probe may still come, that would pass for the answer to this one. */
+static bool
+awaits_late(const struct slot *slot, const struct probe *model)
+{
+    const struct outlet *outlet = &slot->outlet;
+    return slot->far == model->identity.far && address_same(&slot->target, &model->target) &&
+           instant_since(outlet->last, outlet->seen) > 0 && instant_since(clock_now(), outlet->last) < LATE_MAX;
+}
+
 /* The target's port is given: the socket is the next from which no probe to that port is in flight. */
 static int
 allot_near(struct datagrams *datagrams, const struct probes *in_flight, struct probe *model, struct slot **found)
@@ -146,8 +158,11 @@ allot_near(struct datagrams *datagrams, const struct probes *in_flight, struct p
         for (size_t tries = 0; tries < pool->count; tries++) {
             *found = take_next(pool);
             model->identity.near = (*found)->outlet.near;
-            if (!probes_ports_taken(in_flight, model))
-                return 0;
+            if (probes_ports_taken(in_flight, model) || awaits_late(*found, model))
+                continue;
+            (*found)->target = model->target;
+            (*found)->far = model->identity.far;
+            return 0;
         }
     } while (grow(datagrams, family));
     return ENOSPC;

@@ -295,3 +295,17 @@ def test_stopped_longer_than_timeouts(tun, family):
         assert kinds == {"open": "reply", "closed": "reply", "router": "ttl-expired", "udp": "ttl-expired",
                          "icmp": "reply"}
         assert daemon.finish() == (0, "")
+
+
+@every_family
+def test_late_udp_answers(slow, family):
+    """Where the client gave port and bit-pattern, as mtr does, ports alone tell probes apart: a socket does not serve the
+    same port of a target again while the answer to a probe that has ended may be under way."""
+    count = 600
+    request = f"send-probe ip-{family} {ANSWERS[family]} protocol udp port 53 bit-pattern 1 timeout 1"
+    with Daemon(slow.client) as daemon:
+        for _ in range(2):
+            daemon.send(*(f"{token} {request}" for token in range(count)))
+            kinds = [reply.kind for reply in daemon.collect(count)]
+            assert set(kinds) <= {NO_REPLY, "probes-exhausted"}, f"{kinds.count('reply')} of answers to others"
+        assert daemon.finish() == (0, "")
