@@ -228,8 +228,8 @@ connections_release(struct connections *connections, uint32_t hold)
 /* ---- answers ---- */
 
 /*
- * True when the target has sent a SYN-ACK; what it may have sent behind that, before we looked, does not take it back. A
- * round trip is known of no other answer.
+ * True when the target has sent a SYN-ACK; what it may have sent behind that, before we looked, does not take it back.
+ * A round trip is known of no other answer.
  */
 static bool
 was_accepted(int error, const struct tcp_info *info)

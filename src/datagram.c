@@ -9,7 +9,7 @@
 
 /* A socket is not used again within this time while another can be had: a late answer then finds nobody. */
 #define REST (30 * NS_PER_S)
-#define LATE_MAX (3 * NS_PER_S) /* unless it was answered, not at all within this time, to the same port of the target */
+#define LATE_MAX (3 * NS_PER_S) /* where it was not answered, not at all within this, to the same port of a target */
 #define SOCKETS_FOR_REST 256 /* beyond these only probes in flight count */
 #define SOCKETS_MAX 1024     /* of each family */
 #define NAMED_MAX 1024       /* ports that clients named */
@@ -234,6 +234,20 @@ open_named(struct datagrams *datagrams, struct probe *model, uint32_t device)
     return 0;
 }
 
+/* Where there is no room for another: one that nobody uses. Its place + 1, or 0. */
+static uint32_t
+find_unused(const struct datagrams *datagrams, const struct probe *model, uint32_t device)
+{
+    for (uint32_t i = 0; i < datagrams->named_count; i++) {
+        const struct slot *slot = datagrams->named[i];
+        if (slot->outlet.fd >= 0 && slot->outlet.family == (enum family_id)model->family && slot->device == device &&
+            address_same(&slot->source, &model->identity.source) && slot->chosen && !slot->users &&
+            !awaits_late(slot, model))
+            return i + 1;
+    }
+    return 0;
+}
+
 static int
 hold_named(struct datagrams *datagrams, const struct errand *errand, struct probe *model, struct slot **found)
 {
@@ -244,10 +258,14 @@ hold_named(struct datagrams *datagrams, const struct errand *errand, struct prob
         return 0;
     model->hold = fresh ? 0 : find_named(datagrams, model, device);
     int error = model->hold ? 0 : open_named(datagrams, model, device);
-    if (error)
+    if (error && fresh)
+        model->hold = find_unused(datagrams, model, device);
+    if (error && !model->hold)
         return error;
     *found = datagrams->named[model->hold - 1];
     (*found)->users++;
+    (*found)->target = model->target;
+    (*found)->far = model->identity.far;
     model->identity.near = (*found)->outlet.near;
     return 0;
 }

@@ -173,8 +173,8 @@ find_mtu(const struct plain *plain, const struct request *request, const struct 
 }
 
 /*
- * The kernel says EINVAL of a source that the host has lost meanwhile; else of a blackhole, and of an IPv4-mapped target,
- * for which these sockets make no packet.
+ * The kernel says EINVAL of a source that the host has lost meanwhile; else of a blackhole, and of an IPv4-mapped
+ * target, for which these sockets make no packet.
  */
 static int
 error_of(int error, const struct request *request)

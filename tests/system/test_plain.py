@@ -223,14 +223,15 @@ def test_device_bound_sockets_end(two_links):
         kinds = [reply.kind for reply in daemon.collect(1500, 10)]
         assert set(kinds) <= {NO_REPLY, "probes-exhausted", "reply"} and kinds.count("probes-exhausted") < 500, kinds
         time.sleep(2.5)
-        hold(daemon, [Case("later", words + "2", answered("reply", "fd52::2"))] * 500)
+        for _ in range(4):  # as soon as probes are answered, their sockets can be used again
+            hold(daemon, [Case("later", words + "2", answered("reply", "fd52::2"))] * 500)
         assert daemon.finish() == (0, "")
 
 
 @pytest.mark.parametrize("action", ["unreachable", "blackhole", "prohibit"])
 @every_family
 def test_rule_for_a_protocol(path, family, action):
-    """A rule that refuses a protocol is not seen when the route is asked for: the kernel says it when the probe leaves."""
+    """A rule that refuses a protocol is not seen when the route is asked for: the kernel says it when a probe leaves."""
     icmp = {4: "icmp", 6: "ipv6-icmp"}[family]
     rules = [f"pref {number} ipproto {protocol} {action}" for number, protocol in enumerate((icmp, "udp", "tcp"), 100)]
     expected = "permission-denied" if action == "prohibit" else "no-route-network"
@@ -277,8 +278,8 @@ def test_tcp_answer_and_reset_at_once(tun, family):
 
 @every_family
 def test_stopped_longer_than_timeouts(tun, family):
-    """Answers that came in time count, however late the daemon gets to see them; a RST has no stamp, but came before the
-    SYN was sent again."""
+    """Answers that came in time count, however late the daemon gets to see them; a RST has no stamp, but came before
+    the SYN was sent again."""
     sent = {"open": "tcp", "closed": "tcp", "router": "tcp", "udp": "udp port 53", "icmp": "icmp"}
     with Daemon(tun.namespace) as daemon:
         tun.drain()
@@ -299,8 +300,8 @@ def test_stopped_longer_than_timeouts(tun, family):
 
 @every_family
 def test_late_udp_answers(slow, family):
-    """Where the client gave port and bit-pattern, as mtr does, ports alone tell probes apart: a socket does not serve the
-    same port of a target again while the answer to a probe that has ended may be under way."""
+    """Where the client gave port and bit-pattern, as mtr does, ports alone tell probes apart: a socket does not serve
+    the same port of a target again while the answer to a probe that has ended may be under way."""
     count = 600
     request = f"send-probe ip-{family} {ANSWERS[family]} protocol udp port 53 bit-pattern 1 timeout 1"
     with Daemon(slow.client) as daemon:

@@ -59,7 +59,7 @@ START_TEST(test_event_of_a_closed_socket)
     datagrams_release(datagrams, model.hold, now);
     ck_assert(datagrams_rest(datagrams, now, &when));
     ck_assert(!datagrams_rest(datagrams, when, &when));
-    ck_assert_msg(outlet->fd == -1, "an event that waits to be looked at points to %d, not to a closed socket", outlet->fd);
+    ck_assert_msg(outlet->fd == -1, "an event that waits points to %d, not to a closed socket", outlet->fd);
 
     send_named(datagrams, port, &model); /* by the same place */
     ck_assert_ptr_eq(next_event(epoll), outlet);
