@@ -15,7 +15,7 @@
 #define CONTROLS 224      /* bytes: TTL, TOS, source and interface, flow label, no fragments, a stamp */
 
 /*
- * A send that failed may have failed with the error that the answer to an earlier probe left on the socket, which takes
+ * A call that failed may have failed with the error that the answer to an earlier probe left on the socket, which takes
  * it away. So it is tried again; more answers may come meanwhile, but not as fast as this.
  */
 #define TRIES 32
@@ -337,7 +337,11 @@ outlet_receive(struct outlet *outlet, struct receive_buffers *buffers, size_t fi
         message->msg_namelen = sizeof buffers->names[i];
         message->msg_controllen = RECEIVER_CONTROL;
     }
-    int got = recvmmsg(outlet->fd, messages, (unsigned)room, MSG_DONTWAIT | (errors ? MSG_ERRQUEUE : 0), NULL);
+    int flags = MSG_DONTWAIT | (errors ? MSG_ERRQUEUE : 0);
+    int got = recvmmsg(outlet->fd, messages, (unsigned)room, flags, NULL);
+    /* An error that came just now is told here first, and taken away by that: messages may wait behind it. */
+    for (int tries = 1; tries < TRIES && got < 0 && errno != EAGAIN; tries++)
+        got = recvmmsg(outlet->fd, messages, (unsigned)room, flags, NULL);
     for (int i = 0; i < got; i++)
         if (read_message(outlet, &messages[i], clock, &answers[*count]))
             ++*count;

@@ -68,12 +68,42 @@ START_TEST(test_event_of_a_closed_socket)
 }
 END_TEST
 
+/* An error that waits to be told is no reason to leave what was received behind it. */
+START_TEST(test_datagram_behind_an_error)
+{
+    struct probe model;
+    struct answer answers[RECEIVER_BATCH];
+    size_t count = 0;
+    struct clock clock = { .offset = 0 };
+    struct receive_buffers *buffers = receive_buffers_new();
+    int epoll = epoll_create1(EPOLL_CLOEXEC), other = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct datagrams *datagrams = datagrams_new(epoll, &dice_box);
+    uint16_t port = (uint16_t)(20000 + random_below(&dice_box, 10000));
+    struct sockaddr_in name = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    clock_update(&clock, clock_read());
+    send_named(datagrams, port, &model);
+    struct outlet *outlet = next_event(epoll);
+    ck_assert_int_eq(sendto(other, "answer", 6, 0, (struct sockaddr *)&name, sizeof name), 6);
+    ck_assert_uint_eq(outlet_receive(outlet, buffers, 0, false, &clock, answers, &count), 1);
+    ck_assert_uint_eq(count, 1);
+    ck_assert_uint_eq(outlet_receive(outlet, buffers, 0, true, &clock, answers, &count), 1);
+    ck_assert_uint_eq(count, 2);
+    receive_buffers_free(buffers);
+    datagrams_free(datagrams);
+    close(other);
+    close(epoll);
+}
+END_TEST
+
 Suite *
 datagram_suite(void)
 {
     Suite *suite = suite_create("datagram");
     TCase *tcase = tcase_create("datagram");
     tcase_add_test(tcase, test_event_of_a_closed_socket);
+    tcase_add_test(tcase, test_datagram_behind_an_error);
     suite_add_tcase(suite, tcase);
     return suite;
 }
