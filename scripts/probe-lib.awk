@@ -28,7 +28,8 @@ BEGIN {
 
 END {
     if (failed) exit failed
-    exit finish()
+    status = finish()
+    exit finished ? status : status + 4 # the shell knows whether it was told to stop
 }
 
 function hear() {
@@ -65,10 +66,16 @@ function await(request,    line) {
     fflush(requests)
     ahead = 0
     while ((getline line) > 0) {
+        answering = 1
         if (line + 0 == request + 0) return line
         kept[++kept_last] = line
     }
-    return ""
+    # Whoever went on asking would wait forever in a pipe that nobody reads.
+    if (!answering) {
+        complain("no daemon: " (ENVIRON["MTR_PACKET"] == "" ? "mtr-packet" : ENVIRON["MTR_PACKET"]) " does not answer")
+        fail()
+    }
+    exit
 }
 
 function hear_kept() {
@@ -81,9 +88,8 @@ function hear_kept() {
 
 # What check-support says.
 function feature(what,    word) {
-    if (split(await("-2 check-support feature " what), word, " ") == 4) return word[4]
-    complain("no daemon: " (ENVIRON["MTR_PACKET"] == "" ? "mtr-packet" : ENVIRON["MTR_PACKET"]) " does not answer")
-    fail()
+    split(await("-2 check-support feature " what), word, " ")
+    return word[4]
 }
 
 function supported(what) { return feature(what) == "ok" }
@@ -102,7 +108,10 @@ function fail() {
 }
 
 # Ends with the summary.
-function done() { exit }
+function done() {
+    finished = 1
+    exit
+}
 
 function read_reply(    i) {
     split("", reply)

@@ -185,7 +185,8 @@ converse() {
         } &
         ticker=$!
     fi
-    trap 'stopped=1; echo 0 stop >&3' INT TERM HUP
+    interrupted=
+    trap 'stopped=1 interrupted=1; echo 0 stop >&3' INT TERM HUP
     # Started in the background, both ignore the terminal's Ctrl-C as far as they let the shell choose.
     sh -c "${MTR_PACKET:-mtr-packet}" <"$requests" >"$tmp/replies" 3>&- &
     # shellcheck disable=SC2086 # $awk is words
@@ -199,6 +200,16 @@ converse() {
         test "$result" = 127 || status=$result
         test -n "$stopped"
     do :; done
+    # The daemon ended, with what awk had: that is no failure if the Ctrl-C that we had was for the daemon too.
+    case $status in
+    [45])
+        status=$((status - 4))
+        test -n "$interrupted" || {
+            complain "the daemon ended before its time: ${MTR_PACKET:-mtr-packet}"
+            status=2
+        }
+        ;;
+    esac
     exit "$status"
 }
 

@@ -80,6 +80,40 @@ def test_no_daemon(tool, awk):
 
 @every_awk
 @every_shell
+@pytest.mark.parametrize("tool, args", [("probe-ping", ["-i0.05"]), ("probe-sweep", ["-R1000000", "-q"])])
+def test_daemon_that_dies(tool, args, awk, shell):
+    """In the middle of a run: no hanging, what is known is printed, why it ends is said, status 2."""
+    dying = {"MTR_PACKET": "timeout -s KILL 0.3 " + fake("reply ip-4 192.0.2.1 round-trip-time 1500")["MTR_PACKET"]}
+    said = run(None, tool, "-n", *args, "192.0.0.0/16" if tool == "probe-sweep" else "192.0.2.1", awk=awk, shell=shell,
+               env=dying, quiet=False)
+    assert said.status == 2 and f"{tool}: the daemon ended before its time: timeout " in said.err
+    assert " answered, " in said.out if tool == "probe-sweep" else " received, 0% lost" in said.out
+
+
+HOSTILE = r"""#!/bin/sh
+case $1 in
+hosts) printf '%s  evil\033[2J"name\n%s  "},{"x":"y\n' "$2" "$2" ;;
+*) printf '192.0.2.1  STREAM evil\n\033]0;evil\007:1  STREAM evil\n1"2:3  DGRAM\n' ;;
+esac
+"""
+
+
+@every_tool
+@every_awk
+def test_hostile_resolver(tool, awk, tmp_path):
+    """What a name server says reaches neither the terminal nor JSON, unless it is a name or an address."""
+    (tmp_path / "getent").write_text(HOSTILE, encoding="ascii")
+    (tmp_path / "getent").chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", **fake("ttl-expired ip-4 192.0.2.7 round-trip-time 1500")}
+    args = {"probe-ping": ["-c1", "-W0.1"], "probe-sweep": ["-W0.1"], "probe-trace": ["-q1", "-m1"], "probe-pairs": ["-c1"]}
+    for json in [], ["--json"]:
+        said = run(None, tool, *args[tool], *json, "some.name", awk=awk, env=env, quiet=False)
+        assert "\033" not in said.out + said.err and "\007" not in said.out and "evil" not in said.out
+        assert said.objects if json and tool != "probe-pairs" else said.lines or tool == "probe-pairs"
+
+
+@every_awk
+@every_shell
 def test_options_reach_the_daemon(shell, awk, tmp_path):
     """Every common option, bundled and attached in every way, is an argument of the request."""
     log = tmp_path / "requests"
