@@ -140,6 +140,10 @@ function resolve(host, family,    found) { return resolve_all(host, family, foun
 function resolve_all(host, family, found,    line, word, command, seen, n) {
     split("", found)
     if (host ~ /^[0-9.]+$/ || host ~ /:/) {
+        if (!is_address(host)) {
+            complain(host ": not an address")
+            return 0
+        }
         if ((host ~ /:/ ? 6 : 4) == family || family == "") {
             found[1] = host
             return 1
@@ -155,12 +159,20 @@ function resolve_all(host, family, found,    line, word, command, seen, n) {
     while ((command | getline line) > 0) {
         split(line, word, " ")
         # An IPv4 address in the clothes of the other family is none.
-        if (word[1] !~ /^::ffff:/ && !(word[1] in seen)) found[++n] = word[1]
+        if (word[1] !~ /^::ffff:/ && !(word[1] in seen) && is_address(word[1])) found[++n] = word[1]
         seen[word[1]]
     }
     close(command)
     if (!n) complain(host ": no " (family == "" ? "" : "IPv" family " ") "address found")
     return n + 0
+}
+
+# Nearly: of an IPv6 address only that it is harmless on a terminal and in a request. The daemon tells the rest.
+function is_address(text,    byte, i) {
+    if (text ~ /:/) return text ~ /^[0-9A-Fa-f:.]+(%[0-9A-Za-z._-]+)?$/
+    if (split(text, byte, ".") != 4) return 0
+    for (i = 1; i <= 4; i++) if (byte[i] !~ /^[0-9]+$/ || byte[i] > 255) return 0
+    return 1
 }
 
 # Looks up the names of all these addresses (keys of the array) at once: a name server that is slow is slow once.
@@ -191,8 +203,14 @@ function title(address,    one) {
 
 function complain(text) {
     if (hush) return
-    print ENVIRON["tool"] ": " text | "cat >&2"
+    print ENVIRON["tool"] ": " printable(text) | "cat >&2"
     close("cat >&2")
+}
+
+# What others wrote may hold control characters.
+function printable(text) {
+    gsub(/[^ -~]/, "?", text)
+    return text
 }
 
 # A reply's kind and facts in words, "" for an answer by the target.

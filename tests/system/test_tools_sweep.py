@@ -78,6 +78,30 @@ def test_lookup_errors(path, awk):
     assert said.of_type("silent") == [{"type": "silent", "target": "nosuch.invalid", "kind": "no-address"}]
 
 
+@every_awk
+def test_words_that_are_no_targets(path, awk):
+    """Told as errors of their own, without their control characters, and the rest goes on."""
+    path.play([], [target()])
+    there = target_address(0)[4]
+    said = run(path.namespace, "probe-sweep", "--json", "-W0.1", "-r0", awk=awk, quiet=False,
+               stdin=f'a\033[2J: b"c:1 -rf $(id) 1.2 10.99.1.256 {there}\n')
+    assert said.status == 1 and [one["address"] for one in said.of_type("answer")] == [there]
+    assert [one["target"] for one in said.of_type("silent")] == ["a?[2J:", 'b"c:1', "-rf", "$(id)", "1.2", "10.99.1.256"]
+    assert len(said.err.splitlines()) == 6 and "\033" not in said.err
+
+
+@every_awk
+def test_names_of_one_address(path, awk, tmp_path):
+    """It is probed once, and listed with all of its names."""
+    (tmp_path / "getent").write_text("#!/bin/sh\necho 10.99.1.1 STREAM\n", encoding="ascii")
+    (tmp_path / "getent").chmod(0o755)
+    path.play([], [target()])
+    said = run(path.namespace, "probe-sweep", "one.example", "other.example", "one.example", awk=awk,
+               env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert said.lines[0].startswith("one.example other.example (10.99.1.1) ") and path.count() == 1
+    assert said.lines[1].startswith("1 targets: 1 answered, 0 silent; 1 probes ")
+
+
 # ---------------------------------------------------------------- who answers
 
 @every_shell
