@@ -234,6 +234,21 @@ open_named(struct datagrams *datagrams, struct probe *model, uint32_t device)
     return 0;
 }
 
+/* Those that rest and have this port, from the same source by another device, say. True when there were any. */
+static bool
+close_rested(struct datagrams *datagrams, const struct probe *model)
+{
+    bool any = false;
+    for (size_t i = 0; i < datagrams->named_count; i++) {
+        struct slot *slot = datagrams->named[i];
+        if (slot->outlet.fd < 0 || slot->users || slot->outlet.near != model->identity.near)
+            continue;
+        outlet_close(&slot->outlet);
+        any = true;
+    }
+    return any;
+}
+
 /* Where there is no room for another: one that nobody uses. Its place + 1, or 0. */
 static uint32_t
 find_unused(const struct datagrams *datagrams, const struct probe *model, uint32_t device)
@@ -258,6 +273,8 @@ hold_named(struct datagrams *datagrams, const struct errand *errand, struct prob
         return 0;
     model->hold = fresh ? 0 : find_named(datagrams, model, device);
     int error = model->hold ? 0 : open_named(datagrams, model, device);
+    if (error == EADDRINUSE && close_rested(datagrams, model))
+        error = open_named(datagrams, model, device);
     if (error && fresh)
         model->hold = find_unused(datagrams, model, device);
     if (error && !model->hold)

@@ -91,7 +91,9 @@ outlet_device(const struct errand *errand, const struct address *source)
 {
     if (errand->request->family == IPV4)
         return 0;
-    return address_is_link_local(IPV6, source) ? errand->route->device : errand->device;
+    if (address_is_link_local(IPV6, source))
+        return errand->route->device;
+    return errand->astray ? errand->device : 0;
 }
 
 int

@@ -38,6 +38,7 @@ struct errand {
     const struct clock *clock;
     const struct route *route;
     uint32_t device; /* interface index, or 0 */
+    bool astray;     /* where that is but a wish, the probe would leave by another */
     uint8_t *packet; /* PACKET_MAX bytes to build it in */
     struct stash *stash;
     struct flows *flows;
@@ -55,6 +56,7 @@ void outlet_close(struct outlet *outlet);
 /*
  * The interface to which a socket that is bound to this source must be bound too, or 0. In IPv6 the kernel takes the
  * interface that goes along with a packet for a wish, where the source is given; and link-local addresses are one link's.
+ * Only where it must be, since a socket that is bound hears nothing of answers that come in by another.
  */
 uint32_t outlet_device(const struct errand *errand, const struct address *source);
 

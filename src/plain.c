@@ -205,6 +205,8 @@ send_probe(struct transport *transport, const struct request *request, const str
     int error = routes_find_for(plain->routes, request, &errand.device, &route);
     if (error)
         return error;
+    errand.astray = request->family == IPV6 && errand.device &&
+                    routes_prefer_another(plain->routes, request, &route.source, errand.device);
     model->identity.source = route.source;
     model->identity.ip_id = plain->ip_id = packet_next_ip_id(plain->ip_id);
     model->scope = request_has(request, FEATURE_SCOPE_ID) ? errand.device : route.device;

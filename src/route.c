@@ -284,6 +284,20 @@ routes_find_for(struct routes *routes, const struct request *request, uint32_t *
 }
 
 bool
+routes_prefer_another(struct routes *routes, const struct request *request, const struct address *source,
+                      uint32_t device)
+{
+    struct route route;
+    struct route_query query = {
+        .target = request->target,
+        .local = *source,
+        .tos = (uint8_t)request->tos,
+        .family = (uint8_t)request->family,
+    };
+    return routes_find(routes, &query, &route) != 0 || route.error || route.device != device;
+}
+
+bool
 routes_find_device_name(const struct routes *routes, uint32_t device, char name[IFNAMSIZ])
 {
     return device_find_name(routes->query_fd, device, name);

@@ -41,6 +41,10 @@ int routes_find(struct routes *routes, const struct route_query *query, struct r
  */
 int routes_find_for(struct routes *routes, const struct request *request, uint32_t *device, struct route *route);
 
+/* True when a packet of this request from this source would leave by another interface, if routing could choose. */
+bool routes_prefer_another(struct routes *routes, const struct request *request, const struct address *source,
+                           uint32_t device);
+
 /* What fits through an interface, in bytes; 0 when it is gone. */
 uint32_t routes_find_device_mtu(const struct routes *routes, uint32_t device);
 

@@ -217,14 +217,23 @@ def test_one_local_address_on_two_links(two_links):
 
 def test_device_bound_sockets_end(two_links):
     """With device and source a udp probe to a given port has a socket of its own: to a bound, and given back."""
-    words = "send-probe ip-6 fd52::2 protocol udp port 53 local-device wire2 local-ip-6 fd52::1 timeout "
+    words = f"send-probe ip-6 {FAR} protocol udp port 53 local-device wire2 local-ip-6 fd52::1 timeout "
     with Daemon(two_links) as daemon:
         daemon.send(*(f"{token} {words}0" for token in range(1500)))
         kinds = [reply.kind for reply in daemon.collect(1500, 10)]
         assert set(kinds) <= {NO_REPLY, "probes-exhausted", "reply"} and kinds.count("probes-exhausted") < 500, kinds
         time.sleep(2.5)
         for _ in range(4):  # as soon as probes are answered, their sockets can be used again
-            hold(daemon, [Case("later", words + "2", answered("reply", "fd52::2"))] * 500)
+            hold(daemon, [Case("later", words + "2", answered("reply", FAR))] * 500)
+        assert daemon.finish() == (0, "")
+
+
+def test_named_port_with_and_without_device(two_links):
+    """A port that rests, bound to a device, is not in use for the next probe without."""
+    with Daemon(two_links) as daemon:
+        for words in (f"ip-6 {FAR} local-device wire2", "ip-6 fd52::2") * 2:
+            reply = daemon.ask(f"send-probe {words} protocol udp local-port 4504 local-ip-6 fd52::1 timeout 2")
+            assert reply.kind == "reply", reply
         assert daemon.finish() == (0, "")
 
 
