@@ -1,9 +1,11 @@
 """probe-sweep: blocks and lists of targets, retries, and 65,536 addresses in one run."""
 
 import ipaddress
+import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import time
 
@@ -11,7 +13,7 @@ import pytest
 
 from lab.net import Namespace, join
 from lab.path import Path, target, target_address
-from lab.tools import command, every_awk, every_shell, run
+from lab.tools import command, every_awk, every_shell, run, start
 
 pytestmark = pytest.mark.usefixtures("root")
 
@@ -142,6 +144,27 @@ def test_nobody(path):
     assert said.status == 1
     assert said.lines[0] == f"{target_address(0)[6]} silent"
     assert re.fullmatch(r"1 targets: 0 answered, 1 silent; 1 probes in \S+ s", said.lines[1])
+
+
+@every_awk
+def test_interrupt(path, awk):
+    """Those that were not probed yet are not called silent."""
+    path.play([], [target()])
+    first = target_address(0)[4]
+    for more in [], ["--json"]:
+        tool = start(path.namespace, "probe-sweep", "-R20", "-r0", "-W5", *more, first, f"{first}/24", awk=awk)
+        lines = [tool.stdout.readline()]
+        assert first in lines[0]
+        os.killpg(tool.pid, signal.SIGINT)
+        lines += tool.communicate(timeout=5)[0].splitlines()
+        assert tool.returncode == 0 and len(lines) == 257
+        if more:
+            kinds = [json.loads(line).get("kind") for line in lines[1:-1]]
+            total = json.loads(lines[-1])
+            assert kinds == [None] * total["silent"] + ["not-probed"] * total["not_probed"]
+        else:
+            told = re.match(r"256 targets: 1 answered, (\d+) silent, (\d+) not probed; ", lines[-1])
+            assert sum(line.endswith(" not probed") for line in lines[:-1]) == int(told[2]) == 255 - int(told[1]) > 200
 
 
 # ---------------------------------------------------------------- at size
