@@ -221,8 +221,8 @@ function error_words() {
     if ($2 == "no-route-network") return "network unreachable"
     if ($2 == "packet-too-big") return "packet too big, mtu " reply["mtu"]
     if ($2 == "reply") return ""
-    return words($2) ("reason" in reply ? ": " words(reply["reason"]) " " reply["argument"] : "") \
-        ("errno" in reply ? ": errno " reply["errno"] : "")
+    return words($2) ("reason" in reply ? ": " words(reply["reason"]) : "") \
+        ("argument" in reply ? " " reply["argument"] : "") ("errno" in reply ? ": errno " reply["errno"] : "")
 }
 
 function words(text) {

@@ -107,6 +107,7 @@ parse() {
             value=$1
             shift
             check "$name" "$takes" "$value"
+            case $takes$value in SECONDS.*) value=0$value ;; SECONDS*.) value=${value}0 ;; esac
         fi
         case $name in *-*) name=$(echo "$name" | tr - _) ;; esac
         eval "opt_$name=\$value; export opt_$name"

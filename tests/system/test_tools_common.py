@@ -126,6 +126,17 @@ def test_options_reach_the_daemon(shell, awk, tmp_path):
                       "timeout 0.5" for n in (1, 2)]
 
 
+@every_tool
+@every_shell
+@pytest.mark.parametrize("given, value", [(".5", "0.5"), ("2.", "2.0"), ("3", "3")])
+def test_seconds_as_the_daemon_reads_them(tool, shell, given, value, tmp_path):
+    log = tmp_path / "requests"
+    env = {"MTR_PACKET": f"tee {log} | {fake('reply ip-4 192.0.2.1 round-trip-time 1500', 'no')['MTR_PACKET']}"}
+    args = {"probe-ping": ["-c1"], "probe-pairs": ["-c1"], "probe-trace": ["-m1"], "probe-sweep": []}[tool]
+    run(None, tool, "-n", *args, "-W", given, "127.0.0.1", shell=shell, env=env)
+    assert float(re.search(r" timeout (\d+(?:\.\d+)?)(?: |$)", log.read_text(), re.M)[1]) == float(value)
+
+
 def test_installed(tmp_path):
     """`make install` writes into each tool where its library is; `make uninstall` takes all of it back."""
     make = ["make", "-s", "-C", str(ROOT), f"prefix={tmp_path}", "BUILD=" + os.environ.get("BUILD", "build")]
@@ -145,6 +156,7 @@ def test_installed(tmp_path):
     ("no-route-network ip-4 192.0.2.7 round-trip-time 2000", "from 192.0.2.7: seq=1 time=2 ms network unreachable"),
     ("permission-denied", "to 192.0.2.1: seq=1 permission denied"),
     ("invalid-argument reason bad-value argument size", "to 192.0.2.1: seq=1 invalid argument: bad value size"),
+    ("network-down reason no-such-device", "to 192.0.2.1: seq=1 network down: no such device"),
     ("unexpected-error errno 71", "to 192.0.2.1: seq=1 unexpected error: errno 71"),
     ("packet-too-big mtu 1400", "to 192.0.2.1: seq=1 packet too big, mtu 1400"),
     ("no-reply", "no answer from 192.0.2.1: seq=1"),
