@@ -160,9 +160,11 @@ choose_awk() {
 # Makes the directory $tmp, which goes with us, as the ticker does.
 scratch() {
     test -z "${tmp-}" || return 0
+    tmp='' ticker=''
+    # Ctrl-C may come twice, and would end the rm.
+    trap 'trap "" INT TERM HUP; test -z "$ticker" || kill "$ticker" 2>/dev/null; rm -rf "$tmp"' EXIT
+    trap 'exit 1' INT TERM HUP # by a signal of which it has no trap dash ends without EXIT
     tmp=$(mktemp -d "${TMPDIR:-/tmp}/probe.XXXXXX") || exit 2
-    ticker=
-    trap 'test -z "$ticker" || kill "$ticker" 2>/dev/null; rm -rf "$tmp"' EXIT
 }
 
 # converse [TICK]: runs the awk program on standard input, behind probe-lib.awk, between the daemon and the user: what
@@ -177,8 +179,9 @@ converse() {
     export requests tool operands
     mkfifo "$requests" "$tmp/replies" || exit 2
     exec 3<>"$requests" # held open at both ends, so that nobody waits for a partner
-    # Before the trap, which a child has for a moment: the signal that ends it could get lost there.
+    # Without a trap, which a child has for a moment: the signal that ends it could get lost there.
     if test -n "${1-}"; then
+        trap - TERM
         {
             # By exec: of a redirected function the shell would keep the old files, and so the pipe's other end, open.
             exec 3>&- >"$requests" 2>/dev/null

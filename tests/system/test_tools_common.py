@@ -137,6 +137,17 @@ def test_seconds_as_the_daemon_reads_them(tool, shell, given, value, tmp_path):
     assert float(re.search(r" timeout (\d+(?:\.\d+)?)(?: |$)", log.read_text(), re.M)[1]) == float(value)
 
 
+@every_shell
+@pytest.mark.parametrize("when", [0.02, 0.05, 0.1, 0.3])
+def test_ctrl_c_leaves_no_files(shell, when, tmp_path):
+    """Not even twice, at any time: timeout sends it to the tool, then to all of its group."""
+    argv, env = command("probe-sweep", "-q", "-R100", "192.0.2.0/24", shell=shell)
+    env.update(fake("no-reply"), TMPDIR=str(tmp_path))
+    subprocess.run(["timeout", "-s", "INT", str(when), *argv], env=env, stdin=subprocess.DEVNULL, capture_output=True,
+                   timeout=10, check=False)
+    assert not list(tmp_path.iterdir())
+
+
 def test_installed(tmp_path):
     """`make install` writes into each tool where its library is; `make uninstall` takes all of it back."""
     make = ["make", "-s", "-C", str(ROOT), f"prefix={tmp_path}", "BUILD=" + os.environ.get("BUILD", "build")]
