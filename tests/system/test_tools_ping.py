@@ -149,6 +149,11 @@ def test_fast(path, awk):
     assert said.lines[1].startswith("1000 sent, 1000 received") and len(said.lines) == 3
 
 
+def test_no_probe_is_wrong_use():
+    said = run(None, "probe-ping", "-c0", "127.0.0.1", quiet=False)
+    assert (said.status, said.out) == (2, "") and "--count takes a number from 1 to " in said.err
+
+
 def test_plot(path, tmp_path):
     path.play([], [target(loses=4)])
     drawn = tmp_path / "it's a plot.svg"

@@ -147,6 +147,12 @@ def test_nobody(path):
 
 
 @every_awk
+def test_nothing_to_probe(path, awk):
+    said = run(path.namespace, "probe-sweep", awk=awk, stdin="# nobody\n")
+    assert (said.status, said.out) == (1, "0 targets: 0 answered, 0 silent; 0 probes in 0.0 s\n")
+
+
+@every_awk
 def test_interrupt(path, awk):
     """Those that were not probed yet are not called silent."""
     path.play([], [target()])
