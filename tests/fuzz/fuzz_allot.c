@@ -208,7 +208,7 @@ go_back(void)
     uint8_t steps = take_u8(&world.input);
     allotter->ip_id = (uint16_t)(allotter->ip_id - steps);
     allotter->echo_number -= steps;
-    allotter->udp_far = take_u8(&world.input) % 2 ? 65535 : UDP_PORT_FIRST;
+    allotter->udp_far = take_u8(&world.input) % 2 ? 65535 : FAR_PORT_FIRST;
     allotter->named_far = allotter->udp_far;
 }
 
