@@ -91,8 +91,8 @@ outlet_device(const struct errand *errand, const struct address *source)
 {
     if (errand->request->family == IPV4)
         return 0;
-    if (address_is_link_local(IPV6, source))
-        return errand->route->device;
+    if (address_is_link_local(IPV6, source)) /* to ourselves the route is by `lo`, where the address is not */
+        return errand->device ? errand->device : errand->route->device;
     return errand->astray ? errand->device : 0;
 }
 

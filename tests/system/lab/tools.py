@@ -24,7 +24,7 @@ def command(tool, *args, shell=SHELLS[0], awk=AWKS[0]):
         if not shutil.which(words.split()[0]):
             pytest.skip(f"no {words.split()[0]} here")
     env = {name: value for name, value in os.environ.items() if name != "MTR_PACKET_REPLIES"}
-    env.update(AWK=awk, MTR_PACKET=env.get("MTR_PACKET", default_binary()))
+    env.update(AWK=awk, MTR_PACKET=default_binary())
     return [*shell.split(), str(SCRIPTS / tool), *map(str, args)], env
 
 
