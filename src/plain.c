@@ -216,7 +216,8 @@ send_probe(struct transport *transport, const struct request *request, const str
         return 0;
     *mtu = error == EMSGSIZE ? find_mtu(plain, request, &route) : 0;
     release(transport, model);
-    routes_forget(plain->routes); /* what we remember of the route may be old */
+    if (error != EAGAIN && error != ENOSPC && error != EMFILE) /* what we remember of the route may be old */
+        routes_forget(plain->routes);
     return error_of(error, request);
 }
 
