@@ -91,7 +91,7 @@ set_options(int fd, const struct errand *errand)
     bool v4 = request->family == IPV4;
     /* Without QUICKACK the SYN-ACK is not acknowledged at once, so that our RST comes first, as to a half-open probe. */
     if (!set(fd, family->level, family->recverr, 1) ||
-        !set(fd, family->level, v4 ? IP_RECVERR_RFC4884 : IPV6_RECVERR_RFC4884, 1) ||
+        !set(fd, family->level, family->recverr_extensions, 1) ||
         !set(fd, family->level, family->default_ttl, (int)request->ttl) ||
         !set(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1) || !set(fd, IPPROTO_TCP, TCP_SYNCNT, 1) ||
         !set(fd, IPPROTO_TCP, TCP_QUICKACK, 0) ||

@@ -16,6 +16,12 @@ void control_add(struct msghdr *message, int level, int type, const void *data, 
 /* Adds the source, unless it is NULL, and the interface, unless DEVICE is 0. */
 void control_add_pktinfo(struct msghdr *message, enum family_id family, const struct address *source, uint32_t device);
 
+/*
+ * A probe that leaves so long after the one before is at rest: there is time to ask the kernel when exactly it left. That
+ * is 2 us later than the clock says before the system call, but takes 1 us that a flood of probes has not got.
+ */
+#define CONTROL_REST (50 * NS_PER_US)
+
 /* Asks for a software timestamp of this packet's departure, in the socket's error queue. */
 void control_ask_for_stamp(struct msghdr *message);
 

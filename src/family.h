@@ -57,6 +57,7 @@ struct family {
     int freebind;
     int pktinfo;
     int tos;
+    int recverr_extensions; /* with them, where ICMP extensions begin */
     int mtu_discover;
     int ttl;         /* of one packet */
     int default_ttl; /* of all that a socket sends */

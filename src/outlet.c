@@ -20,9 +20,6 @@
  */
 #define TRIES 32
 
-/* As in sender.c: after so long there is time to ask the kernel when exactly a probe left. */
-#define REST_BETWEEN (50 * NS_PER_US)
-
 struct option {
     int level, name, value;
 };
@@ -235,7 +232,7 @@ outlet_send(struct outlet *outlet, const struct errand *errand, uint16_t port, c
     add_controls(&message, errand);
     /* To a group the host answers itself, before the interface stamps the packet. */
     bool group = errand->route->broadcast || address_is_group(request->family, &request->target);
-    bool at_rest = !group && !errand->stash->count && instant_since(clock_now(), errand->stash->last) > REST_BETWEEN;
+    bool at_rest = !group && !errand->stash->count && instant_since(clock_now(), errand->stash->last) > CONTROL_REST;
     if (at_rest)
         control_ask_for_stamp(&message);
     int error = set_state(outlet, errand, true);

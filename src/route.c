@@ -152,7 +152,7 @@ ask(struct routes *routes, const struct route_query *query)
         },
     };
     add_attribute(&message, RTA_DST, query->target.bytes, family->address_size);
-    if (!address_is_unspecified(&query->local) && !query->device) { /* see add_pktinfo() in sender.c */
+    if (!address_is_unspecified(&query->local) && !query->device) { /* see address_letter() in sender.c */
         message.route.rtm_src_len = message.route.rtm_dst_len;
         add_attribute(&message, RTA_SRC, query->local.bytes, family->address_size);
     }

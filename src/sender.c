@@ -9,12 +9,6 @@
 #include "device.h"
 #include "protocol.h"
 
-/*
- * A probe that leaves so long after the one before is at rest: there is time to ask the kernel when exactly it left. That
- * is 2 us later than the clock says before the system call, but takes 1 us that a flood of probes has not got.
- */
-#define REST_BETWEEN (50 * NS_PER_US)
-
 #define SEND_BUFFER (64 << 20) /* bytes; only what is queued takes memory */
 
 int
@@ -207,7 +201,7 @@ sender_send(struct sender *sender, const struct request *request, struct identit
     *departed = clock_now();
     /* To a group the host answers itself, before the interface stamps the packet. */
     bool group = route->broadcast || address_is_group(request->family, &request->target);
-    bool at_rest = whole && !group && instant_since(*departed, sender->last) > REST_BETWEEN;
+    bool at_rest = whole && !group && instant_since(*departed, sender->last) > CONTROL_REST;
     sender->last = *departed;
     if (at_rest) {
         letter.message.msg_control = letter.controls;
