@@ -39,10 +39,28 @@ build(const struct request *request, struct identity *identity, struct writer *w
     write_u32(writer, identity->number); /* initial TSN: any number */
     if (writer->overflow)
         return;
-    uint32_t crc = byte_swapped(crc32c(writer->start + start, writer->used - start)); /* low byte first */
+    uint32_t crc = byte_swapped(crc32c(0, writer->start + start, writer->used - start)); /* low byte first */
     write_u16_at(writer, start + CHECKSUM_OFFSET, (uint16_t)(crc >> 16));
     write_u16_at(writer, start + CHECKSUM_OFFSET + 2, (uint16_t)crc);
     identity->checksum = (uint16_t)(crc >> 16);
+}
+
+/*
+ * A raw socket sees packets before the kernel looks at their CRC, which is computed as if its own field were 0. It is 0
+ * where none was computed: because the interface would have, in a packet that never left the host or came from a guest,
+ * or because both ends have said that they need none (RFC 9653).
+ */
+static bool
+crc_is_right(struct reader packet)
+{
+    static const uint8_t zero[4];
+    struct reader behind = packet;
+    uint32_t field;
+    if (!read_skip(&behind, CHECKSUM_OFFSET) || !read_u32(&behind, &field))
+        return false;
+    uint32_t crc = crc32c(0, packet.at, CHECKSUM_OFFSET);
+    crc = crc32c(crc, zero, sizeof zero);
+    return field == 0 || field == byte_swapped(crc32c(crc, behind.at, behind.left));
 }
 
 /* Both answers bear our initiate tag as their verification tag (sections 5.1 and 8.4). */
@@ -51,13 +69,14 @@ read_answer(struct reader bytes, struct answer *answer)
 {
     uint8_t chunk, flags;
     uint16_t length;
+    struct reader packet = bytes;
     if (!read_u16(&bytes, &answer->far) || !read_u16(&bytes, &answer->near) || !read_u32(&bytes, &answer->number) ||
         !read_skip(&bytes, 4) || !read_u8(&bytes, &chunk) || !read_u8(&bytes, &flags) || !read_u16(&bytes, &length))
         return false;
     answer->has_number = true;
     size_t least = chunk == CHUNK_INIT_ACK ? CHUNK_INIT_SIZE : CHUNK_HEADER_SIZE;
     return (chunk == CHUNK_INIT_ACK || chunk == CHUNK_ABORT) && length >= least &&
-           length - (size_t)CHUNK_HEADER_SIZE <= bytes.left;
+           length - (size_t)CHUNK_HEADER_SIZE <= bytes.left && crc_is_right(packet);
 }
 
 /*

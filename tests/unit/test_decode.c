@@ -237,20 +237,34 @@ END_TEST
 
 /* ---- damaged ---- */
 
+/* Which bytes of an SCTP packet its CRC proves: none where it was not computed. */
+static struct checked
+proven_by_crc(size_t header, const struct blob *blob, size_t length)
+{
+    static const uint8_t none[4];
+    bool computed = memcmp(blob->bytes + header + 8, none, sizeof none) != 0;
+    return (struct checked){ .start = header, .length = computed ? length - header : 0 };
+}
+
 /* Which bytes of a packet a checksum proves: none when there is no checksum, or an unfinished one. */
 static struct checked
 proven_bytes(const struct packet_case *row, const struct blob *blob)
 {
     const struct checked none = { .length = 0 };
-    if (row->family != IPV4 || (size_t)(blob->bytes[2] << 8 | blob->bytes[3]) > blob->length)
+    size_t length = (size_t)(blob->bytes[2] << 8 | blob->bytes[3]);
+    if (row->family == IPV6)
+        return row->number == IPPROTO_SCTP ? proven_by_crc(0, blob, blob->length) : none;
+    if (length > blob->length)
         return none;
+    if (blob->bytes[9] == IPPROTO_SCTP)
+        return proven_by_crc(20, blob, length);
     struct checked checked = checked_v4(blob);
     return plain_sum(checked.sum, blob->bytes + checked.start, checked.length) == 0xffff ? checked : none;
 }
 
 static const uint8_t masks[] = { 0xff, 0x01, 0x80, 0x10 };
 
-/* The kernel has proven IPv6's checksum and IPv4's header; what is left for us to prove is what IPv4 carries. */
+/* The kernel has proven IPv6's checksums and IPv4's header; what is left for us to prove is what IPv4 carries, and SCTP. */
 static void
 flip_every_byte(const struct packet_case *row)
 {

@@ -134,7 +134,7 @@ def _checksums(protocol, family):
             for answer, build in ANSWERS.items() if answer != "direct answer"]
     offset = {"icmp": 2, "udp": 6, "tcp": 16, "sctp": 8}[protocol]
     rows.append((f"direct answer, wrong {protocol} checksum",
-                 functools.partial(_wrong_checksum, forge.direct, offset), protocol == "sctp"))
+                 functools.partial(_wrong_checksum, forge.direct, offset), False))
     return rows
 
 
