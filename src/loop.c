@@ -64,7 +64,7 @@ wait_for_events(const struct loop *loop, struct state *state, struct pollfd *fds
     if (timed) {
         int64_t left = instant_since(when, clock_now());
         if (left > 0)
-            timeout = (struct timespec){ left / NS_PER_S, left % NS_PER_S };
+            timeout = (struct timespec){ .tv_sec = (time_t)(left / NS_PER_S), .tv_nsec = (long)(left % NS_PER_S) };
     }
     int ready = ppoll(fds, count, timed ? &timeout : NULL, NULL);
     for (size_t i = 0; ready < 0 && i < count; i++)
