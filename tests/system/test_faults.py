@@ -70,6 +70,11 @@ def exchange(daemon, requests, timeout=10, meanwhile=lambda: None, first=1):
     return [replies[token] for token in range(first, first + len(requests))]
 
 
+def wait_for_sending(daemon):
+    """Requests are taken in their order: with this reply, all before it have left."""
+    daemon.ask("check-support feature version")
+
+
 def kinds(replies):
     return dict(collections.Counter(reply.kind for reply in replies))
 
@@ -94,8 +99,12 @@ def recovered(daemon, addresses=ANSWERS, within=5.0):
 
 def test_interface_down_and_up(both, daemon):
     """Interface down and up, with probes in flight and probes asked for meanwhile."""
-    before = exchange(daemon, everything(SILENT), meanwhile=lambda: both.client.ip("link set wire down"))
-    only(before, "no-reply")
+
+    def take_down():
+        wait_for_sending(daemon)
+        both.client.ip("link set wire down")
+
+    only(exchange(daemon, everything(SILENT), meanwhile=take_down), "no-reply")
     during = exchange(daemon, everything(ANSWERS) * 10)
     only(during, "no-reply", "network-down", "no-route-network", "no-route-host")
     assert all(reply.address is None for reply in during), f"nobody can have answered: {kinds(during)}"
@@ -113,6 +122,7 @@ def test_address_removed(both, daemon):
     assert kinds(replies[:8]) == {"reply": 8} and kinds(replies[8:]) == {"no-reply": 8}, replies
 
     def remove():
+        wait_for_sending(daemon)
         for family in FAMILIES:
             both.client.ip(f"-{family} addr del {OTHER[family]}/{LENGTH[family]} dev wire")
 
