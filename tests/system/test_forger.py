@@ -31,7 +31,7 @@ import pytest
 
 from lab import forge, wire
 from lab.daemon import Daemon
-from lab.expect import answered, gather, said, send
+from lab.expect import NO_REPLY, answered, by_token, gather, said, send
 from lab.net import Namespace
 from lab.path import SHORT, Tun, target_address
 from test_path import FAMILIES, probe
@@ -44,6 +44,11 @@ HONEST = 5000
 IN_TURN = 2000  # forgeries between two honest answers, which show that all before were read
 LONG = 20  # bytes of an sctp quote that shows the initiate tag
 FORMS = "direct", "own", "translated"
+
+# Right answers that are lost by chance. Beyond a NAT of IPv6 a quote without a number of the probe's own counts for the
+# only probe to its target and port, and two probes in 65,536 / PROBES pass for one another's company (src/probe.c): of the
+# 33 here one in ten thousand runs loses more than these.
+UNLUCKY = 2
 
 pytestmark = pytest.mark.usefixtures("root")
 
@@ -83,6 +88,8 @@ class Template:
         if form == "direct":
             raw = forge.packet(seen, forge.message(seen, payload=bytes(len(seen.payload)) or None))
             start, places = wire.decode(raw).header_length, self.DIRECT[protocol]
+            if protocol == "sctp":  # its CRC may be left out, and never needs to be made right
+                raw = raw[:start + 8] + bytes(4) + raw[start + 12:]
             outer = self.CHECKSUM[protocol]
         else:
             quoted = seen.raw if form == "own" else forge.with_source(seen, forge.OUTSIDE[seen.family])
@@ -216,13 +223,20 @@ def test_forgeries(tun, prey, protocol, quote, pattern):
 def believe_who_saw(tun, daemon, templates, seen, over):
     """The same forger with the right numbers is believed: so nothing else was wrong with his packets."""
     daemon.collect(len(daemon.replies))  # those that were looked at already
-    expected = []
+    expected, by_luck = {}, set()
     for place, (address, form, template) in enumerate(templates):
+        token, turn = place // len(FORMS) + 1, place // len(FORMS) % len(FORMS)
         unknown = form == "direct" and template.has_nonce
-        if address in over or unknown or form != FORMS[place // len(FORMS) % len(FORMS)]:
+        if address in over or unknown or form != FORMS[turn]:
             continue
         os.write(tun.fd, template.fill(*truth(seen[address], form)))
-        expected.append(answered("reply", address) if form == "direct" else
-                        answered("ttl-expired", forge.ROUTER[seen[address].family]))
+        expected[token] = answered("reply", address) if form == "direct" else \
+            answered("ttl-expired", forge.ROUTER[seen[address].family])
+        if form == "translated" and seen[address].family == 6:
+            by_luck.add(token)
     replies, note = gather(daemon, len(expected))
-    assert sorted(map(said, replies)) == sorted(expected), f"not believed, though right{note}"
+    came = {token: said(reply) for token, reply in by_token(replies).items() if reply.kind != NO_REPLY}
+    wrong = {token: kind for token, kind in came.items() if kind != expected.get(token)}
+    lost = expected.keys() - came.keys()
+    assert not wrong and lost <= by_luck and len(lost) <= UNLUCKY, \
+        f"wrong: {wrong}; not believed, though right: {[expected[token] for token in lost]}{note}"
