@@ -27,6 +27,8 @@ KINDS_OF_REQUESTS = 8191  # a prime: they do not fall into step with anything
 SETTLED = 60  # seconds; then memory and descriptors are looked at for the first time
 PORT_BLOCKS = 8  # descriptors that a daemon opens in its first half minute, as it uses more ports; see src/ports.c
 PAUSE = 0.5  # seconds
+PAUSES = 8  # at the most
+PAUSE_EVERY = 3.75  # seconds
 LONGEST_TIMEOUT = 2.0
 PATIENCE = 10  # seconds for the last replies
 SLACK = 1e-5  # of the answers that were due may be lost on the way: hosts drop packets, too
@@ -209,7 +211,8 @@ class Load:
 
 
 def pause(loads):
-    """Stops the daemons while answers come, so that all memory that a burst takes is taken before it is looked at."""
+    """Stops the daemons while answers come, so that all memory that a burst takes is taken before it is looked at: again
+    and again, for each place in a batch of answers must have had a large one."""
     for signal_number, seconds in ((signal.SIGSTOP, PAUSE), (signal.SIGCONT, 0)):
         for load in loads:
             os.kill(load.process.pid, signal_number)
@@ -222,14 +225,14 @@ def drive(loads, seconds):
     by_descriptor = {load.answers: load for load in loads}
     for descriptor in by_descriptor:
         poll.register(descriptor, select.POLLIN)
-    start, settled, paused = time.monotonic(), None, False
+    start, settled, pauses = time.monotonic(), None, 0
     settle = min(SETTLED, seconds / 2)
     while any(load.total < load.count for load in loads):
         elapsed = time.monotonic() - start
         if elapsed > seconds + PATIENCE:
             break
-        if not paused and elapsed > settle / 2:
-            paused = True
+        if pauses < PAUSES and (pauses + 1) * PAUSE_EVERY < elapsed < settle:
+            pauses += 1
             pause(loads)
         if not settled and elapsed > settle:
             settled = [load.state() for load in loads]
