@@ -66,15 +66,6 @@ supports_mark(const struct transport *transport)
     return false; /* SO_MARK needs a capability */
 }
 
-/* All of it can be set on a socket, or goes along with a packet; but see struct way for flows. */
-static bool
-supports(const struct transport *transport, enum feature feature)
-{
-    (void)transport;
-    (void)feature;
-    return true;
-}
-
 static bool
 find_device_name(const struct transport *transport, uint32_t device, char name[IFNAMSIZ])
 {
@@ -155,6 +146,13 @@ static const struct way {
     [PROTOCOL_TCP] = { false, open_tcp, send_tcp, release_tcp },
 };
 
+static bool
+has_flows(const struct transport *transport, enum protocol_id protocol)
+{
+    (void)transport;
+    return ways[protocol].flows;
+}
+
 /* ---- sending ---- */
 
 static void
@@ -200,8 +198,6 @@ send_probe(struct transport *transport, const struct request *request, const str
         .flows = &plain->flows,
         .flow_label = flow_label_for(&plain->flows, request),
     };
-    if (request_has(request, FEATURE_FLOW) && !ways[request->protocol].flows)
-        return EPROTONOSUPPORT;
     int error = routes_find_for(plain->routes, request, &errand.device, &route);
     if (error)
         return error;
@@ -354,7 +350,7 @@ static const struct transport_body body = {
     .refusal = refusal,
     .has_address = has_address,
     .supports_mark = supports_mark,
-    .supports = supports,
+    .has_flows = has_flows,
     .find_device_name = find_device_name,
     .send = send_probe,
     .release = release,

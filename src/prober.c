@@ -20,9 +20,6 @@
  */
 #define UNREAD_MAX (16u << 20)
 
-/* Bits of struct request's `given` that need no transport's consent. */
-#define USUAL (1u << FEATURE_NONE | 1u << FEATURE_TIMEOUT_FRACTION | 1u << FEATURE_LOCAL_DEVICE)
-
 #define SCOPE_SIZE IFNAMSIZ /* bytes: an interface's name or number, and its end */
 
 struct prober {
@@ -95,12 +92,31 @@ supports_protocol(const struct prober *prober, enum protocol_id protocol)
 }
 
 static bool
+supports_flows(const struct prober *prober)
+{
+    bool any = false;
+    for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++)
+        any = any || (supports_protocol(prober, protocol) &&
+                      prober->transport->body->has_flows(prober->transport, protocol));
+    return any;
+}
+
+static bool
 supports_feature(const struct prober *prober, enum feature feature)
 {
-    bool of_ipv6 = feature == FEATURE_SCOPE_ID || feature == FEATURE_FLOW_LABEL;
-    if ((of_ipv6 && !can_send_family(prober, IPV6)) || (feature == FEATURE_BROADCAST && !can_send_family(prober, IPV4)))
+    switch (feature) {
+    case FEATURE_NONE:
         return false;
-    return feature != FEATURE_NONE && prober->transport->body->supports(prober->transport, feature);
+    case FEATURE_SCOPE_ID:
+    case FEATURE_FLOW_LABEL:
+        return can_send_family(prober, IPV6);
+    case FEATURE_BROADCAST:
+        return can_send_family(prober, IPV4);
+    case FEATURE_FLOW:
+        return supports_flows(prober);
+    default:
+        return true;
+    }
 }
 
 static bool
@@ -144,7 +160,7 @@ complain(struct prober *prober, const struct complaint *complaint)
                 });
 }
 
-/* What this process can't send, though the request is right. REASON_NONE: it can. */
+/* What this process can't send, though the request is right, and the argument that asks for it. REASON_NONE: it can. */
 static enum reason
 find_lack(const struct prober *prober, const struct request *request, const char **argument)
 {
@@ -153,6 +169,9 @@ find_lack(const struct prober *prober, const struct request *request, const char
         return REASON_IP_VERSION_NOT_SUPPORTED;
     *argument = "protocol";
     if (!can_send(prober, request->family, request->protocol))
+        return REASON_PROTOCOL_NOT_SUPPORTED;
+    *argument = "flow";
+    if (request_has(request, FEATURE_FLOW) && !prober->transport->body->has_flows(prober->transport, request->protocol))
         return REASON_PROTOCOL_NOT_SUPPORTED;
     return REASON_NONE;
 }
@@ -178,25 +197,12 @@ model_of(const struct request *request)
     };
 }
 
-/* True when the transport can do all that is asked for. */
-static bool
-supports_request(const struct prober *prober, const struct request *request)
-{
-    const struct transport_body *body = prober->transport->body;
-    if (request->mark && !body->supports_mark(prober->transport))
-        return false;
-    for (uint32_t left = request->given & ~USUAL; left; left &= left - 1)
-        if (!body->supports(prober->transport, (enum feature)__builtin_ctz(left)))
-            return false;
-    return true;
-}
-
 /* 0, EAGAIN, or what the local host refused with. */
 static int
 launch(struct prober *prober, const struct clock *clock, const struct request *request, uint32_t *mtu)
 {
     struct probe model = model_of(request);
-    if (!supports_request(prober, request))
+    if (request->mark && !prober->transport->body->supports_mark(prober->transport))
         return EPERM;
     if (!probes_reserve(prober->probes))
         return ENOSPC;
@@ -218,9 +224,6 @@ send_probe(struct prober *prober, const struct clock *clock, const struct reques
     if (error == EOVERFLOW) {
         lack = REASON_NO_ROOM_FOR_IDENTITY;
         argument = "flow";
-    } else if (error == EPROTONOSUPPORT) {
-        lack = REASON_PROTOCOL_NOT_SUPPORTED;
-        argument = "protocol";
     }
     if (lack != REASON_NONE) {
         struct word name = { argument, strlen(argument) };

@@ -54,13 +54,12 @@ supports_mark(const struct transport *transport)
     return privileges_allow_mark(const_raw_of(transport)->privileges);
 }
 
-/* With the IP header our own there is nothing that we could not ask for. */
+/* With the IP header our own every field is ours to choose; but for sctp see read_flow() in request.c. */
 static bool
-supports(const struct transport *transport, enum feature feature)
+has_flows(const struct transport *transport, enum protocol_id protocol)
 {
     (void)transport;
-    (void)feature;
-    return true;
+    return protocol != PROTOCOL_SCTP;
 }
 
 static bool
@@ -298,7 +297,7 @@ static const struct transport_body body = {
     .refusal = refusal,
     .has_address = has_address,
     .supports_mark = supports_mark,
-    .supports = supports,
+    .has_flows = has_flows,
     .find_device_name = find_device_name,
     .send = send_probe,
     .release = release,

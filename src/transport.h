@@ -22,8 +22,8 @@ struct transport_body {
     bool (*has_address)(struct transport *transport, enum family_id family);
     bool (*supports_mark)(const struct transport *transport);
 
-    /* True when it can do what the arguments of this feature ask for (any but FEATURE_NONE), where it can send at all. */
-    bool (*supports)(const struct transport *transport, enum feature feature);
+    /* True when probes of this protocol can have a flow, where it can send them at all. */
+    bool (*has_flows)(const struct transport *transport, enum protocol_id protocol);
 
     /* The name of an interface by its index; false when it is gone. */
     bool (*find_device_name)(const struct transport *transport, uint32_t device, char name[IFNAMSIZ]);
@@ -32,8 +32,7 @@ struct transport_body {
      * Sends a probe and fills in MODEL's identity, departure and hold; the rest of it is set before. IN_FLIGHT is what
      * the new identity must differ from. 0; EAGAIN: not now, try the same request again in a millisecond; else the
      * errno value with which the local host refused (ENODEV: no such device; EMSGSIZE: *MTU bytes would fit;
-     * ENOSPC: nothing left that would tell this probe from those in flight; EOVERFLOW: the packet has no room for that;
-     * EPROTONOSUPPORT: this protocol has no flows here).
+     * ENOSPC: nothing left that would tell this probe from those in flight; EOVERFLOW: the packet has no room for that).
      */
     int (*send)(struct transport *transport, const struct request *request, const struct probes *in_flight,
                 const struct clock *clock, struct probe *model, uint32_t *mtu);

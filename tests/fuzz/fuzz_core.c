@@ -98,10 +98,10 @@ fake_supports_mark(const struct transport *transport)
 }
 
 static bool
-fake_supports(const struct transport *transport, enum feature feature)
+fake_has_flows(const struct transport *transport, enum protocol_id protocol)
 {
     (void)transport;
-    return !(world.options & OPTION_NO_FLOW) || feature != FEATURE_FLOW;
+    return !(world.options & OPTION_NO_FLOW) || protocol == PROTOCOL_ICMP;
 }
 
 static bool
@@ -204,7 +204,7 @@ static const struct transport_body fake_body = {
     .refusal = fake_refusal,
     .has_address = fake_has_address,
     .supports_mark = fake_supports_mark,
-    .supports = fake_supports,
+    .has_flows = fake_has_flows,
     .find_device_name = fake_find_device_name,
     .send = fake_send,
     .release = fake_release,

@@ -19,7 +19,7 @@ from lab.path import WHOLE, Path, Tun, hops, target, target_address
 FAMILIES = 4, 6
 TARGET = target_address(0)
 FEATURES = {"ip-4": "ok", "ip-6": "ok", "icmp": "ok", "udp": "ok", "tcp": "ok", "local-device": "ok", "sctp": "no",
-            "mark": "no"}
+            "mark": "no", "flow": "ok"}
 
 pytestmark = pytest.mark.usefixtures("root")
 every_family = pytest.mark.parametrize("family", FAMILIES)
@@ -57,6 +57,7 @@ def test_check_support(path):
         assert support(daemon) == FEATURES
         refused = "invalid-argument reason protocol-not-supported argument protocol"
         assert said(daemon.ask(probe(4, "sctp"))) == refused
+        assert said(daemon.ask(probe(4, "udp", "flow 7"))) == "invalid-argument reason protocol-not-supported argument flow"
         assert said(daemon.ask(probe(4, "icmp", "mark 7"))) == "permission-denied"
         assert daemon.finish() == (0, "")
 
@@ -66,7 +67,7 @@ def test_no_ping_group():
     with Namespace("no-group") as namespace, Path(namespace, hops(3), [target(0)]):
         namespace.sysctl("net.ipv4.ping_group_range", "1 0")
         with Daemon(namespace) as daemon:
-            assert support(daemon) == {**FEATURES, "icmp": "no"}
+            assert support(daemon) == {**FEATURES, "icmp": "no", "flow": "no"}
             assert daemon.ask(probe(4, "icmp")).kind == "invalid-argument"
             for family in FAMILIES:
                 for protocol in ("udp", "tcp"):

@@ -13,7 +13,7 @@ static struct {
     int error;
     uint32_t mtu;
     bool no_ipv6, no_sctp, no_mark;
-    uint32_t lacking; /* a bit for each feature */
+    uint32_t no_flows; /* a bit for each protocol */
     uint32_t scope; /* of the probes sent */
     uint32_t sent, released;
     struct answer answers[TRANSPORT_BATCH];
@@ -47,10 +47,10 @@ fake_supports_mark(const struct transport *transport)
 }
 
 static bool
-fake_supports(const struct transport *transport, enum feature feature)
+fake_has_flows(const struct transport *transport, enum protocol_id protocol)
 {
     (void)transport;
-    return !(fake.lacking >> feature & 1);
+    return !(fake.no_flows >> protocol & 1);
 }
 
 static bool
@@ -119,7 +119,7 @@ static const struct transport_body fake_body = {
     .refusal = fake_refusal,
     .has_address = fake_has_address,
     .supports_mark = fake_supports_mark,
-    .supports = fake_supports,
+    .has_flows = fake_has_flows,
     .find_device_name = fake_find_device_name,
     .send = fake_send,
     .release = fake_release,
@@ -478,46 +478,38 @@ END_TEST
 
 /* ---- additions ---- */
 
-static const char *const additions[] = {
-    [FEATURE_SCOPE_ID] = "ip-6 fe80::1%wire",
-    [FEATURE_DETAIL] = "detail 1",
-    [FEATURE_DONT_FRAGMENT] = "dont-fragment 0",
-    [FEATURE_FLOW] = "flow 0",
-    [FEATURE_FLOW_LABEL] = "ip-6 ::1 flow-label 0",
-    [FEATURE_PAYLOAD] = "protocol icmp payload 00",
-    [FEATURE_BROADCAST] = "broadcast 1",
-    [FEATURE_COLLECT] = "collect 1",
-};
-
-/* What the transport can't do is refused, and only that; check-support says the same. */
-START_TEST(lacking_features)
+/* What can't be had is refused, and only that; check-support says the same. */
+START_TEST(flows_of_some_protocols)
 {
-    for (enum feature feature = 0; feature < COUNT(additions); feature++) {
-        struct text line = { .length = 0 };
-        if (!additions[feature])
-            continue;
-        text_add(&line, "7 send-probe ip-4 192.0.2.9 protocol tcp timeout 0 %s", additions[feature]);
-        fake.lacking = ~0u ^ (1u << feature); /* any other */
-        ck_assert(take(line.text));
-        ck_assert_str_eq(said(), "");
-        fake.lacking = 1u << feature;
-        ck_assert(take(line.text));
-        ck_assert_str_eq(said(), "7 permission-denied\n");
-        ck_assert(take("7 send-probe ip-4 192.0.2.9 protocol tcp timeout 1 local-device wire"));
-        ck_assert_str_eq(said(), "");
-    }
+    fake.no_flows = 1u << PROTOCOL_UDP | 1u << PROTOCOL_SCTP;
+    ck_assert(take("7 send-probe ip-4 192.0.2.9 protocol udp timeout 1 flow 0"));
+    ck_assert_str_eq(said(), "7 invalid-argument reason protocol-not-supported argument flow\n");
+    ck_assert(take("7 send-probe ip-4 192.0.2.9 protocol udp timeout 1 flow-label 0"));
+    ck_assert_str_eq(said(), "7 invalid-argument reason wrong-family argument flow-label\n");
+    ck_assert_uint_eq(fake.sent, 0);
+    ck_assert(take("7 send-probe ip-4 192.0.2.9 protocol udp timeout 1"));
+    ck_assert(take("7 send-probe ip-6 ::1 protocol icmp timeout 1 flow 0 flow-label 0"));
+    ck_assert_str_eq(said(), "");
+    ck_assert_uint_eq(fake.sent, 2);
+    take("7 check-support feature flow");
+    ck_assert_str_eq(said(), "7 feature-support support ok\n");
+    fake.no_flows = ~(1u << PROTOCOL_SCTP);
+    take("7 check-support feature flow");
+    fake.no_sctp = true; /* and so there are none at all */
+    take("7 check-support feature flow");
+    ck_assert_str_eq(said(), "7 feature-support support ok\n7 feature-support support no\n");
+}
+END_TEST
+
+START_TEST(additions_of_one_family)
+{
     fake.no_ipv6 = true;
-    fake.lacking = 0;
     take("7 check-support feature scope-id");
     take("7 check-support feature flow-label");
     take("7 check-support feature broadcast");
-    ck_assert_str_eq(said(), "7 feature-support support no\n7 feature-support support no\n7 feature-support support ok\n");
-    fake.no_ipv6 = false;
-    fake.lacking = 1u << FEATURE_PACKET_TOO_BIG | 1u << FEATURE_FLOW;
-    take("7 check-support feature flow");
-    take("7 check-support feature flow-label");
-    take("7 check-support feature packet-too-big");
-    ck_assert_str_eq(said(), "7 feature-support support no\n7 feature-support support ok\n7 feature-support support no\n");
+    take("7 check-support feature detail");
+    ck_assert_str_eq(said(), "7 feature-support support no\n7 feature-support support no\n"
+                             "7 feature-support support ok\n7 feature-support support ok\n");
 }
 END_TEST
 
@@ -670,7 +662,8 @@ prober_suite(void)
     tcase_add_test(tests, in_time_though_seen_late);
     tcase_add_test(tests, not_before_all_is_received);
     tcase_add_test(tests, strict);
-    tcase_add_test(tests, lacking_features);
+    tcase_add_test(tests, flows_of_some_protocols);
+    tcase_add_test(tests, additions_of_one_family);
     tcase_add_test(tests, no_room);
     tcase_add_test(tests, collected);
     tcase_add_test(tests, collected_none);
