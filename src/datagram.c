@@ -43,6 +43,7 @@ struct datagrams {
     struct slot *named[NAMED_MAX]; /* closed ones stay: an event that waits to be looked at may still point to them */
     size_t named_count;  /* places ever used */
     uint16_t named_far;  /* the next of the target's ports for those */
+    uint64_t lost;       /* answers that did not fit in buffers of those that are closed */
 };
 
 struct datagrams *
@@ -234,6 +235,14 @@ open_named(struct datagrams *datagrams, struct probe *model, uint32_t device)
     return 0;
 }
 
+static void
+close_named(struct datagrams *datagrams, struct slot *slot)
+{
+    datagrams->lost += slot->outlet.lost;
+    slot->outlet.lost = 0;
+    outlet_close(&slot->outlet);
+}
+
 /* Those that rest and have this port, from the same source by another device, say. True when there were any. */
 static bool
 close_rested(struct datagrams *datagrams, const struct probe *model)
@@ -243,7 +252,7 @@ close_rested(struct datagrams *datagrams, const struct probe *model)
         struct slot *slot = datagrams->named[i];
         if (slot->outlet.fd < 0 || slot->users || slot->outlet.near != model->identity.near)
             continue;
-        outlet_close(&slot->outlet);
+        close_named(datagrams, slot);
         any = true;
     }
     return any;
@@ -376,7 +385,7 @@ datagrams_rest(struct datagrams *datagrams, struct instant now, struct instant *
             continue;
         struct instant then = instant_after(slot->idle, NAMED_REST);
         if (instant_since(now, then) >= 0) {
-            outlet_close(&slot->outlet);
+            close_named(datagrams, slot);
         } else if (!again || then.ns < when->ns) {
             *when = then;
             again = true;
@@ -388,9 +397,11 @@ datagrams_rest(struct datagrams *datagrams, struct instant now, struct instant *
 uint64_t
 datagrams_lost(const struct datagrams *datagrams)
 {
-    uint64_t lost = 0;
+    uint64_t lost = datagrams->lost;
     for (enum family_id family = 0; family < FAMILIES; family++)
         for (size_t i = 0; i < datagrams->pools[family].count; i++)
             lost += datagrams->pools[family].slots[i]->outlet.lost;
+    for (size_t i = 0; i < datagrams->named_count; i++)
+        lost += datagrams->named[i]->outlet.lost;
     return lost;
 }

@@ -33,6 +33,7 @@ struct pings {
     struct named named[NAMED_MAX];
     uint16_t identifier;                          /* of the first, if it could be had */
     uint32_t number;                              /* the next: the upper four bits choose the socket */
+    uint64_t lost;                                /* answers that did not fit in the buffers of named ones that are closed */
 };
 
 static const struct address any;
@@ -178,6 +179,8 @@ find_named(struct pings *pings, const struct probe *model, uint32_t device)
     }
     if (oldest->outlet.fd >= 0 && instant_since(clock_now(), oldest->outlet.last) < NAMED_REST)
         return NULL;
+    pings->lost += oldest->outlet.lost;
+    oldest->outlet.lost = 0;
     outlet_close(&oldest->outlet);
     return oldest;
 }
@@ -239,8 +242,10 @@ pings_send(struct pings *pings, const struct errand *errand, struct probe *model
 uint64_t
 pings_lost(const struct pings *pings)
 {
-    uint64_t lost = 0;
+    uint64_t lost = pings->lost;
     for (size_t i = 0; i < (size_t)FAMILIES * IDENTIFIERS; i++)
         lost += pings->outlets[i / IDENTIFIERS][i % IDENTIFIERS].lost;
+    for (size_t i = 0; i < NAMED_MAX; i++)
+        lost += pings->named[i].outlet.lost;
     return lost;
 }
