@@ -19,6 +19,8 @@ static struct {
     struct answer answers[TRANSPORT_BATCH];
     size_t answer_count;
     struct instant until; /* of received_until() */
+    bool flooded;         /* receive() never comes to an end */
+    uint32_t received;    /* calls of it */
 } fake;
 
 static const struct instant departure = { 1000 * NS_PER_MS };
@@ -100,8 +102,10 @@ fake_receive(struct transport *transport, const struct clock *clock, struct answ
 {
     (void)transport;
     (void)clock;
+    *count = 0;
+    fake.received++;
     if (!fake.answer_count)
-        return false;
+        return fake.flooded && fake.received < 100000;
     memcpy(answers, fake.answers, fake.answer_count * sizeof *answers);
     *count = fake.answer_count;
     fake.answer_count = 0;
@@ -466,6 +470,42 @@ START_TEST(not_before_all_is_received)
 }
 END_TEST
 
+/* Packets that are nobody's come faster than they can be read: still the rest of the loop has its turn. */
+START_TEST(flooded)
+{
+    const uint32_t few = 100;
+    struct clock clock = at_ms(1000);
+    take(TCP("7"));
+    fake.flooded = true;
+    prober_receive(prober, &clock);
+    ck_assert_uint_lt(fake.received, few);
+    clock = at_ms(6000);
+    prober_expire(prober, &clock);
+    ck_assert_uint_lt(fake.received, 2 * few);
+    ck_assert_str_eq(said(), "7 no-reply\n");
+}
+END_TEST
+
+/* A hundred thousand probes are due at once: the answers and requests that come meanwhile need not wait for all. */
+START_TEST(expired_by_turns)
+{
+    const uint32_t due = 100000, few = 10000;
+    struct clock clock = at_ms(7000);
+    for (uint32_t i = 0; i < due; i++)
+        ck_assert(take(TCP("7")));
+    prober_expire(prober, &clock);
+    ck_assert_uint_gt(fake.released, 0);
+    ck_assert_uint_lt(fake.released, few);
+    while (prober_in_flight(prober)) {
+        uint32_t before = fake.released;
+        prober_expire(prober, &clock);
+        ck_assert(fake.released > before && fake.released - before < few);
+        said();
+    }
+    ck_assert_uint_eq(fake.released, due);
+}
+END_TEST
+
 START_TEST(strict)
 {
     tear_down();
@@ -661,6 +701,8 @@ prober_suite(void)
     tcase_add_test(tests, timeout_of_zero);
     tcase_add_test(tests, in_time_though_seen_late);
     tcase_add_test(tests, not_before_all_is_received);
+    tcase_add_test(tests, flooded);
+    tcase_add_test(tests, expired_by_turns);
     tcase_add_test(tests, strict);
     tcase_add_test(tests, flows_of_some_protocols);
     tcase_add_test(tests, additions_of_one_family);
