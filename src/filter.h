@@ -13,7 +13,7 @@
  */
 int filter_answers(int fd, enum family_id family, enum protocol_id protocol, uint16_t echo_id);
 
-/* Lets nothing in, for sockets that only hold a port. 0, or an errno value. */
+/* Lets nothing in but errors, for good, for sockets that only send or hold a port. 0, or an errno value. */
 int filter_everything(int fd);
 
 #endif

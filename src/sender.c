@@ -7,32 +7,41 @@
 
 #include "control.h"
 #include "device.h"
+#include "filter.h"
 #include "protocol.h"
 
 #define SEND_BUFFER (64 << 20) /* bytes; only what is queued takes memory */
 
-int
-sender_open(struct sender *sender, enum family_id family, struct privileges *privileges, struct send_buffers *buffers)
+/* RECVERR: else a full queue of the interface would drop packets in silence. */
+static int
+set_up(struct sender *sender, const struct family *family)
 {
-    const struct family *of = &families[family];
     int on = 1;
     int size = SEND_BUFFER;
     int stamps = SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_TSONLY;
-    int fd = socket(of->domain, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
-    *sender = (struct sender){ .fd = fd, .privileges = privileges, .buffers = buffers };
-    /* RECVERR: else a full queue of the interface would drop packets in silence. */
     socklen_t length = sizeof sender->discovery;
-    if (fd < 0 || setsockopt(fd, of->level, of->recverr, &on, sizeof on) < 0 ||
-        getsockopt(fd, of->level, of->mtu_discover, &sender->discovery, &length) < 0) {
-        int error = errno;
-        sender_close(sender);
+    int error = filter_everything(sender->fd); /* else it would be handed packets of protocol 255; its errors it still has */
+    if (error)
         return error;
-    }
+    if (setsockopt(sender->fd, family->level, family->recverr, &on, sizeof on) < 0 ||
+        getsockopt(sender->fd, family->level, family->mtu_discover, &sender->discovery, &length) < 0)
+        return errno;
     /* Packets that wait for a neighbour's address count: a few silent neighbours must not hold up all others. */
-    if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
-        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-    setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &stamps, sizeof stamps); /* without it there are no stamps, no harm */
+    if (setsockopt(sender->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
+        setsockopt(sender->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    setsockopt(sender->fd, SOL_SOCKET, SO_TIMESTAMPING, &stamps, sizeof stamps); /* without it no stamps, no harm */
     return 0;
+}
+
+int
+sender_open(struct sender *sender, enum family_id family, struct privileges *privileges, struct send_buffers *buffers)
+{
+    *sender = (struct sender){ .privileges = privileges, .buffers = buffers };
+    sender->fd = socket(families[family].domain, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
+    int error = sender->fd < 0 ? errno : set_up(sender, &families[family]);
+    if (error)
+        sender_close(sender);
+    return error;
 }
 
 void

@@ -1,17 +1,21 @@
 """What the running daemon may still do: its own state, what its filter refuses, and builds that have none."""
 
+import ctypes
 import functools
+import os
 import pathlib
 import platform
 import re
+import socket
 import subprocess
+import time
 
 import pytest
 
 from lab import cc
 from lab.daemon import ROOT, Daemon
 from lab.expect import answered, said
-from lab.pair import ANSWERS
+from lab.pair import ANSWERS, SILENT
 from test_privileges import AS_NOBODY, NET_RAW, WAYS, copies, started, status  # noqa: F401 (a fixture)
 
 CALLS_AT_MOST = 40
@@ -92,6 +96,55 @@ def test_securebits_and_dumpable(wrapper, bits):
     values = {name: int(value) for name, value in (line.split("=") for line in result.stdout.splitlines())}
     assert values["securebits"] & SECUREBITS_MASK == bits, f"securebits {values['securebits']:#b}, expected {bits:#b}"
     assert values["dumpable"] == 0
+
+
+# ---------------------------------------------------------------- its sockets
+
+SO_GET_FILTER, SO_LOCK_FILTER = 26, 44  # asm-generic/socket.h
+PIDFD_OPEN, PIDFD_GETFD = 434, 438      # the same on every architecture
+
+
+def copy_of(pid, descriptor):
+    """The descriptor of another process, as one of ours."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    process = libc.syscall(PIDFD_OPEN, pid, 0)
+    copy = libc.syscall(PIDFD_GETFD, process, descriptor, 0)
+    error = os.strerror(ctypes.get_errno())
+    os.close(process)
+    if copy < 0:
+        pytest.skip(f"pidfd_getfd: {error}")
+    return socket.socket(fileno=copy)
+
+
+def filter_length(other):
+    """Of the socket's filter, in instructions; 0: none."""
+    libc, length = ctypes.CDLL(None, use_errno=True), ctypes.c_uint(0)
+    assert libc.getsockopt(other.fileno(), socket.SOL_SOCKET, SO_GET_FILTER, None, ctypes.byref(length)) == 0
+    return length.value
+
+
+def test_filters(pair, binary):
+    """Every raw socket has a filter, locked; and so has what only holds a port."""
+    with Daemon(pair.client, binary=binary) as daemon:
+        for protocol in ("udp local-port 7000", "tcp"):
+            assert daemon.ask(f"send-probe ip-4 {ANSWERS[4]} protocol {protocol}").kind == "reply"
+        daemon.send(f"1 send-probe ip-4 {SILENT[4]} protocol udp local-port 7000 timeout 1")
+        time.sleep(0.2)
+        seen = []
+        for entry in pathlib.Path(f"/proc/{daemon.pid}/fd").iterdir():
+            if not os.readlink(entry).startswith("socket:"):
+                continue
+            with copy_of(daemon.pid, int(entry.name)) as other:
+                if other.family not in (socket.AF_INET, socket.AF_INET6):
+                    continue
+                locked = other.getsockopt(socket.SOL_SOCKET, SO_LOCK_FILTER)
+                seen.append((socket.SocketKind(other.type).name, other.proto, filter_length(other) > 0, locked))
+        daemon.collect(1)
+        assert daemon.finish() == (0, "")
+    assert len([kind for kind, *_ in seen if kind == "SOCK_RAW"]) == 10, f"two that send and eight that receive: {seen}"
+    assert any(kind == "SOCK_DGRAM" for kind, *_ in seen), seen
+    open_ones = [row for row in seen if row[2:] != (True, 1)]
+    assert not open_ones, f"without a filter, or with one that may be taken off: {open_ones}"
 
 
 # ---------------------------------------------------------------- what the filter refuses
