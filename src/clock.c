@@ -45,12 +45,31 @@ void
 clock_update(struct clock *clock, struct clock_reading reading)
 {
     int64_t offset = reading.wall.ns - reading.instant.ns;
-    bool first = clock->now.instant.ns == 0;
-    clock->before = first ? reading : clock->now;
-    clock->now = reading;
-    clock->offset_before = first ? offset : clock->offset;
-    if (first || llabs(offset - clock->offset) > STEP_NOTICED)
+    if (clock->now.instant.ns == 0) {
         clock->offset = offset;
+    } else if (llabs(offset - clock->offset) > STEP_NOTICED) {
+        clock->stepped = true;
+        clock->offset_before = clock->offset;
+        clock->step_after = clock->now.instant;
+        clock->step_by = reading.instant;
+        clock->offset = offset;
+    }
+    clock->now = reading;
+}
+
+struct clock
+clock_renew(const struct clock *clock)
+{
+    struct clock renewed = *clock;
+    clock_update(&renewed, clock_read());
+    return renewed;
+}
+
+void
+clock_settle(struct clock *clock, struct instant until)
+{
+    if (clock->stepped && instant_since(until, clock->step_by) >= 0)
+        clock->stepped = false;
 }
 
 struct instant
@@ -58,9 +77,8 @@ clock_of_stamp(const struct clock *clock, struct wall stamp)
 {
     struct instant by_now = { stamp.ns - clock->offset };
     struct instant by_before = { stamp.ns - clock->offset_before };
-    bool stepped = clock->offset != clock->offset_before;
-    bool outside = by_now.ns < clock->before.instant.ns || by_now.ns > clock->now.instant.ns;
-    if (stepped && outside && by_before.ns >= clock->before.instant.ns && by_before.ns <= clock->now.instant.ns)
+    bool in_the_future = by_now.ns > clock->now.instant.ns;
+    if (clock->stepped && by_before.ns <= clock->step_by.ns && (in_the_future || by_now.ns < clock->step_after.ns))
         return by_before;
-    return by_now.ns > clock->now.instant.ns ? clock->now.instant : by_now;
+    return in_the_future ? clock->now.instant : by_now;
 }

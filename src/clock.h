@@ -46,20 +46,30 @@ struct clock_reading {
 
 struct clock_reading clock_read(void);
 
-/* How the wall clock stands to the monotonic clock, and how it stood a reading ago. */
+/* How the wall clock stands to the monotonic clock, and how it stood before it was stepped. */
 struct clock {
     struct clock_reading now;
-    struct clock_reading before;
-    int64_t offset;        /* wall - monotonic, ns */
-    int64_t offset_before; /* the same before the newest reading */
+    int64_t offset;            /* wall - monotonic, ns */
+    bool stepped;              /* packets that were stamped before the last step may still wait to be read: */
+    int64_t offset_before;     /* the offset until then */
+    struct instant step_after; /* it came between these two readings */
+    struct instant step_by;
 };
 
 /* Takes a new reading, once in each turn of the loop, before the packets of that turn are looked at. */
 void clock_update(struct clock *clock, struct clock_reading reading);
 
+/* A copy of CLOCK with a reading of now, for stamps of packets that may have come after its own. */
+struct clock clock_renew(const struct clock *clock);
+
+/* Every packet that had arrived by UNTIL has been read: a step before that does not matter any more. */
+void clock_settle(struct clock *clock, struct instant until);
+
 /*
- * The instant at which the kernel stamped a packet, never later than the newest reading. A wall clock that was stepped
- * since the last reading is seen through: of the two offsets the one counts that puts the packet between the readings.
+ * The instant at which the kernel stamped a packet, never later than the newest reading. A step of the wall clock is seen
+ * through, however long the packet waited: the old offset counts where it puts the packet before the step and the new one
+ * puts it neither behind it nor before now. (A packet that came within the length of a step before it, and waited for so
+ * long, fits both: for that the step must be shorter than a pause of this process.)
  */
 struct instant clock_of_stamp(const struct clock *clock, struct wall stamp);
 

@@ -315,13 +315,14 @@ read_error(struct connection *connection, struct receive_buffers *buffers, size_
     if (got < 0)
         return false;
     controls_read(&message->msg_hdr, &controls);
+    struct clock renewed = clock_renew(clock); /* it may have come in the middle of this turn */
     const struct queued_error queued = {
         .family = connection->outlet.family,
         .protocol = PROTOCOL_TCP,
         .target = connection->target,
         .controls = &controls,
         .quoted = { buffers->bytes[place], (size_t)got },
-        .arrived = clock_of_stamp(clock, controls.has_stamp ? controls.stamp : clock->now.wall),
+        .arrived = clock_of_stamp(&renewed, controls.has_stamp ? controls.stamp : renewed.now.wall),
     };
     *first = *first || quotes_first(connection, queued.quoted);
     return errqueue_decode(&queued, answer);

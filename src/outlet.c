@@ -187,9 +187,7 @@ static void
 take_stamp(struct outlet *outlet, const struct errand *errand, struct instant *departed)
 {
     struct stash *stash = errand->stash;
-    struct clock clock = *errand->clock; /* its reading is older than what comes now */
-    clock_update(&clock, clock_read());
-    outlet_receive(outlet, stash->buffers, 0, true, &clock, stash->answers, &stash->count);
+    outlet_receive(outlet, stash->buffers, 0, true, errand->clock, stash->answers, &stash->count);
     struct instant stamped = { outlet->stamp.ns - errand->clock->offset };
     if (instant_since(stamped, *departed) >= 0 && instant_since(clock_now(), stamped) >= 0)
         *departed = stamped;
@@ -341,8 +339,11 @@ outlet_receive(struct outlet *outlet, struct receive_buffers *buffers, size_t fi
     /* An error that came just now is told here first, and taken away by that: messages may wait behind it. */
     for (int tries = 1; tries < TRIES && got < 0 && errno != EAGAIN; tries++)
         got = recvmmsg(outlet->fd, messages, (unsigned)room, flags, NULL);
+    if (got <= 0)
+        return 0;
+    struct clock renewed = clock_renew(clock); /* they may have come in the middle of this turn */
     for (int i = 0; i < got; i++)
-        if (read_message(outlet, &messages[i], clock, &answers[*count]))
+        if (read_message(outlet, &messages[i], &renewed, &answers[*count]))
             ++*count;
-    return got > 0 ? (size_t)got : 0;
+    return (size_t)got;
 }

@@ -182,9 +182,12 @@ receiver_receive(struct receiver *receiver, struct receive_buffers *buffers, con
         receiver->ready = false;
         receiver->complete = clock->now.instant;
     }
+    if (got <= 0)
+        return 0;
+    struct clock renewed = clock_renew(clock); /* they may have come in the middle of this turn */
     size_t count = 0;
     for (int i = 0; i < got; i++)
-        if (read_message(receiver, &buffers->messages[i], clock, &datagrams[count]))
+        if (read_message(receiver, &buffers->messages[i], &renewed, &datagrams[count]))
             count++;
     if (receiver->ready && count > 0)
         receiver->complete = datagrams[count - 1].arrived;

@@ -2,15 +2,18 @@
 
 import itertools
 import random
+import time
 
 import pytest
 
+from lab import cc
 from lab.daemon import Daemon
 from lab.expect import NO_REPLY, Case, answered, hold
 from lab.net import Namespace
 from lab.path import LONG, Path, hop_address, hops, target, target_address
 from lab.transports import served
 
+DELAY = 0.04  # seconds
 FAMILIES = 4, 6
 PROTOCOLS = "icmp", "udp", "tcp", "sctp"
 ROUTERS = 8
@@ -72,3 +75,22 @@ def test_storm_of_all(daemon):
     cases = [case for protocol in served(PROTOCOLS) for family in FAMILIES for case in storm(protocol, family)]
     random.Random(2).shuffle(cases)
     hold(daemon, cases)
+
+
+def test_no_time_is_too_short(binary):
+    """Answers that come while others are being read, which takes long here: none is said to have come sooner."""
+    if cc.sanitized():
+        pytest.skip("the sanitizers do not let another library come first")
+    slow = "env", f"LD_PRELOAD={cc.preload('slow_receive.c')}"
+    with Namespace("delayed") as namespace, Path(namespace, [], [target(0, delay=DELAY)]), \
+            Daemon(namespace, binary=binary, wrapper=slow) as running:
+        requests = [f"send-probe ip-{family} {target_address(0)[family]} protocol {protocol} timeout 30"
+                    for family in FAMILIES for protocol in ("icmp", "udp")]
+        for token in range(100):
+            running.send(f"{token} {requests[token % len(requests)]}")
+            time.sleep(0.002)
+        replies = running.collect(100, 20)
+        assert running.finish() == (0, "")
+    assert {reply.kind for reply in replies} == {"reply"}
+    early = sorted(reply.rtt for reply in replies if reply.rtt < DELAY * 1e6)
+    assert not early, f"{len(early)} of {len(replies)} in less than {DELAY * 1e6:.0f} us, {early[0]} at the least"

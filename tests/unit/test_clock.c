@@ -97,6 +97,23 @@ START_TEST(step_after_step)
 }
 END_TEST
 
+/* Packets from before the step that still wait, turns later, until all of them were read. */
+START_TEST(waiting_since_before_the_step)
+{
+    struct clock clock = stepped(steps[_i]);
+    for (int64_t now = 1110; now < 1150; now += 10) {
+        clock_update(&clock, reading(now * MS, EPOCH + now * MS + steps[_i]));
+        clock_settle(&clock, (struct instant){ 1090 * MS });
+        ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 400 * MS }).ns, 400 * MS);
+        ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 1020 * MS }).ns, 1020 * MS);
+        ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 1105 * MS + steps[_i] }).ns, 1105 * MS);
+    }
+    clock_settle(&clock, (struct instant){ 1100 * MS });
+    ck_assert_int_ne(clock_of_stamp(&clock, (struct wall){ EPOCH + 1020 * MS }).ns, 1020 * MS);
+    ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 1105 * MS + steps[_i] }).ns, 1105 * MS);
+}
+END_TEST
+
 /* A stamp that fits neither: at least not in the future. */
 START_TEST(nonsense_is_never_later_than_now)
 {
@@ -116,6 +133,11 @@ START_TEST(real_clocks)
     ck_assert_int_le(before.ns, now.instant.ns);
     ck_assert_int_le(now.instant.ns, after.ns);
     ck_assert_int_gt(now.wall.ns, EPOCH);
+    struct clock clock = { 0 };
+    clock_update(&clock, now);
+    struct clock renewed = clock_renew(&clock);
+    ck_assert_int_ge(renewed.now.instant.ns, after.ns);
+    ck_assert(clock.now.instant.ns == now.instant.ns && !renewed.stepped);
     ck_assert_int_eq(instant_since(instant_after(before, 5), before), 5);
 }
 END_TEST
@@ -131,6 +153,7 @@ clock_suite(void)
     tcase_add_loop_test(tests, stamped_before_the_step, 0, COUNT(steps));
     tcase_add_loop_test(tests, stamped_after_the_step, 0, COUNT(steps));
     tcase_add_loop_test(tests, round_trip_across_the_step, 0, COUNT(steps));
+    tcase_add_loop_test(tests, waiting_since_before_the_step, 0, COUNT(steps));
     tcase_add_test(tests, step_after_step);
     tcase_add_test(tests, nonsense_is_never_later_than_now);
     tcase_add_test(tests, real_clocks);
