@@ -12,7 +12,7 @@
 
 #define CACHE_SIZE 4096u /* routes; a power of two. calloc() maps so much, and what nobody uses takes no memory */
 #define AGE_MAX NS_PER_S   /* of what no message tells: a path MTU that was learned, and expires */
-#define ROUTING_TOS 0x1c /* the bits of TOS that IPv4 routing looks at, and that RTM_GETROUTE takes */
+#define ROUTING_TOS 0x1c /* the bits of TOS that IPv4 routing looks at, and that RTM_GETROUTE takes; of IPv6, all */
 
 struct cached_route {
     struct route_query query;
@@ -148,7 +148,7 @@ ask(struct routes *routes, const struct route_query *query)
         .route = {
             .rtm_family = (unsigned char)family->domain,
             .rtm_dst_len = (unsigned char)(family->address_size * 8),
-            .rtm_tos = query->family == IPV4 ? query->tos & ROUTING_TOS : 0,
+            .rtm_tos = query->family == IPV4 ? query->tos & ROUTING_TOS : query->tos,
         },
     };
     add_attribute(&message, RTA_DST, query->target.bytes, family->address_size);
@@ -185,6 +185,8 @@ check_local(const struct route_query *query)
     struct sockaddr_storage name;
     enum family_id family = (enum family_id)query->family;
     socklen_t length = address_to_socket(family, &query->local, query->device, 0, &name);
+    if (address_is_group(family, &query->local)) /* which a socket may be bound to, too */
+        return EADDRNOTAVAIL;
     int fd = socket(families[family].domain, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return errno;

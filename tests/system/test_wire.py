@@ -19,6 +19,7 @@ from lab.transports import served
 FAMILIES = 4, 6
 PROTOCOLS = "icmp", "udp", "tcp", "sctp"
 MARK = 7
+ROUTED_TOS = 0x10
 MTU, SMALL_MTU = 1500, 1280
 SETTLE = 0.05  # for what the kernel still has to send or to tell
 
@@ -65,7 +66,8 @@ class Net:
             f"-{family} route add default {second} metric 500",
             f"-{family} route add {TARGET[family]} {second} metric 600",
             f"-{family} route add default {second} table {MARK}",
-            f"-{family} rule add fwmark {MARK} table {MARK}")
+            f"-{family} rule add fwmark {MARK} table {MARK}",
+            f"-{family} rule add tos {ROUTED_TOS:#x} table {MARK}")
 
     def clear(self):
         for capture in self.captures:
@@ -117,6 +119,16 @@ def probe(daemon, net, words, protocol="icmp"):
 
 
 SIZES = 28, 29, 48, 64, 65, 1499, 1500, 1501, 2960, 9000, 65534, 65535
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_route_by_tos(daemon, net, family, protocol):
+    """Where rules route by TOS, a probe leaves by that route, and from the source address that goes with it."""
+    for tos, expected in ((ROUTED_TOS, ("second", SECOND[family])), (0, ("first", FIRST[family]))):
+        reply, ifname, packet = probe(daemon, net, f"{to(TARGET[family])} tos {tos} timeout 2", protocol)
+        assert (ifname, packet.src) == expected
+        assert reply.kind in ("reply", "no-route-host"), reply  # the target has no sctp
 
 
 @pytest.mark.parametrize("family", FAMILIES)
