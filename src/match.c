@@ -130,8 +130,11 @@ fit(const struct probe *probe, const struct answer *answer)
         return fit_target_answer(probe, answer, nonce);
     if (!address_same(&answer->target, &probe->target))
         return IMPOSSIBLE;
-    return address_same(&answer->source, &probe->identity.source) ? fit_own_quote(probe, answer, nonce)
-                                                                  : fit_translated_quote(probe, answer, nonce);
+    if (address_same(&answer->source, &probe->identity.source))
+        return fit_own_quote(probe, answer, nonce);
+    if (address_same(&answer->source, &answer->to)) /* nothing was translated: another program's, from another address */
+        return IMPOSSIBLE;
+    return fit_translated_quote(probe, answer, nonce);
 }
 
 /* What the search has found so far. */
@@ -183,13 +186,16 @@ look_by_ports(const struct probes *probes, const struct answer *answer, const st
     look_under(probes, answer, BY_PORTS, hash, search);
 }
 
-/* An echo reply, or a UDP datagram; any group's address stands for all groups in the index. */
+/*
+ * An echo reply, or a UDP datagram; any group's address stands for all groups in the index. A datagram's ports may be those
+ * of a probe to its sender and of one to the sender's group: then it is nobody's.
+ */
 static void
 look_for_asked(const struct probes *probes, const struct answer *answer, struct search *search)
 {
     static const struct address groups[FAMILIES] = { [IPV4] = { { 224 } }, [IPV6] = { { 0xff } } };
     look_by_ports(probes, answer, &answer->target, search);
-    if (!search->found)
+    if (protocols[answer->protocol]->ports != PORTS_ECHO) /* echo requests are found under one hash, whoever they are to */
         look_by_ports(probes, answer, &groups[answer->family], search);
 }
 
@@ -256,15 +262,17 @@ look_for_quoted(const struct probes *probes, const struct answer *answer, struct
 static bool
 is_our_own(const struct probes *probes, const struct answer *answer)
 {
-    if (answer->is_error || answer->has_number || !address_same(&answer->from, &answer->to))
+    if (answer->is_error || answer->has_number || protocols[answer->protocol]->ports == PORTS_ECHO)
         return false;
-    struct probe reversed = {
-        .identity = { .near = answer->far, .far = answer->near },
-        .target = answer->from,
-        .family = (uint8_t)answer->family,
-        .protocol = (uint8_t)answer->protocol,
-    };
-    return protocols[answer->protocol]->ports != PORTS_ECHO && probes_ports_taken(probes, &reversed);
+    unsigned sharers = 0;
+    uint32_t hash = probes_hash_ports(probes, answer->family, answer->protocol, &answer->to, answer->far, answer->near);
+    const struct probe *probe = probes_first(probes, BY_PORTS, hash);
+    for (; probe && sharers < SHARERS_MAX; probe = probes_next(probes, BY_PORTS, probe), sharers++)
+        if (probe->protocol == (uint8_t)answer->protocol && probe->identity.near == answer->far &&
+            probe->identity.far == answer->near && address_same(&probe->target, &answer->to) &&
+            address_same(&probe->identity.source, &answer->from))
+            return true;
+    return sharers == SHARERS_MAX;
 }
 
 struct probe *

@@ -586,6 +586,25 @@ START_TEST(group_targets)
 }
 END_TEST
 
+/* A datagram that may answer a probe to its sender, or one to the sender's group, is nobody's. */
+START_TEST(a_datagram_for_one_and_a_group)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        struct probes *probes = probes_new(5);
+        struct sent to_all = send_probe_to(family, groups[family], PROTOCOL_UDP, identity_of(PROTOCOL_UDP), false);
+        struct sent to_one = send_probe(family, PROTOCOL_UDP, identity_of(PROTOCOL_UDP), false);
+        struct answer answer = direct(&to_one);
+        struct probe *all = put_in_flight(probes, &to_all);
+        ck_assert_ptr_eq(match_find(probes, &answer), all);
+        struct probe *one = put_in_flight(probes, &to_one);
+        ck_assert_ptr_null(match_find(probes, &answer));
+        probes_remove(probes, all);
+        ck_assert_ptr_eq(match_find(probes, &answer), one);
+        probes_free(probes);
+    }
+}
+END_TEST
+
 /* A member's echo reply proves every byte of the payload too, though in ICMPv6 its checksum covers its own address. */
 START_TEST(group_echo_reply_with_another_payload)
 {
@@ -820,6 +839,27 @@ START_TEST(translated_but_for_the_nonce)
             }
             probes_free(probes);
         }
+    }
+}
+END_TEST
+
+/*
+ * An error that came to the address which it quotes was not translated. If that is not the probe's own, it is of another
+ * address of this host, and about another program's probe, whatever else may agree.
+ */
+START_TEST(from_another_address_of_ours)
+{
+    for (int i = 0; i < COMBINATIONS; i++) {
+        struct combination is = combination_number(i);
+        if (is.kind == DIRECT)
+            continue;
+        struct probes *probes = probes_new(9);
+        struct sent sent = send_probe(is.family, is.protocol, identity_of(is.protocol), true);
+        put_in_flight(probes, &sent);
+        struct answer answer = answer_of(&sent, is.kind);
+        answer.source = answer.to = address_of(is.family, strangers[is.family]);
+        ck_assert_ptr_null(match_find(probes, &answer));
+        probes_free(probes);
     }
 }
 END_TEST
@@ -1123,6 +1163,25 @@ START_TEST(own_datagram_to_its_own_port)
 }
 END_TEST
 
+/* The same between two addresses of this host. */
+START_TEST(own_datagram_to_another_address)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        struct probes *probes = probes_new(23);
+        struct identity identity = identity_of(PROTOCOL_UDP);
+        struct sent there = send_probe_to(family, us[family], PROTOCOL_UDP, identity, false);
+        there.probe.identity.source = address_of(family, strangers[family]); /* one more of ours */
+        struct sent back = send_probe_to(family, strangers[family], PROTOCOL_UDP, swap_ports(identity), false);
+        struct answer datagram = direct_from(&back, strangers[family]); /* what `there` is on its way */
+        struct probe *other = put_in_flight(probes, &back);
+        ck_assert_ptr_eq(match_find(probes, &datagram), other);
+        put_in_flight(probes, &there);
+        ck_assert_ptr_null(match_find(probes, &datagram));
+        probes_free(probes);
+    }
+}
+END_TEST
+
 /* Another host's datagram is an answer, whatever we send to ourselves. */
 START_TEST(not_our_own_datagram)
 {
@@ -1259,6 +1318,9 @@ match_suite(void)
     tcase_add_test(tests, too_many_sharers);
     tcase_add_test(tests, too_many_sharers_and_a_group);
     tcase_add_test(tests, own_datagram);
+    tcase_add_test(tests, from_another_address_of_ours);
+    tcase_add_test(tests, a_datagram_for_one_and_a_group);
+    tcase_add_test(tests, own_datagram_to_another_address);
     tcase_add_test(tests, own_datagram_to_its_own_port);
     tcase_add_test(tests, not_our_own_datagram);
     tcase_add_test(tests, own_answers);
