@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,9 +14,14 @@
 #define PORT_MIN 1024
 #define HIGH_PORTS 49152 /* from here on no service is at home */
 
-/* A port is not used again within this time while another block can be had: a late answer then finds nobody. */
+/*
+ * A port is not used again within this time, as far as some blocks allow it: a late answer then finds nobody. Beyond these
+ * only probes in flight count, so that other daemons find blocks too.
+ */
 #define REST (30 * NS_PER_S)
-#define BLOCKS_FOR_REST 8 /* beyond these only probes in flight count, so that other daemons find blocks too */
+#define BLOCKS_FOR_REST 8
+
+#define SCARCITY (100 * NS_PER_MS) /* for so long no block is looked for after none could be had */
 
 /* A port that clients named, by slot. */
 struct hold {
@@ -27,8 +33,10 @@ struct hold {
 };
 
 struct ports {
-    uint16_t free_blocks[BLOCKS]; /* first ports of the blocks that nobody was found to have, best last */
+    uint16_t free_blocks[BLOCKS]; /* first ports of the blocks that are not ours, best last; other daemons have some */
     size_t free_count;
+    uint16_t last_resort;         /* where all are taken: to be shared; 0: there is none */
+    struct instant scarce;        /* when none of them could be had */
     uint16_t blocks[BLOCKS]; /* ours */
     int guards[BLOCKS];      /* the sockets that hold them */
     size_t count;
@@ -76,6 +84,7 @@ ports_new(struct random *random, uint16_t ephemeral_low, uint16_t ephemeral_high
     list_blocks(ports, random, HIGH_PORTS, 65536, ephemeral_low, ephemeral_high);
     if (ports->free_count == 0) /* the kernel hands out everything: then we share, and matching keeps us apart */
         list_blocks(ports, random, HIGH_PORTS, 65536, 0, 0);
+    ports->last_resort = ports->free_count > 0 ? ports->free_blocks[0] : 0;
     ports->scramble = (uint16_t)random_below(random, BLOCK);
     chunks_init(&ports->holds, sizeof(struct hold));
     index_init(&ports->by_port);
@@ -150,20 +159,31 @@ add_block(struct ports *ports, uint16_t first, int guard)
     ports->offset = 0;
 }
 
-/* A block that nobody else has: its first port, and its guard; 0: there is none. */
+static void
+strike_out(struct ports *ports, size_t place)
+{
+    uint16_t *block = ports->free_blocks + place;
+    memmove(block, block + 1, (--ports->free_count - place) * sizeof *block);
+}
+
+/* A block that nobody else has: its first port, and its guard; 0: there is none, or no descriptor or memory just now. */
 static uint16_t
 take_free_block(struct ports *ports, int *guard)
 {
-    while (ports->free_count > 0) {
-        uint16_t first = ports->free_blocks[--ports->free_count];
+    struct instant now = clock_now();
+    if (ports->scarce.ns && instant_since(now, ports->scarce) < SCARCITY)
+        return 0;
+    for (size_t place = ports->free_count; place-- > 0;) {
+        uint16_t first = ports->free_blocks[place];
         *guard = bind_guard(first);
-        if (*guard >= 0)
+        if (*guard >= 0) {
+            strike_out(ports, place);
             return first;
-        if (errno != EADDRINUSE) { /* no descriptor or memory: the block may be had later */
-            ports->free_count++;
-            return 0;
         }
+        if (errno != EADDRINUSE)
+            return 0;
     }
+    ports->scarce = now;
     return 0;
 }
 
@@ -189,14 +209,13 @@ ports_reserve(struct ports *ports)
 static bool
 take_first_block(struct ports *ports)
 {
-    uint16_t last_resort = ports->free_blocks[0];
-    if (ports->free_count == 0)
-        return false;
     if (ports_grow(ports))
         return true;
-    if (ports->free_count > 0)
-        ports->free_blocks[0] = ports->free_blocks[--ports->free_count];
-    add_block(ports, last_resort, -1);
+    if (!ports->last_resort)
+        return false;
+    if (ports->free_count > 0 && ports->free_blocks[0] == ports->last_resort)
+        strike_out(ports, 0);
+    add_block(ports, ports->last_resort, -1);
     return true;
 }
 

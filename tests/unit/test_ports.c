@@ -359,6 +359,23 @@ START_TEST(none_to_reserve)
 }
 END_TEST
 
+/* Blocks that others had are there again when they are gone, whatever was asked for meanwhile. */
+START_TEST(given_back_by_others)
+{
+    static bool seen[65536];
+    struct ports *one = ports_new(&dice_box, 5000, 61000), *other = ports_new(&dice_box, 5000, 61000);
+    take_all(one, seen);
+    ck_assert_uint_eq(ports_reserve(other), 0);
+    ck_assert_uint_ne(ports_next(other, start), 0); /* one that is shared */
+    ck_assert_uint_eq(ports_reserve(other), 0);
+    ports_free(one);
+    usleep(200000); /* it does not look all the time */
+    ck_assert_uint_ne(ports_reserve(other), 0);
+    ck_assert(ports_grow(other));
+    ports_free(other);
+}
+END_TEST
+
 Suite *
 ports_suite(void)
 {
@@ -381,6 +398,7 @@ ports_suite(void)
     tcase_add_test(tests, the_kernel_takes_it_for_open);
     tcase_add_test(tests, reserved);
     tcase_add_test(tests, none_to_reserve);
+    tcase_add_test(tests, given_back_by_others);
     suite_add_tcase(suite, tests);
     return suite;
 }
