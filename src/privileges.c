@@ -38,7 +38,8 @@ only_net_raw(bool permitted, bool effective)
 struct privileges *
 privileges_raise_all(void)
 {
-    const cap_value_t wanted[] = { CAP_NET_RAW, CAP_NET_ADMIN }; /* NET_ADMIN: larger receive buffers */
+    /* NET_ADMIN: larger receive buffers; SETPCAP: to give up for good what others give us */
+    const cap_value_t wanted[] = { CAP_NET_RAW, CAP_NET_ADMIN, CAP_SETPCAP };
     struct privileges *privileges = calloc(1, sizeof *privileges);
     cap_t caps = cap_get_proc();
     if (!privileges || !caps) {
@@ -72,6 +73,17 @@ privileges_free(struct privileges *privileges)
     free(privileges);
 }
 
+/*
+ * Sets and locks bits, beside those that are set already. One that somebody has locked the other way stays so; hence each
+ * is tried for itself.
+ */
+static bool
+lock_securebits(unsigned bits, unsigned cleared)
+{
+    int now = prctl(PR_GET_SECUREBITS);
+    return now >= 0 && cap_set_secbits(((unsigned)now & ~cleared) | bits) == 0;
+}
+
 /* Works where CAP_SETPCAP is held; a program with cap_net_raw by setcap has not got it, and nothing to bound either. */
 static void
 empty_bounding_set(void)
@@ -79,8 +91,10 @@ empty_bounding_set(void)
     for (cap_value_t cap = 0; cap_drop_bound(cap) == 0; cap++)
         ;                                                      /* up to the first that the kernel does not know */
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); /* libcap would ask for each of them first */
-    cap_set_secbits(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED |
-                    SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED);
+    lock_securebits(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED, 0);
+    lock_securebits(SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED, 0);
+    /* With the first of these, leaving uid 0 takes nothing along that the last would have to keep. */
+    lock_securebits(SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED, SECBIT_KEEP_CAPS);
 }
 
 static bool

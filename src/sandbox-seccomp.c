@@ -217,11 +217,15 @@ tell_violation(int signal_number, siginfo_t *info, void *context)
     _exit(1);
 }
 
+/* Who started us may have blocked the signal: then it would end us without a word. */
 static bool
 catch_violations(void)
 {
+    sigset_t violation;
     struct sigaction action = { .sa_sigaction = tell_violation, .sa_flags = SA_SIGINFO };
-    return sigaction(SIGSYS, &action, NULL) == 0;
+    sigemptyset(&violation);
+    sigaddset(&violation, SIGSYS);
+    return sigaction(SIGSYS, &action, NULL) == 0 && sigprocmask(SIG_UNBLOCK, &violation, NULL) == 0;
 }
 
 static int

@@ -6,6 +6,8 @@ import os
 import pathlib
 import platform
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -19,6 +21,7 @@ from lab.pair import ANSWERS, SILENT
 from test_privileges import AS_NOBODY, NET_RAW, WAYS, copies, started, status  # noqa: F401 (a fixture)
 
 CALLS_AT_MOST = 40
+PR_SET_SECUREBITS = 28
 ALLOW_LIST = ROOT / "src" / "sandbox-seccomp.c"
 PROBE = "sandbox_probe.c"
 
@@ -96,6 +99,37 @@ def test_securebits_and_dumpable(wrapper, bits):
     values = {name: int(value) for name, value in (line.split("=") for line in result.stdout.splitlines())}
     assert values["securebits"] & SECUREBITS_MASK == bits, f"securebits {values['securebits']:#b}, expected {bits:#b}"
     assert values["dumpable"] == 0
+
+
+def set_securebits(bits):
+    """For preexec_fn: as who starts us may have set them."""
+    assert ctypes.CDLL(None).prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) == 0
+
+
+@pytest.mark.parametrize("before, expected", [(0x300, SECUREBITS), (0x2, SECUREBITS & ~1), (0x10, SECUREBITS)],
+                         ids=["others", "one locked", "keep-caps"])
+def test_securebits_of_others(before, expected):
+    """Bits that were set and locked before stay as they are; all the others are set and locked."""
+    result = subprocess.run([cc.with_library(PROBE), "privileges"], check=False, capture_output=True, text=True,
+                            timeout=30, preexec_fn=lambda: set_securebits(before))
+    assert (result.returncode, result.stderr) == (0, "")
+    bits = int(re.search(r"securebits=(\d+)", result.stdout)[1])
+    assert bits & SECUREBITS_MASK == expected, f"securebits {bits:#b}, expected {expected:#b}"
+    assert bits & 0x300 == before & 0x300
+
+
+@needs_sandbox
+def test_setpcap_by_file(sandbox, pair, copies):  # noqa: F811
+    """CAP_SETPCAP that is permitted and not effective is held, too: the bounding set is emptied with it."""
+    program = copies / "bounded"
+    shutil.copyfile(copies / "plain", program)
+    program.chmod(0o755)
+    subprocess.run(["setcap", "cap_net_raw,cap_setpcap+p", program], check=True)
+    with Daemon(pair.client, binary=str(program), wrapper=AS_NOBODY) as daemon:
+        assert daemon.ask("check-support feature mark").args == {"support": "ok"}
+        caps = sets_of(status(daemon.pid))
+        assert daemon.finish() == (0, "")
+    assert caps == {"CapEff": 0, "CapPrm": NET_RAW, "CapInh": 0, "CapAmb": 0, "CapBnd": 0}, caps
 
 
 # ---------------------------------------------------------------- its sockets
@@ -187,6 +221,13 @@ def test_refused(sandbox, name):
     call = name.split()[-1]
     assert result.returncode == 1, f"exit status {result.returncode} (42: let through), stderr: {result.stderr}"
     assert re.fullmatch(rf"mtr-packet: refused system call \d+ {call}: [^\n]+\n", result.stderr), result.stderr
+
+
+@needs_sandbox
+def test_refused_with_the_signal_blocked(sandbox):
+    """Who starts us may have blocked SIGSYS: the line on stderr is there all the same."""
+    result = in_probe("try", "execve", preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGSYS]))
+    assert result.returncode == 1 and "refused system call" in result.stderr, (result.returncode, result.stderr)
 
 
 @needs_sandbox
