@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #define LINES_PER_TURN 64              /* then the sockets are looked at: their buffers are short */
 #define LINES_BETWEEN_LOOKS 8          /* at the clock: a line may cost 45 fragments */
@@ -107,7 +108,8 @@ tell_losses(const struct loop *loop, struct state *state)
 {
     uint64_t lost = loop->transport->body->lost(loop->transport);
     bool recently = instant_since(state->clock.now.instant, state->told) < NS_PER_S;
-    if (!loop->verbose || lost == state->lost || recently)
+    struct pollfd screen = { .fd = STDERR_FILENO, .events = POLLOUT };
+    if (!loop->verbose || lost == state->lost || recently || poll(&screen, 1, 0) < 1) /* never wait for who reads it */
         return;
     fprintf(stderr, "mtr-packet: the kernel dropped %" PRIu64 " packets: no room in a receive buffer, or damaged\n", lost);
     state->lost = lost;

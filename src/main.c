@@ -22,11 +22,10 @@
 static bool
 fill_standard_descriptors(void)
 {
-    int fd;
-    do
-        fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= STDERR_FILENO);
-    return fd < 0 || close(fd) == 0;
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return false;
+    return true;
 }
 
 /* The signals that end us, as a descriptor: so what was answered is written first. */
@@ -38,7 +37,8 @@ open_signals(void)
     sigaddset(&ending, SIGTERM);
     sigaddset(&ending, SIGINT);
     sigaddset(&ending, SIGHUP);
-    signal(SIGPIPE, SIG_IGN); /* a closed output is an error of write(), no reason to die */
+    signal(SIGPIPE, SIG_IGN); /* a closed output is an error of write(), no reason to die; */
+    signal(SIGXFSZ, SIG_IGN); /* nor is a file that may not grow */
     sigprocmask(SIG_BLOCK, &ending, NULL);
     return signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
 }
@@ -110,6 +110,7 @@ set_up(const struct options *options, struct loop *loop)
     if (loop->input && loop->output)
         loop->prober = prober_new(loop->transport, loop->output,
                                   (struct prober_options){ options->strict, options->old_words });
+    errno = ENOMEM; /* there is nothing else that can be wrong */
     return loop->prober != NULL;
 }
 
@@ -144,7 +145,7 @@ main(int argc, char **argv)
 {
     struct options options;
     if (!fill_standard_descriptors())
-        return EXIT_FAILURE;
+        return fail("can't open /dev/null");
     switch (options_read(argc, argv, &options)) {
     case OPTIONS_DONE:
         return EXIT_SUCCESS;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,14 +28,17 @@ struct output {
 /*
  * A descriptor of the same pipe or terminal that is non-blocking without making that of others so: O_NONBLOCK belongs
  * to the open file, which a shell shares with us. Where it can't be opened again, the given one must do: a pipe that
- * polls writable takes PIPE_BUF bytes without blocking.
+ * polls writable takes PIPE_BUF bytes without blocking. To open a terminal's master side again would make another
+ * terminal (pty(7)).
  */
 static int
 open_again(int fd)
 {
     char path[32];
     struct stat status;
-    if (fstat(fd, &status) < 0 || !(S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)))
+    int number;
+    if (fstat(fd, &status) < 0 || !(S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) ||
+        ioctl(fd, TIOCGPTN, &number) == 0)
         return -1;
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import os
 import pty
+import re
 import resource
 import signal
 import socket
@@ -390,13 +391,13 @@ def open_end(kind, directory, is_input):
     if kind == "socket":
         theirs, ours = socket.socketpair()
         return theirs.detach(), ours.detach()
-    if kind == "terminal":
+    if kind in ("terminal", "master"):
         ours, theirs = pty.openpty()
         modes = termios.tcgetattr(theirs)
         modes[1] &= ~termios.OPOST
         modes[3] &= ~termios.ECHO
         termios.tcsetattr(theirs, termios.TCSANOW, modes)
-        return theirs, ours
+        return (theirs, ours) if kind == "terminal" else (ours, theirs)
     path = directory / ("input" if is_input else "output")
     path.write_bytes(b"")
     return os.open(path, os.O_RDONLY if is_input else os.O_WRONLY), os.open(path, os.O_RDWR)
@@ -423,7 +424,7 @@ def read_all(fd):
 KINDS = "pipe", "file", "socket", "terminal"
 
 
-@pytest.mark.parametrize("output", KINDS)
+@pytest.mark.parametrize("output", [*KINDS, "master"])  # the last: a terminal's other side, as who plays one has it
 @pytest.mark.parametrize("source", KINDS)
 def test_input_and_output(binary, pair, tmp_path, source, output):
     """Stdin and stdout a pipe, a file, a socket, a terminal: each request is answered once, then status 0."""
@@ -456,6 +457,15 @@ def test_input_and_output(binary, pair, tmp_path, source, output):
     for fd in {ours_in, ours_out}:
         with contextlib.suppress(OSError):
             os.close(fd)
+
+
+def test_output_file_may_not_grow(binary, pair, tmp_path):
+    """A file that has reached RLIMIT_FSIZE: exit status 1, and a word, as for a full disk."""
+    with open(tmp_path / "replies", "wb") as stdout, \
+            Daemon(pair.client, wrapper=("sh", "-c", 'ulimit -f 1 && exec "$0" "$@"'), stdout=stdout) as daemon:
+        daemon.send(*(f"{token} check-support feature icmp" for token in range(200)))
+        code, stderr = daemon.finish()
+    assert code == 1 and re.fullmatch(r"mtr-packet: can't write replies: [^\n]+\n", stderr), (code, stderr)
 
 
 CLIENT_PROGRAM = """
