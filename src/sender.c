@@ -11,6 +11,7 @@
 #include "protocol.h"
 
 #define SEND_BUFFER (64 << 20) /* bytes; only what is queued takes memory */
+#define TRIES 4                /* to send; nobody's messages come as fast as that */
 
 /* RECVERR: else a full queue of the interface would drop packets in silence. */
 static int
@@ -98,9 +99,22 @@ set_state(const struct sender *sender, const struct request *request, bool on)
     return 0;
 }
 
+/*
+ * Errors that an ICMP message may have left on the socket, if it quoted our address and the socket's own protocol, 255:
+ * kernels before that was ended hand them to the next call, and anybody can send such messages. A call takes one away, so
+ * it is tried again; what the host itself refuses with comes again.
+ */
+static bool
+may_be_left_over(int error)
+{
+    return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH || error == EMSGSIZE ||
+           error == ENOPROTOOPT || error == EOPNOTSUPP || error == EHOSTDOWN || error == ENONET || error == EACCES ||
+           error == EPROTO;
+}
+
 static int
-send_bytes(const struct sender *sender, const struct request *request, struct letter *letter, uint8_t *bytes,
-           size_t length)
+send_once(const struct sender *sender, const struct request *request, struct letter *letter, uint8_t *bytes,
+          size_t length)
 {
     struct iovec vector = { bytes, length };
     struct msghdr *message = &letter->message;
@@ -118,6 +132,16 @@ send_bytes(const struct sender *sender, const struct request *request, struct le
         set_state(sender, request, false);
     if (request->mark)
         privileges_lower(sender->privileges);
+    return error;
+}
+
+static int
+send_bytes(const struct sender *sender, const struct request *request, struct letter *letter, uint8_t *bytes,
+           size_t length)
+{
+    int error = send_once(sender, request, letter, bytes, length);
+    for (int tries = 1; tries < TRIES && may_be_left_over(error); tries++)
+        error = send_once(sender, request, letter, bytes, length);
     return error;
 }
 

@@ -212,6 +212,17 @@ def test_output_filter(both, daemon, name):
     both.client.nft("delete table inet fault")
 
 
+def test_error_that_somebody_left(binary, both):
+    """On kernels where anybody's ICMP message may leave an error on the socket that sends, the probe leaves all the same."""
+    if cc.sanitized():
+        pytest.skip("the sanitizers do not let another library come first")
+    wrapper = "env", f"LD_PRELOAD={cc.preload('left_over_error.c')}"
+    with Daemon(both.client, binary=binary, wrapper=wrapper) as daemon:
+        recovered(daemon, within=0)
+        only(exchange(daemon, everything(ANSWERS, "timeout 1 tos 4") * 20), "reply")
+        assert daemon.finish() == (0, "")
+
+
 def shape(namespace, verb, rate):
     """The client's queue: a token bucket that holds a few packets. (To take it away while packets come would lose them:
     the kernel puts a queue in its place that drops all, and says nothing.)"""
