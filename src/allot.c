@@ -204,6 +204,17 @@ choose_balance(const struct request *request, struct identity *identity)
     return flow && !varies ? EOVERFLOW : 0;
 }
 
+/* Never 0, which an SCTP tag must not be. */
+static uint32_t
+draw_number(struct random *random)
+{
+    uint32_t number;
+    do
+        number = random_u32(random);
+    while (number == 0);
+    return number;
+}
+
 /*
  * The numbers by which probes with the same ports are told apart. Those count on their own, so that other probes, of
  * which there may be many more, do not make them come again sooner.
@@ -218,7 +229,7 @@ allot_number(struct allotter *allotter, const struct request *request, const str
     for (uint32_t tries = 0; tries <= UINT16_MAX; tries++) {
         uint16_t *last = shared ? &allotter->shared_id : &allotter->ip_id;
         identity->ip_id = *last = packet_next_ip_id(*last);
-        identity->number = protocol->numbered ? random_u32(&allotter->random) | 1 : 0; /* a tag must not be 0 */
+        identity->number = protocol->numbered ? draw_number(&allotter->random) : 0;
         if (!shared || !probes_number_taken(in_flight, model))
             return 0;
     }

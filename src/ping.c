@@ -46,7 +46,7 @@ pings_new(int epoll, struct random *random)
         return NULL;
     pings->epoll = epoll;
     pings->random = random;
-    pings->number = random_below(random, 1 << 16);
+    pings->number = random_below(random, NUMBERS);
     pings->identifier = (uint16_t)(random_u16(random) / IDENTIFIERS * IDENTIFIERS);
     for (enum family_id family = 0; family < FAMILIES; family++)
         for (size_t i = 0; i < IDENTIFIERS; i++)
