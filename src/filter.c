@@ -51,7 +51,7 @@ filter_everything(int fd)
 
 /*
  * Both kernels' own ICMP filters are asked before a packet is even copied for the socket; the BPF program then looks at
- * echo identifiers, and at what an error quotes.
+ * echo identifiers, and at the protocol that an error quotes. More of a quote may be a translator's, and proves nothing.
  */
 static int
 limit_icmp_types(int fd, enum family_id family)
@@ -72,21 +72,40 @@ limit_icmp_types(int fd, enum family_id family)
     return setsockopt(fd, IPPROTO_ICMPV6, ICMP6_FILTER, &types, sizeof types) < 0 ? errno : 0;
 }
 
+/*
+ * What may be quoted, by its number in the IP header. In IPv6 extension headers may come first: then it is read later,
+ * whose it is.
+ */
+static const struct {
+    uint8_t count, numbers[9];
+} quoted[FAMILIES] = {
+    [IPV4] = { 4, { IPPROTO_ICMP, IPPROTO_UDP, IPPROTO_TCP, IPPROTO_SCTP } },
+    [IPV6] = { 9, { IPPROTO_ICMPV6, IPPROTO_UDP, IPPROTO_TCP, IPPROTO_SCTP, IPPROTO_FRAGMENT, IPPROTO_HOPOPTS,
+                    IPPROTO_ROUTING, IPPROTO_DSTOPTS, IPPROTO_AH } },
+};
+
+#define QUOTED_NUMBER(family) (8 + ((family) == IPV4 ? 9u : 6u)) /* behind the ICMP header, in the quoted one */
+
 static int
 filter_icmp(int fd, enum family_id family, uint16_t echo_id)
 {
-    struct sock_filter code[] = {
+    struct sock_filter code[8 + sizeof quoted->numbers + 2] = {
         at_transport[family],
         LOAD_U8(0),
-        IF_EQUAL(families[family].echo_reply, 0, 4), /* errors are judged by whom they quote, later */
+        IF_EQUAL(families[family].echo_reply, 0, 4),
         LOAD_U16(4),
         AND(ECHO_ID_MASK),
-        IF_EQUAL(echo_id, 1, 0),
+        IF_EQUAL(echo_id, (uint8_t)(quoted[family].count + 3), 0),
         REFUSE,
-        ACCEPT,
+        LOAD_U8(QUOTED_NUMBER(family)),
     };
+    size_t length = 8;
+    for (uint8_t i = 0; i < quoted[family].count; i++)
+        code[length++] = (struct sock_filter)IF_EQUAL(quoted[family].numbers[i], (uint8_t)(quoted[family].count - i), 0);
+    code[length++] = (struct sock_filter)REFUSE;
+    code[length++] = (struct sock_filter)ACCEPT;
     int error = limit_icmp_types(fd, family);
-    return error ? error : ATTACH(fd, code);
+    return error ? error : attach(fd, code, length);
 }
 
 static int

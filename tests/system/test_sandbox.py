@@ -14,10 +14,12 @@ import time
 
 import pytest
 
-from lab import cc
+from lab import cc, forge
 from lab.daemon import ROOT, Daemon
 from lab.expect import answered, said
+from lab.net import Namespace
 from lab.pair import ANSWERS, SILENT
+from lab.path import Tun, target_address
 from test_privileges import AS_NOBODY, NET_RAW, WAYS, copies, started, status  # noqa: F401 (a fixture)
 
 CALLS_AT_MOST = 40
@@ -179,6 +181,34 @@ def test_filters(pair, binary):
     assert any(kind == "SOCK_DGRAM" for kind, *_ in seen), seen
     open_ones = [row for row in seen if row[2:] != (True, 1)]
     assert not open_ones, f"without a filter, or with one that may be taken off: {open_ones}"
+
+
+def waiting(namespace, protocol):
+    """Bytes that wait in the raw sockets of this protocol number."""
+    with namespace.enter(), open("/proc/self/net/raw", encoding="ascii") as file:
+        rows = [line.split() for line in list(file)[1:]]
+    return sum(int(row[4].split(":")[1], 16) for row in rows if int(row[1].split(":")[1], 16) == protocol)
+
+
+def test_errors_of_others(binary):
+    """The filter lets no error in that quotes another protocol than a probe may have; and those about probes it does."""
+    with Namespace("errors") as namespace, Tun(namespace) as tun, Daemon(namespace, binary=binary) as daemon:
+        address = target_address(0)[4]
+        daemon.send(f"1 send-probe ip-4 {address} timeout 3")
+        seen = tun.probes([address])[address]
+        os.kill(daemon.pid, signal.SIGSTOP)
+        for number in range(256):
+            if number not in (1, 6, 17, 132):
+                tun.inject(forge.time_exceeded(seen, forge.with_protocol(seen, number)))
+        time.sleep(0.2)
+        assert waiting(namespace, 1) == 0
+        tun.inject(forge.time_exceeded(seen, forge.with_protocol(seen, 17)))
+        time.sleep(0.2)
+        assert waiting(namespace, 1) > 0
+        tun.inject(forge.time_exceeded(seen))
+        os.kill(daemon.pid, signal.SIGCONT)
+        assert daemon.collect(1)[0].kind == "ttl-expired"
+        assert daemon.finish() == (0, "")
 
 
 # ---------------------------------------------------------------- what the filter refuses
