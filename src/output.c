@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define SIZE_AT_START 8192
+#define MEMORY_RETRY 100 /* ms */
 
 struct output {
     int fd;
@@ -117,7 +118,7 @@ output_line(struct output *output, const char *line, size_t length)
 {
     while (!make_room(output, length)) {
         struct pollfd writable = { .fd = output->fd, .events = POLLOUT };
-        poll(&writable, 1, -1);
+        poll(&writable, 1, MEMORY_RETRY); /* or memory may be there again before the reader is */
         if (!output_flush(output))
             return; /* nobody reads any more; the loop will see that too */
     }

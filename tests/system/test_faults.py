@@ -382,6 +382,19 @@ def test_allocations_fail(both, malloc, every):
         assert daemon.finish() == (0, "")
 
 
+def test_no_memory_for_replies(both, malloc):
+    """No memory for replies that nobody reads: when there is some again the daemon goes on, and can be ended."""
+    with preloaded(both, malloc) as daemon:
+        daemon.ask("check-support feature icmp")
+        daemon.pause()
+        send(daemon, [f"send-probe {to(SILENT[4])} timeout 1"] * 8000)
+        malloc.order(every=1)
+        time.sleep(2.5)
+        malloc.order()
+        daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.process.wait(5) == 0
+
+
 def test_one_allocation_fails(both, malloc):
     """The first, the second, the third... alone fails: at the start it says so and ends, later it serves on."""
     served = []
