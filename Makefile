@@ -38,7 +38,7 @@ OPTIMISED := $(filter-out -O0,$(lastword $(filter -O%,$(CFLAGS))))
 SANITIZED := $(findstring -fsanitize,$(CFLAGS))
 FORTIFY := $(if $(SANITIZED),,$(if $(OPTIMISED),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2))
 
-ALL_CPPFLAGS = -D_GNU_SOURCE -DHOPLINE_VERSION='"$(VERSION)"' $(if $(HAVE_LIBSECCOMP),-DHAVE_LIBSECCOMP=1) -Isrc \
+ALL_CPPFLAGS = -D_GNU_SOURCE -DHOPLINE_VERSION='"$(VERSION)"' $(if $(HAVE_LIBSECCOMP),-DHAVE_LIBSECCOMP=1) -Isrc -I$(BUILD) \
 	$(LIBCAP_CFLAGS) $(if $(HAVE_LIBSECCOMP),$(LIBSECCOMP_CFLAGS)) $(FORTIFY) $(CPPFLAGS)
 ALL_CFLAGS = -std=c11 $(WARNINGS) $(HARDEN_CFLAGS) $(CFLAGS) $(WERROR)
 ALL_LIBS = $(LIBCAP_LIBS) $(if $(HAVE_LIBSECCOMP),$(LIBSECCOMP_LIBS)) $(LIBS)
@@ -84,6 +84,14 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/compile.flags
 	@echo "  CC  $<"
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) $(if $(filter tests/%,$<),$(CHECK_CFLAGS)) -c -o $@ $<
+
+$(BUILD)/obj/src/sandbox-seccomp.o: $(BUILD)/syscalls.inc
+
+# The names of all system calls that the C library knows here.
+$(BUILD)/syscalls.inc: $(BUILD)/compile.flags
+	@echo "  GEN $@"
+	$(Q)echo '#include <sys/syscall.h>' | $(CC) $(CPPFLAGS) $(CFLAGS) -E -dM - | \
+		sed -n 's/^#define __NR_\([a-z0-9_]*\) .*/NAMED(\1),/p' | LC_ALL=C sort >$@
 
 $(UNIT_OBJ): | have-check
 

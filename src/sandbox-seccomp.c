@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define ANY { 0, SCMP_CMP_EQ, 0, 0 }
@@ -174,27 +175,16 @@ say(const char *text)
     (void)ignored;
 }
 
-/*
- * Names the refused call with nothing but what a signal handler may use. The numbers of calls have no names that can be
- * had here without memory, but for those that an intruder would want.
- */
+/* Names the refused call with nothing but what a signal handler may use. The names are the C library's, see Makefile. */
 static void
 tell_violation(int signal_number, siginfo_t *info, void *context)
 {
-#define NAMED(call) { SCMP_SYS(call), #call }
+#define NAMED(call) { __NR_##call, #call }
     static const struct {
         int number;
-        const char *name;
+        char name[36]; /* no pointer, which would have to be relocated at each start */
     } calls[] = {
-        NAMED(execve), NAMED(execveat), NAMED(fork), NAMED(vfork), NAMED(clone), NAMED(clone3), NAMED(open),
-        NAMED(openat), NAMED(openat2), NAMED(creat), NAMED(ptrace), NAMED(bpf), NAMED(io_uring_setup), NAMED(socket),
-        NAMED(socketpair), NAMED(connect), NAMED(listen), NAMED(accept), NAMED(accept4), NAMED(setsockopt),
-        NAMED(getsockopt), NAMED(ioctl), NAMED(fcntl), NAMED(mmap), NAMED(mprotect), NAMED(kill), NAMED(tgkill),
-        NAMED(prctl), NAMED(capget), NAMED(setuid), NAMED(setresuid), NAMED(mount), NAMED(unshare), NAMED(setns),
-        NAMED(process_vm_readv), NAMED(memfd_create), NAMED(dup2), NAMED(dup3), NAMED(fstat), NAMED(newfstatat),
-        NAMED(statx), NAMED(lseek), NAMED(nanosleep), NAMED(clock_nanosleep), NAMED(futex), NAMED(rt_sigaction),
-        NAMED(rt_sigprocmask), NAMED(getpid), NAMED(gettid), NAMED(writev), NAMED(readv), NAMED(sendmmsg),
-        NAMED(prlimit64), NAMED(unlink), NAMED(unlinkat), NAMED(rename), NAMED(chmod), NAMED(pidfd_open),
+#include "syscalls.inc"
     };
 #undef NAMED
     (void)signal_number;

@@ -50,6 +50,7 @@ static bool plain;
 #define CALL(number, ...) syscall(SYS_##number, ##__VA_ARGS__)
 #define ROWS                                                                                        \
     ROW("execve", CALL(execve, "/bin/true", nothing, nothing))                                      \
+    ROW("uname", CALL(uname, page))                                                                 \
     ROW("execveat", CALL(execveat, AT_FDCWD, "/bin/true", nothing, nothing, 0))                     \
     ROW("a child by clone", CALL(clone, SIGCHLD, NULL, NULL, NULL, NULL))                           \
     ROW("clone3", CALL(clone3, page, sizeof(struct clone_args)))                                    \
