@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import resource
+import select
 import signal
 import socket
 import struct
@@ -415,13 +416,13 @@ def open_end(kind, directory, is_input):
     if kind == "socket":
         theirs, ours = socket.socketpair()
         return theirs.detach(), ours.detach()
-    if kind in ("terminal", "master"):
+    if kind == "terminal":
         ours, theirs = pty.openpty()
         modes = termios.tcgetattr(theirs)
         modes[1] &= ~termios.OPOST
         modes[3] &= ~termios.ECHO
         termios.tcsetattr(theirs, termios.TCSANOW, modes)
-        return (theirs, ours) if kind == "terminal" else (ours, theirs)
+        return theirs, ours
     path = directory / ("input" if is_input else "output")
     path.write_bytes(b"")
     return os.open(path, os.O_RDONLY if is_input else os.O_WRONLY), os.open(path, os.O_RDWR)
@@ -448,7 +449,7 @@ def read_all(fd):
 KINDS = "pipe", "file", "socket", "terminal"
 
 
-@pytest.mark.parametrize("output", [*KINDS, "master"])  # the last: a terminal's other side, as who plays one has it
+@pytest.mark.parametrize("output", KINDS)
 @pytest.mark.parametrize("source", KINDS)
 def test_input_and_output(binary, pair, tmp_path, source, output):
     """Stdin and stdout a pipe, a file, a socket, a terminal: each request is answered once, then status 0."""
@@ -481,6 +482,18 @@ def test_input_and_output(binary, pair, tmp_path, source, output):
     for fd in {ours_in, ours_out}:
         with contextlib.suppress(OSError):
             os.close(fd)
+
+
+def test_output_to_who_sits_at_a_terminal(binary, pair, tmp_path):
+    """Stdout is a terminal's other side, as who plays the terminal has it: replies come out of that terminal."""
+    theirs, ours = open_end("terminal", tmp_path, False)
+    with Daemon(pair.client, binary=binary, stdout=ours) as daemon:
+        daemon.send("7 check-support feature icmp")
+        assert select.select([theirs], [], [], 5)[0], "nothing came out of the terminal"
+        assert os.read(theirs, 100).startswith(b"7 feature-support support ok")
+        assert daemon.finish() == (0, "")
+    os.close(theirs)
+    os.close(ours)
 
 
 def test_output_file_may_not_grow(binary, pair, tmp_path):
