@@ -18,142 +18,133 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define ANY { 0, SCMP_CMP_EQ, 0, 0 }
-#define IS(argument, value) { argument, SCMP_CMP_EQ, value, 0 }
-#define MAY_SET(level, option) { SCMP_SYS(setsockopt), 2, { IS(1, level), IS(2, option) } }
-#define BITS(argument, mask, value) { argument, SCMP_CMP_MASKED_EQ, mask, value }
+/* Which transport needs a call; see plain.h. */
+enum needed_by { BOTH, RAW, PLAIN };
 
 /* A call that the loop makes, and, where `compared` is not 0, the arguments with which it does. */
 struct allowed_call {
+    enum needed_by needed_by;
     int number;
     unsigned compared;
-    struct scmp_arg_cmp arguments[2];
+    struct scmp_arg_cmp arguments[3];
 };
 
-/* Flags of socket() that may come with its type. */
+#define IS(argument, value) { argument, SCMP_CMP_EQ, value, 0 }
+#define BITS(argument, mask, value) { argument, SCMP_CMP_MASKED_EQ, mask, value }
+#define ANY(who, call) { who, SCMP_SYS(call), 0, { IS(0, 0) } }
+#define ONE(who, call, compared) { who, SCMP_SYS(call), 1, { compared } }
+#define SET(who, level, option) { who, SCMP_SYS(setsockopt), 2, { IS(1, level), IS(2, option) } }
+#define GET(who, level, option) { who, SCMP_SYS(getsockopt), 2, { IS(1, level), IS(2, option) } }
+
+/* Flags may come with the type. */
 #define TYPE_MASK (~(scmp_datum_t)(SOCK_CLOEXEC | SOCK_NONBLOCK) & UINT32_MAX)
+#define OPEN(who, domain, type, protocol) \
+    { who, SCMP_SYS(socket), 3, { IS(0, domain), BITS(1, TYPE_MASK, type), IS(2, protocol) } }
 
 /*
- * Every call that is allowed, and why. What is neither here nor below ends the process. A name that this architecture
- * does not have allows nothing. The C library uses those in the last group for others above, on 32-bit machines.
+ * Every call that is allowed, and why; what is not here ends the process. A name that this architecture does not have
+ * allows nothing.
  */
 static const struct allowed_call allowed_calls[] = {
-    /* waiting, and ending */
-    { SCMP_SYS(ppoll), 0, { ANY } },
-    { SCMP_SYS(poll), 0, { ANY } }, /* is a full output writable again? */
-    { SCMP_SYS(exit_group), 0, { ANY } },
-    { SCMP_SYS(rt_sigreturn), 0, { ANY } }, /* after SIGCONT, or a debugger */
-    { SCMP_SYS(restart_syscall), 0, { ANY } }, /* poll() after SIGSTOP and SIGCONT */
+    ANY(BOTH, ppoll),           /* the loop waits, */
+    ANY(PLAIN, epoll_pwait),    /* and asks which of thousands of sockets it was */
+    ANY(PLAIN, epoll_ctl),      /* one more of them */
+    ANY(BOTH, poll),            /* is a full output writable again? */
+    ANY(BOTH, exit_group),      /* the end */
+    ANY(BOTH, rt_sigreturn),    /* after SIGCONT, or a debugger */
+    ANY(BOTH, restart_syscall), /* poll() after SIGSTOP and SIGCONT */
 
-    /* requests, replies and --verbose */
-    { SCMP_SYS(read), 0, { ANY } },
-    { SCMP_SYS(write), 0, { ANY } },
-    { SCMP_SYS(sendto), 0, { ANY } }, /* an output that is a socket; rtnetlink */
-    { SCMP_SYS(fcntl), 1, { IS(1, F_GETFL) } }, /* an output that is another user's terminal */
-    { SCMP_SYS(fcntl), 1, { IS(1, F_SETFL) } },
+    ANY(BOTH, read),                      /* requests */
+    ANY(BOTH, write),                     /* replies, and --verbose */
+    ONE(BOTH, fcntl, IS(1, F_GETFL)),     /* replies to another user's terminal: */
+    ONE(BOTH, fcntl, IS(1, F_SETFL)),     /* non-blocking for the one call */
 
-    /* probes and answers */
-    { SCMP_SYS(sendmsg), 0, { ANY } },
-    { SCMP_SYS(recvmsg), 0, { ANY } },
-    { SCMP_SYS(recvmmsg), 0, { ANY } },
-    { SCMP_SYS(recvfrom), 0, { ANY } },
-    { SCMP_SYS(bind), 0, { ANY } },  /* parks and wakes receivers, holds ports */
-    { SCMP_SYS(close), 0, { ANY } }, /* ports that are given back */
+    ANY(BOTH, sendto),      /* probes; replies to a socket; questions to rtnetlink */
+    ANY(BOTH, sendmsg),     /* probes with control messages */
+    ANY(BOTH, recvmmsg),    /* answers, */
+    ANY(BOTH, recvmsg),     /* errors and stamps, */
+    ANY(BOTH, recvfrom),    /* what rtnetlink says */
+    ANY(BOTH, bind),        /* parks and wakes receivers, holds ports, tries local addresses */
+    ANY(BOTH, close),       /* what was opened for one probe */
+    ANY(PLAIN, connect),    /* a tcp probe */
+    ANY(PLAIN, getsockname), /* which port the kernel chose */
 
-    /* ports and local addresses are held and tried with datagram sockets, and no others are made */
-    { SCMP_SYS(socket), 2, { IS(0, AF_INET), BITS(1, TYPE_MASK, SOCK_DGRAM) } },
-    { SCMP_SYS(socket), 2, { IS(0, AF_INET6), BITS(1, TYPE_MASK, SOCK_DGRAM) } },
-    MAY_SET(SOL_SOCKET, SO_ATTACH_FILTER),
-    MAY_SET(SOL_SOCKET, SO_LOCK_FILTER),
-    MAY_SET(IPPROTO_IP, IP_FREEBIND),
-    MAY_SET(IPPROTO_IPV6, IPV6_FREEBIND),
+    OPEN(BOTH, AF_INET, SOCK_DGRAM, 0),   /* a port that is held, a local address that is tried; plain udp */
+    OPEN(BOTH, AF_INET6, SOCK_DGRAM, 0),
+    OPEN(PLAIN, AF_INET, SOCK_DGRAM, IPPROTO_ICMP), /* the next of the sixteen for echo requests */
+    OPEN(PLAIN, AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6),
+    OPEN(PLAIN, AF_INET, SOCK_STREAM, 0), /* one for each tcp probe */
+    OPEN(PLAIN, AF_INET6, SOCK_STREAM, 0),
 
-    /* the TTL and TOS of answers, from the first probe with `detail` on */
-    MAY_SET(IPPROTO_IPV6, IPV6_RECVHOPLIMIT),
-    MAY_SET(IPPROTO_IPV6, IPV6_RECVTCLASS),
+    SET(BOTH, SOL_SOCKET, SO_ATTACH_FILTER),   /* what holds a port receives nothing, */
+    SET(BOTH, SOL_SOCKET, SO_LOCK_FILTER),     /* for good, */
+    SET(BOTH, IPPROTO_IP, IP_FREEBIND),        /* and may do so while its interface is down */
+    SET(BOTH, IPPROTO_IPV6, IPV6_FREEBIND),
+    SET(BOTH, IPPROTO_IPV6, IPV6_RECVHOPLIMIT), /* the TTL of answers, from the first probe with `detail` on, */
+    SET(BOTH, IPPROTO_IPV6, IPV6_RECVTCLASS),  /* and their TOS */
+    SET(BOTH, SOL_SOCKET, SO_BROADCAST),       /* for one probe, and taken back after it, */
+    SET(BOTH, IPPROTO_IP, IP_MTU_DISCOVER),    /* as is this */
+    SET(BOTH, IPPROTO_IPV6, IPV6_MTU_DISCOVER),
 
-    /* set for one probe, and taken back after it */
-    MAY_SET(SOL_SOCKET, SO_BROADCAST),
-    MAY_SET(IPPROTO_IP, IP_MTU_DISCOVER),
-    MAY_SET(IPPROTO_IPV6, IPV6_MTU_DISCOVER),
+    SET(PLAIN, SOL_SOCKET, SO_TIMESTAMPNS),    /* when answers came, */
+    SET(PLAIN, SOL_SOCKET, SO_TIMESTAMPING),   /* when probes left, */
+    SET(PLAIN, SOL_SOCKET, SO_RXQ_OVFL),       /* how many answers were lost, */
+    SET(PLAIN, SOL_SOCKET, SO_RCVBUF),         /* room for them, */
+    SET(PLAIN, SOL_SOCKET, SO_SNDBUF),         /* and for probes */
+    SET(PLAIN, IPPROTO_IP, IP_RECVERR),        /* ICMP errors, */
+    SET(PLAIN, IPPROTO_IPV6, IPV6_RECVERR),
+    SET(PLAIN, IPPROTO_IP, IP_RECVERR_RFC4884), /* with their extensions */
+    SET(PLAIN, IPPROTO_IPV6, IPV6_RECVERR_RFC4884),
+    SET(PLAIN, IPPROTO_IP, IP_RECVTTL),        /* the same of IPv4 answers as above of IPv6 */
+    SET(PLAIN, IPPROTO_IP, IP_RECVTOS),
+    SET(PLAIN, IPPROTO_IP, IP_PKTINFO),        /* to which of our addresses they came */
+    SET(PLAIN, IPPROTO_IPV6, IPV6_RECVPKTINFO),
+    SET(PLAIN, IPPROTO_IP, IP_TTL),            /* what a SYN bears, which takes no control messages: its TTL, */
+    SET(PLAIN, IPPROTO_IPV6, IPV6_UNICAST_HOPS),
+    SET(PLAIN, IPPROTO_IP, IP_TOS),            /* its TOS, */
+    SET(PLAIN, IPPROTO_IPV6, IPV6_TCLASS),
+    SET(PLAIN, IPPROTO_IPV6, IPV6_FLOWINFO_SEND), /* its flow label */
+    SET(PLAIN, IPPROTO_IPV6, IPV6_AUTOFLOWLABEL), /* none that the kernel makes up: all take one path */
+    SET(PLAIN, IPPROTO_IPV6, IPV6_V6ONLY),     /* no IPv4 by an IPv6 socket */
+    SET(PLAIN, SOL_SOCKET, SO_BINDTOIFINDEX),  /* by which interface it leaves */
+    SET(PLAIN, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT), /* a source address, and no port before connect() */
+    SET(PLAIN, SOL_SOCKET, SO_REUSEADDR),      /* one source port to several targets */
+    SET(PLAIN, IPPROTO_TCP, TCP_SYNCNT),       /* as few SYNs as the kernel will, */
+    SET(PLAIN, IPPROTO_TCP, TCP_QUICKACK),     /* no ACK before the RST */
+    SET(PLAIN, SOL_SOCKET, SO_LINGER),         /* with which a connection is ended */
+    GET(PLAIN, IPPROTO_TCP, TCP_INFO),         /* its round trip, */
+    GET(PLAIN, IPPROTO_TCP, TCP_TIMESTAMP),    /* which SYN was answered, */
+    GET(PLAIN, SOL_SOCKET, SO_ERROR),          /* and how */
 
-    /* interfaces by name, and what fits through them */
-    { SCMP_SYS(ioctl), 1, { IS(1, SIOCGIFINDEX) } },
-    { SCMP_SYS(ioctl), 1, { IS(1, SIOCGIFNAME) } },
-    { SCMP_SYS(ioctl), 1, { IS(1, SIOCGIFMTU) } },
+    ONE(BOTH, ioctl, IS(1, SIOCGIFINDEX)), /* interfaces by name, */
+    ONE(BOTH, ioctl, IS(1, SIOCGIFNAME)),  /* by number, */
+    ONE(BOTH, ioctl, IS(1, SIOCGIFMTU)),   /* and what fits through them */
 
-    /* CAP_NET_RAW up and down again, around a probe with a mark */
-    { SCMP_SYS(capset), 0, { ANY } },
+    ANY(RAW, capset), /* CAP_NET_RAW up and down again, around a probe with a mark */
 
-    /* time and chance, where the C library finds no faster way */
-    { SCMP_SYS(clock_gettime), 0, { ANY } },
-    { SCMP_SYS(getrandom), 0, { ANY } },
+    ANY(BOTH, clock_gettime), /* the time, where the C library finds no faster way, */
+    ANY(BOTH, getrandom),     /* and chance */
 
-    /* memory, none of it executable */
-    { SCMP_SYS(brk), 0, { ANY } },
-    { SCMP_SYS(mmap), 1, { BITS(2, PROT_EXEC, 0) } },
-    { SCMP_SYS(mremap), 0, { ANY } },
-    { SCMP_SYS(munmap), 0, { ANY } },
-    { SCMP_SYS(madvise), 0, { ANY } },
+    ANY(BOTH, brk),                        /* memory, none of it executable */
+    ONE(BOTH, mmap, BITS(2, PROT_EXEC, 0)),
+    ANY(BOTH, mremap),
+    ANY(BOTH, munmap),
+    ANY(BOTH, madvise),
 
-    /* the same again, with a time of 64 bits or without an address, where the calls above have it otherwise */
-    { SCMP_SYS(ppoll_time64), 0, { ANY } },
-    { SCMP_SYS(recvmmsg_time64), 0, { ANY } },
-    { SCMP_SYS(clock_gettime64), 0, { ANY } },
-    { SCMP_SYS(fcntl64), 1, { IS(1, F_GETFL) } },
-    { SCMP_SYS(fcntl64), 1, { IS(1, F_SETFL) } },
-    { SCMP_SYS(mmap2), 1, { BITS(2, PROT_EXEC, 0) } },
-    { SCMP_SYS(send), 0, { ANY } },
-    { SCMP_SYS(recv), 0, { ANY } },
-};
-
-/* What the transport without privileges needs as well: it opens sockets as it goes. */
-static const struct allowed_call plain_calls[] = {
-    /* a connection for each tcp probe */
-    { SCMP_SYS(socket), 2, { IS(0, AF_INET), BITS(1, TYPE_MASK, SOCK_STREAM) } },
-    { SCMP_SYS(socket), 2, { IS(0, AF_INET6), BITS(1, TYPE_MASK, SOCK_STREAM) } },
-    { SCMP_SYS(connect), 0, { ANY } },
-    { SCMP_SYS(getsockopt), 2, { IS(1, IPPROTO_TCP), IS(2, TCP_INFO) } },
-    { SCMP_SYS(getsockopt), 2, { IS(1, IPPROTO_TCP), IS(2, TCP_TIMESTAMP) } },
-    { SCMP_SYS(getsockopt), 2, { IS(1, SOL_SOCKET), IS(2, SO_ERROR) } },
-    MAY_SET(IPPROTO_TCP, TCP_SYNCNT),
-    MAY_SET(IPPROTO_TCP, TCP_QUICKACK),
-    MAY_SET(SOL_SOCKET, SO_LINGER),
-    MAY_SET(SOL_SOCKET, SO_BINDTOIFINDEX),
-    MAY_SET(SOL_SOCKET, SO_REUSEADDR),
-
-    /* the sockets of all protocols: their ports, buffers and stamps, and the events of all of them */
-    { SCMP_SYS(epoll_ctl), 0, { ANY } },
-    { SCMP_SYS(epoll_pwait), 0, { ANY } },
-    { SCMP_SYS(getsockname), 0, { ANY } },
-    MAY_SET(SOL_SOCKET, SO_TIMESTAMPNS),
-    MAY_SET(SOL_SOCKET, SO_TIMESTAMPING),
-    MAY_SET(SOL_SOCKET, SO_RXQ_OVFL),
-    MAY_SET(SOL_SOCKET, SO_SNDBUF),
-    MAY_SET(SOL_SOCKET, SO_RCVBUF),
-
-    /* ICMP errors, what comes along with answers, and how packets leave */
-    MAY_SET(IPPROTO_IP, IP_RECVERR),
-    MAY_SET(IPPROTO_IP, IP_RECVERR_RFC4884),
-    MAY_SET(IPPROTO_IP, IP_RECVTTL),
-    MAY_SET(IPPROTO_IP, IP_RECVTOS),
-    MAY_SET(IPPROTO_IP, IP_PKTINFO),
-    MAY_SET(IPPROTO_IP, IP_TTL),
-    MAY_SET(IPPROTO_IP, IP_TOS),
-    MAY_SET(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT),
-    MAY_SET(IPPROTO_IPV6, IPV6_V6ONLY),
-    MAY_SET(IPPROTO_IPV6, IPV6_RECVERR),
-    MAY_SET(IPPROTO_IPV6, IPV6_RECVERR_RFC4884),
-    MAY_SET(IPPROTO_IPV6, IPV6_RECVPKTINFO),
-    MAY_SET(IPPROTO_IPV6, IPV6_AUTOFLOWLABEL),
-    MAY_SET(IPPROTO_IPV6, IPV6_FLOWINFO_SEND),
-    MAY_SET(IPPROTO_IPV6, IPV6_UNICAST_HOPS),
-    MAY_SET(IPPROTO_IPV6, IPV6_TCLASS),
+    /* the same again, with a time of 64 bits or without an address, as C libraries of 32-bit machines have it */
+    ANY(BOTH, ppoll_time64),
+    ANY(BOTH, recvmmsg_time64),
+    ANY(BOTH, clock_gettime64),
+    ONE(BOTH, fcntl64, IS(1, F_GETFL)),
+    ONE(BOTH, fcntl64, IS(1, F_SETFL)),
+    ONE(BOTH, mmap2, BITS(2, PROT_EXEC, 0)),
+    ANY(BOTH, send),
+    ANY(BOTH, recv),
 };
 
 /*
- * The C library of these has one call for all that is done with sockets, and mmap() too takes its arguments from memory,
- * where no filter can look. A filter that let such calls through would promise what it does not keep.
+ * The C library of these has one call for all that is done with sockets, and mmap() too has its arguments in memory, where
+ * no filter can look. A filter that let such calls through would promise what it does not keep.
  */
 #if defined __i386__ || defined __s390__ || defined __sparc__ || defined __m68k__ || defined __sh__
 #define FILTERABLE false
@@ -175,7 +166,7 @@ say(const char *text)
     (void)ignored;
 }
 
-/* Names the refused call with nothing but what a signal handler may use. The names are the C library's, see Makefile. */
+/* Names the refused call with nothing but what a signal handler may use. The names: see Makefile. */
 static void
 tell_violation(int signal_number, siginfo_t *info, void *context)
 {
@@ -219,21 +210,15 @@ catch_violations(void)
 }
 
 static int
-allow(scmp_filter_ctx filter, const struct allowed_call *calls, size_t count)
-{
-    int error = 0;
-    for (size_t i = 0; i < count && !error; i++)
-        error = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, calls[i].number, calls[i].compared, calls[i].arguments);
-    return -error;
-}
-
-static int
 load_filter(scmp_filter_ctx filter, bool plain)
 {
-    int error = allow(filter, allowed_calls, sizeof allowed_calls / sizeof *allowed_calls);
-    if (!error && plain)
-        error = allow(filter, plain_calls, sizeof plain_calls / sizeof *plain_calls);
-    return error ? error : -seccomp_load(filter);
+    int error = 0;
+    for (size_t i = 0; i < sizeof allowed_calls / sizeof *allowed_calls && !error; i++) {
+        const struct allowed_call *call = &allowed_calls[i];
+        if (call->needed_by == BOTH || call->needed_by == (plain ? PLAIN : RAW))
+            error = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call->number, call->compared, call->arguments);
+    }
+    return -(error ? error : seccomp_load(filter));
 }
 
 bool

@@ -64,6 +64,9 @@ static bool plain;
     ROW("packet, datagrams socket", CALL(socket, AF_PACKET, SOCK_DGRAM, 0))                         \
     ROW("stream IPv4 socket", CALL(socket, AF_INET, SOCK_STREAM, 0))                                \
     ROW("stream IPv6 socket", CALL(socket, AF_INET6, SOCK_STREAM, 0))                               \
+    ROW("echo IPv4 socket", CALL(socket, AF_INET, SOCK_DGRAM, IPPROTO_ICMP))                        \
+    ROW("echo IPv6 socket", CALL(socket, AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6))                     \
+    ROW("another datagram socket", CALL(socket, AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE))              \
     ROW("sequenced socket", CALL(socket, AF_INET, SOCK_SEQPACKET, IPPROTO_SCTP))                    \
     ROW("unix socket", CALL(socket, AF_UNIX, SOCK_DGRAM, 0))                                        \
     ROW("netlink socket", CALL(socket, AF_NETLINK, SOCK_RAW, 0))                                    \
