@@ -132,7 +132,7 @@ fit(const struct probe *probe, const struct answer *answer)
         return IMPOSSIBLE;
     if (address_same(&answer->source, &probe->identity.source))
         return fit_own_quote(probe, answer, nonce);
-    if (address_same(&answer->source, &answer->to)) /* nothing was translated: another program's, from another address */
+    if (address_same(&answer->source, &answer->to)) /* not translated: another program's, from another address of ours */
         return IMPOSSIBLE;
     return fit_translated_quote(probe, answer, nonce);
 }
@@ -187,15 +187,15 @@ look_by_ports(const struct probes *probes, const struct answer *answer, const st
 }
 
 /*
- * An echo reply, or a UDP datagram; any group's address stands for all groups in the index. A datagram's ports may be those
- * of a probe to its sender and of one to the sender's group: then it is nobody's.
+ * An echo reply, or a UDP datagram; any group's address stands for all groups in the index. A datagram's ports may be
+ * those of a probe to its sender and of one to the sender's group: then it is nobody's.
  */
 static void
 look_for_asked(const struct probes *probes, const struct answer *answer, struct search *search)
 {
     static const struct address groups[FAMILIES] = { [IPV4] = { { 224 } }, [IPV6] = { { 0xff } } };
     look_by_ports(probes, answer, &answer->target, search);
-    if (protocols[answer->protocol]->ports != PORTS_ECHO) /* echo requests are found under one hash, whoever they are to */
+    if (protocols[answer->protocol]->ports != PORTS_ECHO) /* echo requests are under one hash, whoever they are to */
         look_by_ports(probes, answer, &groups[answer->family], search);
 }
 
@@ -212,16 +212,19 @@ look_by_nonce(const struct probes *probes, const struct answer *answer, struct s
     }
 }
 
+/* True when another probe has this one's ports and target, or so many have that not all were looked at. */
 static bool
-shares_ports(const struct probes *probes, const struct answer *answer, const struct probe *found)
+shares_ports(const struct probes *probes, const struct probe *one, bool and_source)
 {
     unsigned sharers = 0;
-    uint32_t hash = probes_hash_ports(probes, answer->family, answer->protocol, &found->target, found->identity.near,
-                                      found->identity.far);
+    const struct identity *identity = &one->identity;
+    uint32_t hash = probes_hash_ports(probes, (enum family_id)one->family, (enum protocol_id)one->protocol,
+                                      &one->target, identity->near, identity->far);
     const struct probe *probe = probes_first(probes, BY_PORTS, hash);
     for (; probe && sharers < SHARERS_MAX; probe = probes_next(probes, BY_PORTS, probe), sharers++)
-        if (probe != found && probe->protocol == found->protocol && probe->identity.near == found->identity.near &&
-            probe->identity.far == found->identity.far && address_same(&probe->target, &found->target))
+        if (probe != one && probe->protocol == one->protocol && probe->identity.near == identity->near &&
+            probe->identity.far == identity->far && address_same(&probe->target, &one->target) &&
+            (!and_source || address_same(&probe->identity.source, &identity->source)))
             return true;
     return sharers == SHARERS_MAX;
 }
@@ -234,7 +237,7 @@ shares_ports(const struct probes *probes, const struct answer *answer, const str
 static bool
 stands_out(const struct probes *probes, const struct answer *answer, const struct probe *found)
 {
-    if (found->identity.near == answer->near && answer->has_ip_id && !shares_ports(probes, answer, found))
+    if (found->identity.near == answer->near && answer->has_ip_id && !shares_ports(probes, found, false))
         return true;
     return probes_is_alone(probes, found);
 }
@@ -264,15 +267,13 @@ is_our_own(const struct probes *probes, const struct answer *answer)
 {
     if (answer->is_error || answer->has_number || protocols[answer->protocol]->ports == PORTS_ECHO)
         return false;
-    unsigned sharers = 0;
-    uint32_t hash = probes_hash_ports(probes, answer->family, answer->protocol, &answer->to, answer->far, answer->near);
-    const struct probe *probe = probes_first(probes, BY_PORTS, hash);
-    for (; probe && sharers < SHARERS_MAX; probe = probes_next(probes, BY_PORTS, probe), sharers++)
-        if (probe->protocol == (uint8_t)answer->protocol && probe->identity.near == answer->far &&
-            probe->identity.far == answer->near && address_same(&probe->target, &answer->to) &&
-            address_same(&probe->identity.source, &answer->from))
-            return true;
-    return sharers == SHARERS_MAX;
+    const struct probe reversed = {
+        .identity = { .source = answer->from, .near = answer->far, .far = answer->near },
+        .target = answer->to,
+        .family = (uint8_t)answer->family,
+        .protocol = (uint8_t)answer->protocol,
+    };
+    return shares_ports(probes, &reversed, true);
 }
 
 struct probe *
