@@ -68,7 +68,7 @@ clock_renew(const struct clock *clock)
 void
 clock_settle(struct clock *clock, struct instant until)
 {
-    if (clock->stepped && instant_since(until, clock->step_by) >= 0)
+    if (clock->stepped && instant_since(until, clock->step_by) > 0)
         clock->stepped = false;
 }
 

@@ -62,14 +62,17 @@ void clock_update(struct clock *clock, struct clock_reading reading);
 /* A copy of CLOCK with a reading of now, for stamps of packets that may have come after its own. */
 struct clock clock_renew(const struct clock *clock);
 
-/* Every packet that had arrived by UNTIL has been read: a step before that does not matter any more. */
+/*
+ * Every packet that had arrived by UNTIL has been read: a step before that does not matter any more. In the turn that
+ * noticed it, it still does: what came between poll() and the reading has not been asked for yet.
+ */
 void clock_settle(struct clock *clock, struct instant until);
 
 /*
- * The instant at which the kernel stamped a packet, never later than the newest reading. A step of the wall clock is seen
- * through, however long the packet waited: the old offset counts where it puts the packet before the step and the new one
- * puts it neither behind it nor before now. (A packet that came within the length of a step before it, and waited for so
- * long, fits both: for that the step must be shorter than a pause of this process.)
+ * The instant at which the kernel stamped a packet, never later than the newest reading. A step of the wall clock is
+ * seen through, however long the packet waited: the old offset counts where it puts the packet before the step, and the
+ * new one puts it neither behind the step nor before now. (A packet that came within the length of a step before it, and
+ * waited for so long, fits both: for that the step must be shorter than a pause of this process.)
  */
 struct instant clock_of_stamp(const struct clock *clock, struct wall stamp);
 

@@ -103,12 +103,12 @@ START_TEST(waiting_since_before_the_step)
     struct clock clock = stepped(steps[_i]);
     for (int64_t now = 1110; now < 1150; now += 10) {
         clock_update(&clock, reading(now * MS, EPOCH + now * MS + steps[_i]));
-        clock_settle(&clock, (struct instant){ 1090 * MS });
+        clock_settle(&clock, (struct instant){ 1100 * MS });
         ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 400 * MS }).ns, 400 * MS);
         ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 1020 * MS }).ns, 1020 * MS);
         ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 1105 * MS + steps[_i] }).ns, 1105 * MS);
     }
-    clock_settle(&clock, (struct instant){ 1100 * MS });
+    clock_settle(&clock, (struct instant){ 1101 * MS });
     ck_assert_int_ne(clock_of_stamp(&clock, (struct wall){ EPOCH + 1020 * MS }).ns, 1020 * MS);
     ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 1105 * MS + steps[_i] }).ns, 1105 * MS);
 }
