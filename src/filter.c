@@ -51,7 +51,7 @@ filter_everything(int fd)
 
 /*
  * Both kernels' own ICMP filters are asked before a packet is even copied for the socket; the BPF program then looks at
- * echo identifiers, and at the protocol that an error quotes. More of a quote may be a translator's, and proves nothing.
+ * echo identifiers, and at the protocol that an error quotes. More of a quote may be a translator's, and tells nothing.
  */
 static int
 limit_icmp_types(int fd, enum family_id family)
@@ -100,8 +100,9 @@ filter_icmp(int fd, enum family_id family, uint16_t echo_id)
         LOAD_U8(QUOTED_NUMBER(family)),
     };
     size_t length = 8;
-    for (uint8_t i = 0; i < quoted[family].count; i++)
-        code[length++] = (struct sock_filter)IF_EQUAL(quoted[family].numbers[i], (uint8_t)(quoted[family].count - i), 0);
+    uint8_t count = quoted[family].count;
+    for (uint8_t i = 0; i < count; i++)
+        code[length++] = (struct sock_filter)IF_EQUAL(quoted[family].numbers[i], (uint8_t)(count - i), 0);
     code[length++] = (struct sock_filter)REFUSE;
     code[length++] = (struct sock_filter)ACCEPT;
     int error = limit_icmp_types(fd, family);

@@ -33,7 +33,7 @@ struct pings {
     struct named named[NAMED_MAX];
     uint16_t identifier;                          /* of the first, if it could be had */
     uint32_t number;                              /* the next: the upper four bits choose the socket */
-    uint64_t lost;                                /* answers that did not fit in the buffers of named ones that are closed */
+    uint64_t lost;                                /* answers, by named ones that are closed */
 };
 
 static const struct address any;

@@ -15,8 +15,8 @@
 #define HIGH_PORTS 49152 /* from here on no service is at home */
 
 /*
- * A port is not used again within this time, as far as some blocks allow it: a late answer then finds nobody. Beyond these
- * only probes in flight count, so that other daemons find blocks too.
+ * A port is not used again within this time, as far as some blocks allow it: a late answer then finds nobody. Beyond
+ * these only probes in flight count, so that other daemons find blocks too.
  */
 #define REST (30 * NS_PER_S)
 #define BLOCKS_FOR_REST 8
@@ -166,7 +166,7 @@ strike_out(struct ports *ports, size_t place)
     memmove(block, block + 1, (--ports->free_count - place) * sizeof *block);
 }
 
-/* A block that nobody else has: its first port, and its guard; 0: there is none, or no descriptor or memory just now. */
+/* A block that nobody else has: its first port, and its guard; 0: there is none, or no descriptor just now. */
 static uint16_t
 take_free_block(struct ports *ports, int *guard)
 {

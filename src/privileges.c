@@ -74,14 +74,13 @@ privileges_free(struct privileges *privileges)
 }
 
 /*
- * Sets and locks bits, beside those that are set already. One that somebody has locked the other way stays so; hence each
- * is tried for itself.
+ * Sets and locks bits, beside those that are set already. One that somebody has locked the other way stays so, and what
+ * is set with it fails: so each is tried for itself.
  */
-static bool
+static void
 lock_securebits(unsigned bits, unsigned cleared)
 {
-    int now = prctl(PR_GET_SECUREBITS);
-    return now >= 0 && cap_set_secbits(((unsigned)now & ~cleared) | bits) == 0;
+    cap_set_secbits((cap_get_secbits() & ~cleared) | bits);
 }
 
 /* Works where CAP_SETPCAP is held; a program with cap_net_raw by setcap has not got it, and nothing to bound either. */

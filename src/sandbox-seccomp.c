@@ -125,11 +125,11 @@ static const struct allowed_call allowed_calls[] = {
     ANY(BOTH, clock_gettime), /* the time, where the C library finds no faster way, */
     ANY(BOTH, getrandom),     /* and chance */
 
-    ANY(BOTH, brk),                        /* memory, none of it executable */
-    ONE(BOTH, mmap, BITS(2, PROT_EXEC, 0)),
-    ANY(BOTH, mremap),
-    ANY(BOTH, munmap),
-    ANY(BOTH, madvise),
+    ANY(BOTH, brk),                         /* memory in small pieces, */
+    ONE(BOTH, mmap, BITS(2, PROT_EXEC, 0)), /* and for tables: none of it executable */
+    ANY(BOTH, mremap),                      /* an output that grows */
+    ANY(BOTH, munmap),                      /* what is given back, */
+    ANY(BOTH, madvise),                     /* whole or in part */
 
     /* the same again, with a time of 64 bits or without an address, as C libraries of 32-bit machines have it */
     ANY(BOTH, ppoll_time64),
@@ -143,8 +143,8 @@ static const struct allowed_call allowed_calls[] = {
 };
 
 /*
- * The C library of these has one call for all that is done with sockets, and mmap() too has its arguments in memory, where
- * no filter can look. A filter that let such calls through would promise what it does not keep.
+ * The C library of these has one call for all that is done with sockets, and mmap() too has its arguments in memory,
+ * where no filter can look. A filter that let such calls through would promise what it does not keep.
  */
 #if defined __i386__ || defined __s390__ || defined __sparc__ || defined __m68k__ || defined __sh__
 #define FILTERABLE false

@@ -21,7 +21,7 @@ set_up(struct sender *sender, const struct family *family)
     int size = SEND_BUFFER;
     int stamps = SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_TSONLY;
     socklen_t length = sizeof sender->discovery;
-    int error = filter_everything(sender->fd); /* else it would be handed packets of protocol 255; its errors it still has */
+    int error = filter_everything(sender->fd); /* else packets of protocol 255 wait there; errors still come */
     if (error)
         return error;
     if (setsockopt(sender->fd, family->level, family->recverr, &on, sizeof on) < 0 ||
@@ -101,8 +101,8 @@ set_state(const struct sender *sender, const struct request *request, bool on)
 
 /*
  * Errors that an ICMP message may have left on the socket, if it quoted our address and the socket's own protocol, 255:
- * kernels before that was ended hand them to the next call, and anybody can send such messages. A call takes one away, so
- * it is tried again; what the host itself refuses with comes again.
+ * kernels before that was ended hand them to the next call, and anybody can send such messages. A call takes one away,
+ * so it is tried again; what the host itself refuses with comes again.
  */
 static bool
 may_be_left_over(int error)
