@@ -24,6 +24,7 @@ static const struct packet_case {
 } packets[] = {
 #include "decode_v4.inc"
 #include "decode_v6.inc"
+#include "decode_linux.inc"
 };
 
 static const struct instant arrival = { 123456789 };
