@@ -3,12 +3,14 @@
 import contextlib
 import fcntl
 import os
+import resource
 import signal
 import subprocess
 import time
 
 import pytest
 
+from lab import cc
 from lab.daemon import Daemon, converse, target as to
 from lab.pair import ANSWERS, SILENT
 
@@ -115,6 +117,21 @@ def test_no_input(binary, pair, stdin):
     with Daemon(pair.client, wrapper=wrapper, stdin=subprocess.DEVNULL) as daemon:
         assert daemon.wait(5) == (0, "")
         assert daemon.replies == []
+
+
+def test_nothing_to_stand_for_what_is_closed(binary):
+    """Where even /dev/null can't be opened in the place of a closed descriptor, a socket would get that: so it ends."""
+    if cc.sanitized():
+        pytest.skip("the sanitizers need descriptors")
+
+    def close():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1, 1))  # for what loads the program
+        os.close(0)
+        os.close(1)
+
+    ended = subprocess.run([binary], check=False, stderr=subprocess.PIPE, text=True, preexec_fn=close, timeout=10)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("mtr-packet: can't open /dev/null: "), ended.stderr
 
 
 def test_input_and_output_are_files(binary, pair, tmp_path):
