@@ -14,6 +14,29 @@
 
 #define MUST_USE __attribute__((warn_unused_result))
 
+/* A piece of text that is not terminated, and does not own what it points to. */
+struct word {
+    const char *at;
+    size_t length;
+};
+
+static inline bool
+is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Of a hex digit; -1 when it is none. */
+static inline int
+hex_value(char c)
+{
+    if (is_digit(c))
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 /* What is left to be read. A failed read leaves the cursor where it was. */
 struct reader {
     const uint8_t *at;

@@ -1,39 +1,13 @@
 /*
- * Time. Deadlines and round trips run on CLOCK_MONOTONIC, as a type of its own so that no wall-clock number can be
- * mixed in; the kernel stamps packets by the wall clock (CLOCK_REALTIME), and this is where the two meet.
+ * The two clocks. Deadlines and round trips run on CLOCK_MONOTONIC; the kernel stamps packets by the wall clock
+ * (CLOCK_REALTIME), and this is where the two meet.
  */
 #ifndef HOPLINE_CLOCK_H
 #define HOPLINE_CLOCK_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
-#define NS_PER_US INT64_C(1000)
-#define NS_PER_MS INT64_C(1000000)
-#define NS_PER_S INT64_C(1000000000)
-
-/* Nanoseconds of CLOCK_MONOTONIC. */
-struct instant {
-    int64_t ns;
-};
-
-/* Nanoseconds since the epoch, of CLOCK_REALTIME. */
-struct wall {
-    int64_t ns;
-};
-
-static inline struct instant
-instant_after(struct instant start, int64_t ns)
-{
-    return (struct instant){ start.ns + ns };
-}
-
-/* Nanoseconds from START to END. */
-static inline int64_t
-instant_since(struct instant end, struct instant start)
-{
-    return end.ns - start.ns;
-}
+#include "instant.h"
 
 /* The instant now. */
 struct instant clock_now(void);

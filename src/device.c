@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "word.h"
+
 /* 0 when there is none of this name. */
 static uint32_t
 find_index(int fd, const char *name, size_t length)

@@ -5,7 +5,7 @@
 #ifndef HOPLINE_PACKET_H
 #define HOPLINE_PACKET_H
 
-#include "clock.h"
+#include "instant.h"
 #include "family.h"
 #include "request.h"
 

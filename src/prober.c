@@ -10,6 +10,7 @@
 #include "protocol.h"
 #include "random.h"
 #include "reply.h"
+#include "word.h"
 
 #define RECEIVE_ROUNDS 16    /* batches of answers before others have their turn */
 #define EXPIRE_AT_ONCE 4096  /* probes, likewise */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "protocol.h"
+#include "word.h"
 
 #define TTL_WHEN_ABSENT 255
 #define SIZE_WHEN_ABSENT 64

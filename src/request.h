@@ -8,7 +8,6 @@
 #include <net/if.h>
 
 #include "family.h"
-#include "word.h"
 
 enum command { COMMAND_SEND_PROBE, COMMAND_CHECK_SUPPORT };
 

@@ -7,12 +7,15 @@
 
 #include <poll.h>
 
-#include "probe.h"
+#include "clock.h"
+#include "packet.h"
 
 #define TRANSPORT_BATCH 32       /* answers that one receive() gives at most */
 #define TRANSPORT_DESCRIPTORS 16 /* that watch() gives at most */
 
 struct transport;
+struct probe;  /* probe.h, as the next */
+struct probes;
 
 struct transport_body {
     /* Why this process can't send such probes: an errno value. 0: it can. */

@@ -1,15 +1,5 @@
 #include "word.h"
 
-int
-hex_value(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 int64_t
 word_digits(const char **at, const char *end, int64_t limit)
 {

@@ -1,22 +1,8 @@
-/* Words: pieces of a client's line that are not terminated, and in which any byte but white space may be. */
+/* Reading words, the pieces of a client's line (struct word), in which any byte but white space may be. */
 #ifndef HOPLINE_WORD_H
 #define HOPLINE_WORD_H
 
 #include "bytes.h"
-
-struct word {
-    const char *at;
-    size_t length;
-};
-
-static inline bool
-is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* Of a hex digit; -1 when it is none. */
-int hex_value(char c);
 
 /* Takes the next word off LINE; length 0 at the end. */
 struct word word_next(struct word *line);

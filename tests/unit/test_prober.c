@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "probe.h"
 #include "prober.h"
 #include "suites.h"
 #include "support.h"

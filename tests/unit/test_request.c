@@ -8,6 +8,7 @@
 #include "request.h"
 #include "suites.h"
 #include "support.h"
+#include "word.h"
 
 /*
  * A line, and what becomes of it: the reply that complains, "empty", or the request as the words below, in which only
