@@ -48,7 +48,7 @@ LINK = $(CC) $(CFLAGS) $(HARDEN_LDFLAGS) $(LDFLAGS)
 # What is built from what: all but main.c is a library, for the tests to link
 
 OTHER_SANDBOX := src/sandbox-$(if $(HAVE_LIBSECCOMP),null,seccomp).c
-LIB_SRC := $(filter-out src/main.c $(OTHER_SANDBOX),$(wildcard src/*.c))
+LIB_SRC := $(filter-out src/main.c $(OTHER_SANDBOX),$(wildcard src/*.c src/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
 MAIN_OBJ := $(BUILD)/obj/src/main.o
 UNIT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/unit/*.c))

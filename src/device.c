@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "word.h"
+#include "lines/word.h"
 
 /* 0 when there is none of this name. */
 static uint32_t

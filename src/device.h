@@ -2,7 +2,7 @@
 #ifndef HOPLINE_DEVICE_H
 #define HOPLINE_DEVICE_H
 
-#include "request.h"
+#include "packets/request.h"
 
 /*
  * The index of the request's interface, by local-device or a scope, 0 if it names none. 0; ENODEV: it is not there;

@@ -2,7 +2,7 @@
 #ifndef HOPLINE_FILTER_H
 #define HOPLINE_FILTER_H
 
-#include "request.h"
+#include "packets/request.h"
 
 /* Our ICMP echo identifiers are the sixteen that begin with these bits. */
 #define ECHO_ID_MASK 0xfff0

@@ -2,7 +2,7 @@
 #ifndef HOPLINE_LOOP_H
 #define HOPLINE_LOOP_H
 
-#include "input.h"
+#include "lines/input.h"
 #include "prober.h"
 
 struct loop {

@@ -5,9 +5,9 @@
 #ifndef HOPLINE_PACKET_H
 #define HOPLINE_PACKET_H
 
-#include "instant.h"
 #include "family.h"
-#include "request.h"
+#include "instant.h"
+#include "packets/request.h"
 
 #define PACKET_MAX 65535 /* bytes, of a whole IP packet of either family */
 #define NONCE_SIZE 8

@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lines/reply.h"
+#include "lines/word.h"
 #include "match.h"
 #include "protocol.h"
 #include "random.h"
-#include "reply.h"
-#include "word.h"
 
 #define RECEIVE_ROUNDS 16    /* batches of answers before others have their turn */
 #define EXPIRE_AT_ONCE 4096  /* probes, likewise */

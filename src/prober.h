@@ -5,7 +5,7 @@
 #ifndef HOPLINE_PROBER_H
 #define HOPLINE_PROBER_H
 
-#include "output.h"
+#include "lines/output.h"
 #include "transport.h"
 
 struct prober;

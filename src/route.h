@@ -6,7 +6,7 @@
 #define HOPLINE_ROUTE_H
 
 #include "clock.h"
-#include "request.h"
+#include "packets/request.h"
 
 struct routes;
 

@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "forge.h"
+#include "lines/reply.h"
 #include "prober.h"
 #include "protocol.h"
-#include "reply.h"
 #include "support.h"
 
 #define LINES_MAX 400

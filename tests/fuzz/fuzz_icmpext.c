@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "icmpext.h"
-#include "reply.h"
+#include "lines/reply.h"
 #include "support.h"
 
 #define QUOTE_MIN 128 /* bytes */

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "judge.h"
+#include "lines/reply.h"
 #include "match.h"
 #include "protocol.h"
-#include "reply.h"
 #include "support.h"
 
 #define VARIANTS 5 /* of the probes of a family and protocol */

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "input.h"
+#include "lines/input.h"
+#include "lines/reply.h"
 #include "packet.h"
-#include "reply.h"
 #include "support.h"
 
 #define STREAM_MAX 300000 /* bytes: the reader's buffer twice, and a long line */
@@ -59,7 +59,7 @@ fuzz_read(int fd, void *to, size_t room)
 }
 
 #define read fuzz_read
-#include "input.c"
+#include "lines/input.c"
 #undef read
 
 static bool

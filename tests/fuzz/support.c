@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "lines/reply.h"
 #include "protocol.h"
-#include "reply.h"
 
 _Noreturn void
 fuzz_fail(const char *file, int line, const char *condition)

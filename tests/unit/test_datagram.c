@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "datagram.h"
+#include "lines/request.h"
 #include "suites.h"
 #include "support.h"
 

@@ -1,8 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "detail.h"
-#include "reply.h"
+#include "lines/detail.h"
+#include "lines/reply.h"
 #include "suites.h"
 #include "support.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "input.h"
+#include "lines/input.h"
 #include "suites.h"
 #include "support.h"
 

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "output.h"
+#include "lines/output.h"
 #include "suites.h"
 #include "support.h"
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reply.h"
+#include "lines/reply.h"
 #include "suites.h"
 #include "support.h"
 

@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lines/reply.h"
+#include "lines/request.h"
+#include "lines/word.h"
 #include "protocol.h"
-#include "reply.h"
-#include "request.h"
 #include "suites.h"
 #include "support.h"
-#include "word.h"
 
 /*
  * A line, and what becomes of it: the reply that complains, "empty", or the request as the words below, in which only

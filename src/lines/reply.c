@@ -1,8 +1,8 @@
-#include "reply.h"
+#include "lines/reply.h"
 
 #include <errno.h>
 #include "icmpext.h"
-#include "text.h"
+#include "lines/text.h"
 
 #define ARGUMENT_MAX (REPLY_MAX - 128) /* characters of a name that is said again: what a reply has room for */
 

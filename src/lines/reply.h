@@ -2,8 +2,8 @@
 #ifndef HOPLINE_REPLY_H
 #define HOPLINE_REPLY_H
 
-#include "detail.h"
-#include "request.h"
+#include "lines/detail.h"
+#include "lines/request.h"
 
 /* A reply fits into what a pipe takes in one write() without parting it (PIPE_BUF). Only labels and other extensions can be cut. */
 #define REPLY_MAX 4096

@@ -1,11 +1,11 @@
-#include "detail.h"
+#include "lines/detail.h"
 
 #include <inttypes.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 
 #include "icmpext.h"
-#include "text.h"
+#include "lines/text.h"
 
 static void
 put_pair(struct writer *line, const char *name, int64_t number)

@@ -1,9 +1,9 @@
-#include "request.h"
+#include "lines/request.h"
 
 #include <string.h>
 
+#include "lines/word.h"
 #include "protocol.h"
-#include "word.h"
 
 #define TTL_WHEN_ABSENT 255
 #define SIZE_WHEN_ABSENT 64

@@ -1,4 +1,4 @@
-#include "word.h"
+#include "lines/word.h"
 
 int64_t
 word_digits(const char **at, const char *end, int64_t limit)

@@ -1,4 +1,4 @@
-#include "text.h"
+#include "lines/text.h"
 
 #include <string.h>
 

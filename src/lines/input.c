@@ -1,4 +1,4 @@
-#include "input.h"
+#include "lines/input.h"
 
 #include <errno.h>
 #include <stdlib.h>
