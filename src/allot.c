@@ -6,8 +6,8 @@
 
 #include "filter.h"
 #include "flow.h"
+#include "packets/protocol.h"
 #include "ports.h"
-#include "protocol.h"
 
 #define ECHO_NUMBERS (1u << 20) /* sixteen identifiers of 65,536 sequence numbers */
 #define TRIES 1024 /* ports; a request that finds none free must not hold up the others */

@@ -5,7 +5,7 @@
 #ifndef HOPLINE_CHUNKS_H
 #define HOPLINE_CHUNKS_H
 
-#include "bytes.h"
+#include "packets/bytes.h"
 
 #define CHUNK_BITS 12
 #define CHUNK_ELEMENTS (1u << CHUNK_BITS)

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "instant.h"
+#include "packets/instant.h"
 
 /* The instant now. */
 struct instant clock_now(void);

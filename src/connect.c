@@ -10,7 +10,7 @@
 
 #include "control.h"
 #include "errqueue.h"
-#include "protocol.h"
+#include "packets/protocol.h"
 
 /*
  * The kernel sends a SYN again after a second, and can't be told not to. What answers only that is no answer: the probe

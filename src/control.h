@@ -8,7 +8,7 @@
 #include <linux/errqueue.h>
 
 #include "clock.h"
-#include "family.h"
+#include "packets/family.h"
 
 /* Adds one to a message, whose msg_control has room for it. */
 void control_add(struct msghdr *message, int level, int type, const void *data, size_t size);

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "errqueue.h"
-#include "protocol.h"
+#include "packets/protocol.h"
 
 /* A socket is not used again within this time while another can be had: a late answer then finds nobody. */
 #define REST (30 * NS_PER_S)

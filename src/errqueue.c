@@ -1,7 +1,7 @@
 #include "errqueue.h"
 
-#include "icmpext.h"
-#include "protocol.h"
+#include "packets/icmpext.h"
+#include "packets/protocol.h"
 
 #define UDP_HEADER_SIZE 8
 #define OPTIONS_MAX 10 /* words of IPv4 options; as many units of IPv6 extension headers are looked behind */

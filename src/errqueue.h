@@ -10,7 +10,7 @@
 #define HOPLINE_ERRQUEUE_H
 
 #include "control.h"
-#include "packet.h"
+#include "packets/packet.h"
 
 struct queued_error {
     enum family_id family;

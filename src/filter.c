@@ -6,7 +6,7 @@
 #include <netinet/icmp6.h>
 #include <netinet/tcp.h>
 
-#include "protocol.h"
+#include "packets/protocol.h"
 
 #define PORT_MIN 1024 /* we send from no port below */
 #define SCTP_INIT_ACK 2

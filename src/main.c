@@ -12,9 +12,9 @@
 
 #include "loop.h"
 #include "options.h"
+#include "packets/protocol.h"
 #include "plain.h"
 #include "privileges.h"
-#include "protocol.h"
 #include "raw.h"
 #include "sandbox.h"
 

@@ -1,7 +1,7 @@
 #include "match.h"
 
-#include "checksum.h"
-#include "protocol.h"
+#include "packets/checksum.h"
+#include "packets/protocol.h"
 
 /* How well an answer fits a probe. The best fit counts, when it is the only one as good. */
 enum fit { IMPOSSIBLE, POSSIBLE, LIKELY, PROVEN };

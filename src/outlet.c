@@ -9,7 +9,7 @@
 
 #include "control.h"
 #include "errqueue.h"
-#include "protocol.h"
+#include "packets/protocol.h"
 
 #define BUFFER (16 << 20) /* bytes, to send and to receive; the kernel gives as much of it as it allows */
 #define CONTROLS 224      /* bytes: TTL, TOS, source and interface, flow label, no fragments, a stamp */

@@ -6,7 +6,7 @@
 #define HOPLINE_OUTLET_H
 
 #include "flow.h"
-#include "packet.h"
+#include "packets/packet.h"
 #include "probe.h"
 #include "receiver.h"
 #include "route.h"

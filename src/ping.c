@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "control.h"
-#include "protocol.h"
+#include "packets/protocol.h"
 
 #define IDENTIFIERS 16              /* each is that of a socket, and of all echo requests that leave by it */
 #define NUMBERS (IDENTIFIERS << 16) /* with the sequence numbers */

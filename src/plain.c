@@ -8,8 +8,8 @@
 
 #include "connect.h"
 #include "datagram.h"
+#include "packets/protocol.h"
 #include "ping.h"
-#include "protocol.h"
 
 struct plain {
     struct transport transport;

@@ -9,7 +9,7 @@
 #define HOPLINE_PORTS_H
 
 #include "clock.h"
-#include "family.h"
+#include "packets/family.h"
 #include "random.h"
 
 struct ports;

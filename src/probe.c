@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "index.h"
-#include "protocol.h"
+#include "packets/protocol.h"
 #include "timer.h"
 
 /* Counters of probes that have their target and `far` in common, or by chance their hash; 256 KiB. */

@@ -6,7 +6,7 @@
 #define HOPLINE_PROBE_H
 
 #include "chunks.h"
-#include "packet.h"
+#include "packets/packet.h"
 
 #define PROBES_MAX CHUNKS_ELEMENTS /* 1,048,576 */
 

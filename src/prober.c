@@ -9,7 +9,7 @@
 #include "lines/reply.h"
 #include "lines/word.h"
 #include "match.h"
-#include "protocol.h"
+#include "packets/protocol.h"
 #include "random.h"
 
 #define RECEIVE_ROUNDS 16    /* batches of answers before others have their turn */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "allot.h"
-#include "protocol.h"
+#include "packets/protocol.h"
 #include "receiver.h"
 #include "route.h"
 #include "sender.h"

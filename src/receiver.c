@@ -7,7 +7,7 @@
 
 #include "control.h"
 #include "filter.h"
-#include "protocol.h"
+#include "packets/protocol.h"
 
 #define RECEIVE_BUFFER (16 << 20) /* bytes; only what is queued takes memory */
 #define PARK_AFTER (200 * NS_PER_MS)

@@ -9,7 +9,7 @@
 #include <poll.h>
 
 #include "clock.h"
-#include "packet.h"
+#include "packets/packet.h"
 
 #define RECEIVER_BATCH 32
 

@@ -8,7 +8,7 @@
 #include "control.h"
 #include "device.h"
 #include "filter.h"
-#include "protocol.h"
+#include "packets/protocol.h"
 
 #define SEND_BUFFER (64 << 20) /* bytes; only what is queued takes memory */
 #define TRIES 4                /* to send; nobody's messages come as fast as that */

@@ -5,7 +5,7 @@
 #ifndef HOPLINE_SENDER_H
 #define HOPLINE_SENDER_H
 
-#include "packet.h"
+#include "packets/packet.h"
 #include "privileges.h"
 #include "route.h"
 

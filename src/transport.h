@@ -8,7 +8,7 @@
 #include <poll.h>
 
 #include "clock.h"
-#include "packet.h"
+#include "packets/packet.h"
 
 #define TRANSPORT_BATCH 32       /* answers that one receive() gives at most */
 #define TRANSPORT_DESCRIPTORS 16 /* that watch() gives at most */

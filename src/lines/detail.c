@@ -4,8 +4,8 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 
-#include "icmpext.h"
 #include "lines/text.h"
+#include "packets/icmpext.h"
 
 static void
 put_pair(struct writer *line, const char *name, int64_t number)

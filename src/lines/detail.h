@@ -2,7 +2,7 @@
 #ifndef HOPLINE_DETAIL_H
 #define HOPLINE_DETAIL_H
 
-#include "packet.h"
+#include "packets/packet.h"
 
 struct detail {
     const struct answer *answer; /* NULL: none came */

@@ -1,8 +1,8 @@
 #include "lines/reply.h"
 
 #include <errno.h>
-#include "icmpext.h"
 #include "lines/text.h"
+#include "packets/icmpext.h"
 
 #define ARGUMENT_MAX (REPLY_MAX - 128) /* characters of a name that is said again: what a reply has room for */
 

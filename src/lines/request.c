@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "lines/word.h"
-#include "protocol.h"
+#include "packets/protocol.h"
 
 #define TTL_WHEN_ABSENT 255
 #define SIZE_WHEN_ABSENT 64

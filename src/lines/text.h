@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "family.h"
+#include "packets/family.h"
 
 /* Inline, since of most texts the length is known beforehand. */
 static inline void

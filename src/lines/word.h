@@ -2,7 +2,7 @@
 #ifndef HOPLINE_WORD_H
 #define HOPLINE_WORD_H
 
-#include "bytes.h"
+#include "packets/bytes.h"
 
 /* Takes the next word off LINE; length 0 at the end. */
 struct word word_next(struct word *line);

@@ -4,7 +4,7 @@
 
 #include <net/if.h>
 
-#include "family.h"
+#include "packets/family.h"
 
 enum command { COMMAND_SEND_PROBE, COMMAND_CHECK_SUPPORT };
 

@@ -1,7 +1,7 @@
 /* What a probe may be answered, right and wrong. */
 #include "forge.h"
 
-#include "protocol.h"
+#include "packets/protocol.h"
 
 static void
 fill_payload(const struct probe *probe, const uint8_t *nonce, struct answer *answer)

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "packets/protocol.h"
 #include "ports.h"
-#include "protocol.h"
 #include "support.h"
 
 #define IN_FLIGHT_MAX 300

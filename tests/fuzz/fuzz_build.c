@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "checksum.h"
-#include "protocol.h"
+#include "packets/checksum.h"
+#include "packets/protocol.h"
 #include "support.h"
 
 static size_t

@@ -13,8 +13,8 @@
 
 #include "forge.h"
 #include "lines/reply.h"
+#include "packets/protocol.h"
 #include "prober.h"
-#include "protocol.h"
 #include "support.h"
 
 #define LINES_MAX 400

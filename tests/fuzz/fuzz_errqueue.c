@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 
 #include "errqueue.h"
-#include "icmpext.h"
+#include "packets/icmpext.h"
 #include "support.h"
 
 #define CONTROL_SIZE 512

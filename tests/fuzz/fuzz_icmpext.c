@@ -4,8 +4,8 @@
  */
 #include <stdlib.h>
 
-#include "icmpext.h"
 #include "lines/reply.h"
+#include "packets/icmpext.h"
 #include "support.h"
 
 #define QUOTE_MIN 128 /* bytes */

@@ -9,7 +9,7 @@
 #include "judge.h"
 #include "lines/reply.h"
 #include "match.h"
-#include "protocol.h"
+#include "packets/protocol.h"
 #include "support.h"
 
 #define VARIANTS 5 /* of the probes of a family and protocol */

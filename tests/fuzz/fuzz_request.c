@@ -9,7 +9,7 @@
 
 #include "lines/input.h"
 #include "lines/reply.h"
-#include "packet.h"
+#include "packets/packet.h"
 #include "support.h"
 
 #define STREAM_MAX 300000 /* bytes: the reader's buffer twice, and a long line */

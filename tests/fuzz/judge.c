@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "judge.h"
-#include "protocol.h"
+#include "packets/protocol.h"
 #include "support.h"
 
 /* Where the transport's header begins behind the IP header at BYTES, which was found good; NULL: another protocol. */

@@ -7,7 +7,7 @@
 #include <sys/random.h>
 
 #include "lines/reply.h"
-#include "protocol.h"
+#include "packets/protocol.h"
 
 _Noreturn void
 fuzz_fail(const char *file, int line, const char *condition)

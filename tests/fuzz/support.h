@@ -2,7 +2,7 @@
 #ifndef HOPLINE_FUZZ_SUPPORT_H
 #define HOPLINE_FUZZ_SUPPORT_H
 
-#include "packet.h"
+#include "packets/packet.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 

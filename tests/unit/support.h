@@ -4,7 +4,7 @@
 
 #include <check.h>
 
-#include "family.h"
+#include "packets/family.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 

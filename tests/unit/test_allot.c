@@ -5,7 +5,7 @@
 
 #include "allot.h"
 #include "filter.h"
-#include "protocol.h"
+#include "packets/protocol.h"
 #include "suites.h"
 #include "support.h"
 

@@ -1,8 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "checksum.h"
-#include "protocol.h"
+#include "packets/checksum.h"
+#include "packets/protocol.h"
 #include "suites.h"
 #include "support.h"
 

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "bytes.h"
+#include "packets/bytes.h"
 #include "suites.h"
 #include "support.h"
 

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "checksum.h"
+#include "packets/checksum.h"
 #include "suites.h"
 #include "support.h"
 

@@ -1,8 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "packet.h"
-#include "protocol.h"
+#include "packets/packet.h"
+#include "packets/protocol.h"
 #include "suites.h"
 #include "support.h"
 
@@ -22,9 +22,9 @@ static const struct packet_case {
     const char *hex;
     const char *expected;
 } packets[] = {
+#include "decode_linux.inc"
 #include "decode_v4.inc"
 #include "decode_v6.inc"
-#include "decode_linux.inc"
 };
 
 static const struct instant arrival = { 123456789 };

@@ -2,8 +2,8 @@
 #include <sys/socket.h>
 
 #include "errqueue.h"
-#include "icmpext.h"
-#include "protocol.h"
+#include "packets/icmpext.h"
+#include "packets/protocol.h"
 #include "suites.h"
 #include "support.h"
 

@@ -1,4 +1,4 @@
-#include "icmpext.h"
+#include "packets/icmpext.h"
 #include "suites.h"
 #include "support.h"
 

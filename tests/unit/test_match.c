@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "match.h"
-#include "protocol.h"
+#include "packets/protocol.h"
 #include "suites.h"
 #include "support.h"
 

@@ -1,8 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "packets/protocol.h"
 #include "probe.h"
-#include "protocol.h"
 #include "suites.h"
 #include "support.h"
 

@@ -6,7 +6,7 @@
 #include "lines/reply.h"
 #include "lines/request.h"
 #include "lines/word.h"
-#include "protocol.h"
+#include "packets/protocol.h"
 #include "suites.h"
 #include "support.h"
 

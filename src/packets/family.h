@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "bytes.h"
+#include "packets/bytes.h"
 
 enum family_id { IPV4, IPV6, FAMILIES };
 

@@ -5,7 +5,7 @@
 #ifndef HOPLINE_ICMPEXT_H
 #define HOPLINE_ICMPEXT_H
 
-#include "family.h"
+#include "packets/family.h"
 
 /*
  * Parts the body of an ICMP error (behind its eight bytes) into the quoted packet, which stays in *BODY, and the

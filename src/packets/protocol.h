@@ -5,7 +5,7 @@
 #ifndef HOPLINE_PROTOCOL_H
 #define HOPLINE_PROTOCOL_H
 
-#include "packet.h"
+#include "packets/packet.h"
 
 /* How a probe's two ports (ICMP: identifier and sequence) are come by, where the request does not give them. */
 enum ports_kind {

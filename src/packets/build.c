@@ -1,8 +1,8 @@
 /* Probe to bytes. */
 #include <string.h>
 
-#include "checksum.h"
-#include "protocol.h"
+#include "packets/checksum.h"
+#include "packets/protocol.h"
 
 #define IPV4_FLAG_DF 0x4000
 #define IPV4_FLAG_MF 0x2000

@@ -1,4 +1,4 @@
-#include "checksum.h"
+#include "packets/checksum.h"
 
 #include <arpa/inet.h>
 #include <endian.h>

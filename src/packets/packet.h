@@ -5,8 +5,8 @@
 #ifndef HOPLINE_PACKET_H
 #define HOPLINE_PACKET_H
 
-#include "family.h"
-#include "instant.h"
+#include "packets/family.h"
+#include "packets/instant.h"
 #include "packets/request.h"
 
 #define PACKET_MAX 65535 /* bytes, of a whole IP packet of either family */

@@ -1,8 +1,8 @@
 /* TCP probes (RFC 9293): one SYN. The kernel, which knows no such connection, answers a SYN-ACK with a RST by itself. */
 #include <netinet/tcp.h>
 
-#include "checksum.h"
-#include "protocol.h"
+#include "packets/checksum.h"
+#include "packets/protocol.h"
 
 #define HEADER_SIZE 40 /* with the options below */
 #define CHECKSUM_OFFSET 16

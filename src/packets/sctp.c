@@ -1,6 +1,6 @@
 /* SCTP probes (RFC 9260): one INIT, with its CRC32c our own, so that no kernel support is needed. */
-#include "checksum.h"
-#include "protocol.h"
+#include "packets/checksum.h"
+#include "packets/protocol.h"
 
 #define HEADER_SIZE 32 /* common header and INIT chunk */
 #define CHECKSUM_OFFSET 8

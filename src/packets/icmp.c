@@ -1,7 +1,7 @@
 /* ICMP echo (RFC 792, RFC 4443), and the errors that quote probes of all protocols. */
-#include "checksum.h"
-#include "icmpext.h"
-#include "protocol.h"
+#include "packets/checksum.h"
+#include "packets/icmpext.h"
+#include "packets/protocol.h"
 
 #define HEADER_SIZE 8
 #define TRANSPORT_QUOTE_MIN 8 /* bytes of the transport header that every router quotes (RFC 792) */

@@ -1,6 +1,6 @@
 /* UDP probes (RFC 768). A datagram back returns nothing but the ports; a quote returns the checksum too. */
-#include "checksum.h"
-#include "protocol.h"
+#include "packets/checksum.h"
+#include "packets/protocol.h"
 
 #define HEADER_SIZE 8
 #define CHECKSUM_OFFSET 6

@@ -1,6 +1,6 @@
 /* Bytes to answer: the outer IP header here, the rest in the protocols' own files. */
-#include "checksum.h"
-#include "protocol.h"
+#include "packets/checksum.h"
+#include "packets/protocol.h"
 
 /* Takes the IPv4 header, with whatever options, and what it says is behind it. */
 static bool

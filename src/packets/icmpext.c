@@ -1,6 +1,6 @@
-#include "icmpext.h"
+#include "packets/icmpext.h"
 
-#include "checksum.h"
+#include "packets/checksum.h"
 
 #define VERSION 2
 #define HEADER_SIZE 4

@@ -1,4 +1,4 @@
-#include "family.h"
+#include "packets/family.h"
 
 #include <arpa/inet.h>
 #include <netinet/icmp6.h>

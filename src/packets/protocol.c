@@ -1,4 +1,4 @@
-#include "protocol.h"
+#include "packets/protocol.h"
 
 const struct protocol *const protocols[PROTOCOLS] = {
     [PROTOCOL_ICMP] = &protocol_icmp,
