@@ -47,7 +47,7 @@ LINK = $(CC) $(CFLAGS) $(HARDEN_LDFLAGS) $(LDFLAGS)
 
 # What is built from what: all but main.c is a library, for the tests to link
 
-OTHER_SANDBOX := src/sandbox-$(if $(HAVE_LIBSECCOMP),null,seccomp).c
+OTHER_SANDBOX := src/host/sandbox-$(if $(HAVE_LIBSECCOMP),null,seccomp).c
 LIB_SRC := $(filter-out src/main.c $(OTHER_SANDBOX),$(wildcard src/*.c src/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
 MAIN_OBJ := $(BUILD)/obj/src/main.o
@@ -85,7 +85,7 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/compile.flags
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) $(if $(filter tests/%,$<),$(CHECK_CFLAGS)) -c -o $@ $<
 
-$(BUILD)/obj/src/sandbox-seccomp.o: $(BUILD)/syscalls.inc
+$(BUILD)/obj/src/host/sandbox-seccomp.o: $(BUILD)/syscalls.inc
 
 # The names of all system calls that the C library knows here.
 $(BUILD)/syscalls.inc: $(BUILD)/compile.flags

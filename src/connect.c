@@ -8,8 +8,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "control.h"
 #include "errqueue.h"
+#include "host/control.h"
 #include "packets/protocol.h"
 
 /*

@@ -5,8 +5,8 @@
 #ifndef HOPLINE_CONNECT_H
 #define HOPLINE_CONNECT_H
 
+#include "host/random.h"
 #include "outlet.h"
-#include "random.h"
 
 struct connections;
 

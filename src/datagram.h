@@ -6,8 +6,8 @@
 #ifndef HOPLINE_DATAGRAM_H
 #define HOPLINE_DATAGRAM_H
 
+#include "host/random.h"
 #include "outlet.h"
-#include "random.h"
 
 struct datagrams;
 

@@ -9,7 +9,7 @@
 #ifndef HOPLINE_ERRQUEUE_H
 #define HOPLINE_ERRQUEUE_H
 
-#include "control.h"
+#include "host/control.h"
 #include "packets/packet.h"
 
 struct queued_error {

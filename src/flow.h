@@ -6,8 +6,8 @@
 #ifndef HOPLINE_FLOW_H
 #define HOPLINE_FLOW_H
 
+#include "host/random.h"
 #include "packets/request.h"
-#include "random.h"
 
 struct flows {
     uint32_t label;           /* random, as the next two: where flow 0 stands */

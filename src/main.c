@@ -10,13 +10,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "host/privileges.h"
+#include "host/sandbox.h"
 #include "loop.h"
 #include "options.h"
 #include "packets/protocol.h"
 #include "plain.h"
-#include "privileges.h"
 #include "raw.h"
-#include "sandbox.h"
 
 /* Descriptors 0 to 2 must exist, or a socket would become standard output. */
 static bool

@@ -7,8 +7,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "control.h"
 #include "errqueue.h"
+#include "host/control.h"
 #include "packets/protocol.h"
 
 #define BUFFER (16 << 20) /* bytes, to send and to receive; the kernel gives as much of it as it allows */

@@ -6,10 +6,10 @@
 #define HOPLINE_OUTLET_H
 
 #include "flow.h"
+#include "host/route.h"
 #include "packets/packet.h"
 #include "probe.h"
 #include "receiver.h"
-#include "route.h"
 
 struct outlet {
     int fd; /* -1: closed */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control.h"
+#include "host/control.h"
 #include "packets/protocol.h"
 
 #define IDENTIFIERS 16              /* each is that of a socket, and of all echo requests that leave by it */

@@ -2,8 +2,8 @@
 #ifndef HOPLINE_PING_H
 #define HOPLINE_PING_H
 
+#include "host/random.h"
 #include "outlet.h"
-#include "random.h"
 
 struct pings;
 

@@ -8,9 +8,9 @@
 #ifndef HOPLINE_PORTS_H
 #define HOPLINE_PORTS_H
 
-#include "clock.h"
+#include "host/clock.h"
+#include "host/random.h"
 #include "packets/family.h"
-#include "random.h"
 
 struct ports;
 

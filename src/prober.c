@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/random.h"
 #include "lines/reply.h"
 #include "lines/word.h"
 #include "match.h"
 #include "packets/protocol.h"
-#include "random.h"
 
 #define RECEIVE_ROUNDS 16    /* batches of answers before others have their turn */
 #define EXPIRE_AT_ONCE 4096  /* probes, likewise */

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #include "allot.h"
+#include "host/route.h"
 #include "packets/protocol.h"
 #include "receiver.h"
-#include "route.h"
 #include "sender.h"
 
 #define RECEIVERS (FAMILIES * PROTOCOLS)

@@ -5,7 +5,7 @@
 #ifndef HOPLINE_RAW_H
 #define HOPLINE_RAW_H
 
-#include "privileges.h"
+#include "host/privileges.h"
 #include "transport.h"
 
 /*

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control.h"
 #include "filter.h"
+#include "host/control.h"
 #include "packets/protocol.h"
 
 #define RECEIVE_BUFFER (16 << 20) /* bytes; only what is queued takes memory */

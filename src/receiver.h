@@ -8,7 +8,7 @@
 
 #include <poll.h>
 
-#include "clock.h"
+#include "host/clock.h"
 #include "packets/packet.h"
 
 #define RECEIVER_BATCH 32

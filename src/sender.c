@@ -5,9 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control.h"
-#include "device.h"
 #include "filter.h"
+#include "host/control.h"
+#include "host/device.h"
 #include "packets/protocol.h"
 
 #define SEND_BUFFER (64 << 20) /* bytes; only what is queued takes memory */

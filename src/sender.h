@@ -5,9 +5,9 @@
 #ifndef HOPLINE_SENDER_H
 #define HOPLINE_SENDER_H
 
+#include "host/privileges.h"
+#include "host/route.h"
 #include "packets/packet.h"
-#include "privileges.h"
-#include "route.h"
 
 /* Memory for one packet and one fragment, shared by the senders of both families. */
 struct send_buffers {

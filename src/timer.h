@@ -6,7 +6,7 @@
 #define HOPLINE_TIMER_H
 
 #include "chunks.h"
-#include "clock.h"
+#include "host/clock.h"
 
 struct timers {
     struct chunks heap;      /* struct timer, by place */

@@ -7,7 +7,7 @@
 
 #include <poll.h>
 
-#include "clock.h"
+#include "host/clock.h"
 #include "packets/packet.h"
 
 #define TRANSPORT_BATCH 32       /* answers that one receive() gives at most */

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "route.h"
+#include "host/route.h"
 #include "support.h"
 
 #define QUERY_FD 100
@@ -175,7 +175,7 @@ fuzz_recv(int fd, void *to, size_t room, int flags)
 #define close fuzz_close
 #define send fuzz_send
 #define recv fuzz_recv
-#include "route.c"
+#include "host/route.c"
 
 /* What the messages said, but for what route.c adds: the local address, and whether the host has it. */
 static void

@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "host/privileges.h"
 #include "packets/protocol.h"
-#include "privileges.h"
 #include "support.h"
 
 #define MTU_LIMIT 0x20000 /* the loopback device's is 0x10000, and may be set to more */

@@ -33,8 +33,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "privileges.h"
-#include "sandbox.h"
+#include "host/privileges.h"
+#include "host/sandbox.h"
 
 #define LET_THROUGH 42
 #define REFUSED 1

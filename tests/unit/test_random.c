@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "random.h"
+#include "host/random.h"
 #include "suites.h"
 #include "support.h"
 

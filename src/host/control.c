@@ -1,4 +1,4 @@
-#include "control.h"
+#include "host/control.h"
 
 #include <linux/net_tstamp.h>
 #include <string.h>

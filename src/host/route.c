@@ -1,4 +1,4 @@
-#include "route.h"
+#include "host/route.h"
 
 #include <errno.h>
 #include <linux/netlink.h>
@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "device.h"
-#include "rtnetlink.h"
+#include "host/device.h"
+#include "host/rtnetlink.h"
 
 #define CACHE_SIZE 4096u /* routes; a power of two. calloc() maps so much, and what nobody uses takes no memory */
 #define AGE_MAX NS_PER_S   /* of what no message tells: a path MTU that was learned, and expires */

@@ -2,7 +2,7 @@
 #ifndef HOPLINE_RTNETLINK_H
 #define HOPLINE_RTNETLINK_H
 
-#include "route.h"
+#include "host/route.h"
 
 /*
  * The answer to an RTM_GETROUTE of this family, or the kernel's refusal, which is route->error. False when MESSAGE is

@@ -1,4 +1,4 @@
-#include "rtnetlink.h"
+#include "host/rtnetlink.h"
 
 #include <errno.h>
 #include <linux/netlink.h>

@@ -1,4 +1,4 @@
-#include "device.h"
+#include "host/device.h"
 
 #include <errno.h>
 #include <string.h>

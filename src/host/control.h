@@ -7,7 +7,7 @@
 
 #include <linux/errqueue.h>
 
-#include "clock.h"
+#include "host/clock.h"
 #include "packets/family.h"
 
 /* Adds one to a message, whose msg_control has room for it. */

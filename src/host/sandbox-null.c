@@ -1,4 +1,4 @@
-#include "sandbox.h"
+#include "host/sandbox.h"
 
 bool
 sandbox_available(void)

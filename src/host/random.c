@@ -1,4 +1,4 @@
-#include "random.h"
+#include "host/random.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "privileges.h"
+#include "host/privileges.h"
 
 #include <errno.h>
 #include <linux/securebits.h>

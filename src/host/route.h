@@ -5,7 +5,7 @@
 #ifndef HOPLINE_ROUTE_H
 #define HOPLINE_ROUTE_H
 
-#include "clock.h"
+#include "host/clock.h"
 #include "packets/request.h"
 
 struct routes;
