@@ -5,9 +5,9 @@
 #include <stdlib.h>
 
 #include "filter.h"
-#include "flow.h"
 #include "packets/protocol.h"
 #include "ports.h"
+#include "probes/flow.h"
 
 #define ECHO_NUMBERS (1u << 20) /* sixteen identifiers of 65,536 sequence numbers */
 #define TRIES 1024 /* ports; a request that finds none free must not hold up the others */

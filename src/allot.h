@@ -6,7 +6,7 @@
 #ifndef HOPLINE_ALLOT_H
 #define HOPLINE_ALLOT_H
 
-#include "probe.h"
+#include "probes/probe.h"
 
 struct allotter;
 

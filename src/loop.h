@@ -3,7 +3,7 @@
 #define HOPLINE_LOOP_H
 
 #include "lines/input.h"
-#include "prober.h"
+#include "probes/prober.h"
 
 struct loop {
     struct input *input;

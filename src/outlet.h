@@ -5,10 +5,10 @@
 #ifndef HOPLINE_OUTLET_H
 #define HOPLINE_OUTLET_H
 
-#include "flow.h"
 #include "host/route.h"
 #include "packets/packet.h"
-#include "probe.h"
+#include "probes/flow.h"
+#include "probes/probe.h"
 #include "receiver.h"
 
 struct outlet {

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "filter.h"
-#include "index.h"
+#include "probes/index.h"
 
 #define BLOCK PORTS_RESERVED
 #define BLOCKS (65536 / BLOCK)

@@ -2,7 +2,7 @@
 #ifndef HOPLINE_FUZZ_FORGE_H
 #define HOPLINE_FUZZ_FORGE_H
 
-#include "probe.h"
+#include "probes/probe.h"
 
 /*
  * A right answer: the target's own, or the error of a router, which may stand behind a NAT; KIND says which. NONCE is

@@ -14,7 +14,7 @@
 #include "forge.h"
 #include "lines/reply.h"
 #include "packets/protocol.h"
-#include "prober.h"
+#include "probes/prober.h"
 #include "support.h"
 
 #define LINES_MAX 400

@@ -8,8 +8,8 @@
 
 #include "judge.h"
 #include "lines/reply.h"
-#include "match.h"
 #include "packets/protocol.h"
+#include "probes/match.h"
 #include "support.h"
 
 #define VARIANTS 5 /* of the probes of a family and protocol */

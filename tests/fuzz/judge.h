@@ -2,7 +2,7 @@
 #ifndef HOPLINE_FUZZ_JUDGE_H
 #define HOPLINE_FUZZ_JUDGE_H
 
-#include "probe.h"
+#include "probes/probe.h"
 
 /* A probe in flight, and how it went out. */
 struct sent {

@@ -1,8 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "flow.h"
 #include "ports.h"
+#include "probes/flow.h"
 #include "suites.h"
 #include "support.h"
 

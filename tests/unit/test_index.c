@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "index.h"
+#include "probes/index.h"
 #include "suites.h"
 #include "support.h"
 

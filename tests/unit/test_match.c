@@ -1,8 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "match.h"
 #include "packets/protocol.h"
+#include "probes/match.h"
 #include "suites.h"
 #include "support.h"
 

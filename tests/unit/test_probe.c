@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "packets/protocol.h"
-#include "probe.h"
+#include "probes/probe.h"
 #include "suites.h"
 #include "support.h"
 

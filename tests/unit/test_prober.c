@@ -3,8 +3,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "probe.h"
-#include "prober.h"
+#include "probes/probe.h"
+#include "probes/prober.h"
 #include "suites.h"
 #include "support.h"
 

@@ -1,8 +1,8 @@
 #include <stdlib.h>
 
+#include "probes/timer.h"
 #include "suites.h"
 #include "support.h"
-#include "timer.h"
 
 #define SLOTS 300u
 #define MANY 100000u

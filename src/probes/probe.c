@@ -1,11 +1,11 @@
-#include "probe.h"
+#include "probes/probe.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "index.h"
 #include "packets/protocol.h"
-#include "timer.h"
+#include "probes/index.h"
+#include "probes/timer.h"
 
 /* Counters of probes that have their target and `far` in common, or by chance their hash; 256 KiB. */
 #define CROWDS (1u << 16)

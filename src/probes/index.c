@@ -1,4 +1,4 @@
-#include "index.h"
+#include "probes/index.h"
 
 #define FIRST_BUCKETS 64u
 

@@ -5,8 +5,8 @@
 #ifndef HOPLINE_PROBE_H
 #define HOPLINE_PROBE_H
 
-#include "chunks.h"
 #include "packets/packet.h"
+#include "probes/chunks.h"
 
 #define PROBES_MAX CHUNKS_ELEMENTS /* 1,048,576 */
 

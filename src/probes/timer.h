@@ -5,8 +5,8 @@
 #ifndef HOPLINE_TIMER_H
 #define HOPLINE_TIMER_H
 
-#include "chunks.h"
 #include "host/clock.h"
+#include "probes/chunks.h"
 
 struct timers {
     struct chunks heap;      /* struct timer, by place */

@@ -1,4 +1,4 @@
-#include "prober.h"
+#include "probes/prober.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -9,8 +9,8 @@
 #include "host/random.h"
 #include "lines/reply.h"
 #include "lines/word.h"
-#include "match.h"
 #include "packets/protocol.h"
+#include "probes/match.h"
 
 #define RECEIVE_ROUNDS 16    /* batches of answers before others have their turn */
 #define EXPIRE_AT_ONCE 4096  /* probes, likewise */

@@ -1,4 +1,4 @@
-#include "timer.h"
+#include "probes/timer.h"
 
 /* Four children to a node: half the depth of a binary heap, and the children lie in one cache line. */
 #define CHILDREN 4

@@ -1,4 +1,4 @@
-#include "flow.h"
+#include "probes/flow.h"
 
 #include "ports.h"
 

@@ -7,7 +7,7 @@
 #ifndef HOPLINE_INDEX_H
 #define HOPLINE_INDEX_H
 
-#include "chunks.h"
+#include "probes/chunks.h"
 
 #define INDEX_NONE UINT32_MAX
 

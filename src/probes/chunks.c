@@ -1,4 +1,4 @@
-#include "chunks.h"
+#include "probes/chunks.h"
 
 #include <stdlib.h>
 

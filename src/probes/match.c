@@ -1,4 +1,4 @@
-#include "match.h"
+#include "probes/match.h"
 
 #include "packets/checksum.h"
 #include "packets/protocol.h"

@@ -5,7 +5,7 @@
 #ifndef HOPLINE_MATCH_H
 #define HOPLINE_MATCH_H
 
-#include "probe.h"
+#include "probes/probe.h"
 
 /* The probe that this answer is proven to belong to, or NULL. */
 struct probe *match_find(const struct probes *probes, const struct answer *answer);
