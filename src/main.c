@@ -16,7 +16,7 @@
 #include "options.h"
 #include "packets/protocol.h"
 #include "plain.h"
-#include "raw.h"
+#include "raw/raw.h"
 
 /* Descriptors 0 to 2 must exist, or a socket would become standard output. */
 static bool

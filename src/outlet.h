@@ -9,7 +9,7 @@
 #include "packets/packet.h"
 #include "probes/flow.h"
 #include "probes/probe.h"
-#include "receiver.h"
+#include "raw/receiver.h"
 
 struct outlet {
     int fd; /* -1: closed */

@@ -1,6 +1,6 @@
 #include "probes/flow.h"
 
-#include "ports.h"
+#include "raw/ports.h"
 
 void
 flows_init(struct flows *flows, struct random *random)

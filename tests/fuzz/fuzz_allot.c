@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "packets/protocol.h"
-#include "ports.h"
+#include "raw/ports.h"
 #include "support.h"
 
 #define IN_FLIGHT_MAX 300
@@ -86,7 +86,7 @@ fuzz_random_u32(struct random *random)
 #define ports_count fuzz_ports_count
 #define ports_hold fuzz_ports_hold
 #define ports_release fuzz_ports_release
-#include "allot.c"
+#include "raw/allot.c"
 
 static struct allotter *allotter; /* made once: /proc is read for it */
 

@@ -51,7 +51,7 @@ fuzz_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struc
 }
 
 #define recvmmsg fuzz_recvmmsg
-#include "receiver.c"
+#include "raw/receiver.c"
 
 static void
 check_batch(const struct receive_buffers *buffers, const struct datagram *datagrams, size_t count)

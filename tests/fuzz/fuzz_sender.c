@@ -124,7 +124,7 @@ fuzz_clock_now(void)
 #define privileges_raise_for_mark fuzz_raise
 #define privileges_lower fuzz_lower
 #define clock_now fuzz_clock_now
-#include "sender.c"
+#include "raw/sender.c"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "allot.h"
-#include "filter.h"
 #include "packets/protocol.h"
+#include "raw/allot.h"
+#include "raw/filter.h"
 #include "suites.h"
 #include "support.h"
 

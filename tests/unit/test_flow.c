@@ -1,8 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ports.h"
 #include "probes/flow.h"
+#include "raw/ports.h"
 #include "suites.h"
 #include "support.h"
 

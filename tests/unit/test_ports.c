@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "ports.h"
+#include "raw/ports.h"
 #include "suites.h"
 #include "support.h"
 

@@ -1,4 +1,4 @@
-#include "filter.h"
+#include "raw/filter.h"
 
 #include <errno.h>
 #include <linux/filter.h>

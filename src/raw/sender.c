@@ -1,14 +1,14 @@
-#include "sender.h"
+#include "raw/sender.h"
 
 #include <errno.h>
 #include <linux/net_tstamp.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "filter.h"
 #include "host/control.h"
 #include "host/device.h"
 #include "packets/protocol.h"
+#include "raw/filter.h"
 
 #define SEND_BUFFER (64 << 20) /* bytes; only what is queued takes memory */
 #define TRIES 4                /* to send; nobody's messages come as fast as that */

@@ -1,13 +1,13 @@
-#include "receiver.h"
+#include "raw/receiver.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "filter.h"
 #include "host/control.h"
 #include "packets/protocol.h"
+#include "raw/filter.h"
 
 #define RECEIVE_BUFFER (16 << 20) /* bytes; only what is queued takes memory */
 #define PARK_AFTER (200 * NS_PER_MS)

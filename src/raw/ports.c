@@ -1,4 +1,4 @@
-#include "ports.h"
+#include "raw/ports.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "filter.h"
 #include "probes/index.h"
+#include "raw/filter.h"
 
 #define BLOCK PORTS_RESERVED
 #define BLOCKS (65536 / BLOCK)

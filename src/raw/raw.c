@@ -1,13 +1,13 @@
-#include "raw.h"
+#include "raw/raw.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#include "allot.h"
 #include "host/route.h"
 #include "packets/protocol.h"
-#include "receiver.h"
-#include "sender.h"
+#include "raw/allot.h"
+#include "raw/receiver.h"
+#include "raw/sender.h"
 
 #define RECEIVERS (FAMILIES * PROTOCOLS)
 

@@ -1,13 +1,13 @@
-#include "allot.h"
+#include "raw/allot.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "filter.h"
 #include "packets/protocol.h"
-#include "ports.h"
 #include "probes/flow.h"
+#include "raw/filter.h"
+#include "raw/ports.h"
 
 #define ECHO_NUMBERS (1u << 20) /* sixteen identifiers of 65,536 sequence numbers */
 #define TRIES 1024 /* ports; a request that finds none free must not hold up the others */
