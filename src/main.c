@@ -15,7 +15,7 @@
 #include "loop.h"
 #include "options.h"
 #include "packets/protocol.h"
-#include "plain.h"
+#include "plain/plain.h"
 #include "raw/raw.h"
 
 /* Descriptors 0 to 2 must exist, or a socket would become standard output. */

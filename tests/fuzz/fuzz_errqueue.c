@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "errqueue.h"
 #include "packets/icmpext.h"
+#include "plain/errqueue.h"
 #include "support.h"
 
 #define CONTROL_SIZE 512

@@ -3,8 +3,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "datagram.h"
 #include "lines/request.h"
+#include "plain/datagram.h"
 #include "suites.h"
 #include "support.h"
 

@@ -1,9 +1,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "errqueue.h"
 #include "packets/icmpext.h"
 #include "packets/protocol.h"
+#include "plain/errqueue.h"
 #include "suites.h"
 #include "support.h"
 

@@ -3,7 +3,7 @@
 #define HOPLINE_PING_H
 
 #include "host/random.h"
-#include "outlet.h"
+#include "plain/outlet.h"
 
 struct pings;
 

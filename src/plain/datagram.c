@@ -1,11 +1,11 @@
-#include "datagram.h"
+#include "plain/datagram.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "errqueue.h"
 #include "packets/protocol.h"
+#include "plain/errqueue.h"
 
 /* A socket is not used again within this time while another can be had: a late answer then finds nobody. */
 #define REST (30 * NS_PER_S)

@@ -1,4 +1,4 @@
-#include "plain.h"
+#include "plain/plain.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -6,10 +6,10 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "connect.h"
-#include "datagram.h"
 #include "packets/protocol.h"
-#include "ping.h"
+#include "plain/connect.h"
+#include "plain/datagram.h"
+#include "plain/ping.h"
 
 struct plain {
     struct transport transport;

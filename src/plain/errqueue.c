@@ -1,4 +1,4 @@
-#include "errqueue.h"
+#include "plain/errqueue.h"
 
 #include "packets/icmpext.h"
 #include "packets/protocol.h"

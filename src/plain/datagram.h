@@ -7,7 +7,7 @@
 #define HOPLINE_DATAGRAM_H
 
 #include "host/random.h"
-#include "outlet.h"
+#include "plain/outlet.h"
 
 struct datagrams;
 

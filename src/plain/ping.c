@@ -1,4 +1,4 @@
-#include "ping.h"
+#include "plain/ping.h"
 
 #include <errno.h>
 #include <netinet/icmp6.h>

@@ -1,4 +1,4 @@
-#include "connect.h"
+#include "plain/connect.h"
 
 #include <errno.h>
 #include <linux/in6.h>
@@ -8,9 +8,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "errqueue.h"
 #include "host/control.h"
 #include "packets/protocol.h"
+#include "plain/errqueue.h"
 
 /*
  * The kernel sends a SYN again after a second, and can't be told not to. What answers only that is no answer: the probe

@@ -6,7 +6,7 @@
 #define HOPLINE_CONNECT_H
 
 #include "host/random.h"
-#include "outlet.h"
+#include "plain/outlet.h"
 
 struct connections;
 

@@ -1,4 +1,4 @@
-#include "outlet.h"
+#include "plain/outlet.h"
 
 #include <errno.h>
 #include <linux/in6.h>
@@ -7,9 +7,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "errqueue.h"
 #include "host/control.h"
 #include "packets/protocol.h"
+#include "plain/errqueue.h"
 
 #define BUFFER (16 << 20) /* bytes, to send and to receive; the kernel gives as much of it as it allows */
 #define CONTROLS 224      /* bytes: TTL, TOS, source and interface, flow label, no fragments, a stamp */
