@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # make            build/mtr-packet
 # make run        install what is missing, build, show the program at work; HOST=name adds the path to a host
 # make check      install what the tests need, run all tests; make unit, make system: one group

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Common to the awk programs of the probe tools: it is read before them, by converse() of probe-lib.sh.
 #
 # A program calls ask() with requests, and defines

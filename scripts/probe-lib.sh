@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Common to the probe tools, which source it: the command line, and the conversation with the daemon.
 #
 # A tool sets $lib (where this file is), $usage, $about and $options, and calls: parse "$@"; probe_arguments; converse.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The one poll() loop: requests in, answers in, replies out, and the time. */
 #ifndef HOPLINE_LOOP_H
 #define HOPLINE_LOOP_H

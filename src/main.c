@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The order of the start, which is the order of trust: sockets, then no privilege, then the first byte of a client. */
 #include <errno.h>
 #include <fcntl.h>

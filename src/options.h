@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The command line. */
 #ifndef HOPLINE_OPTIONS_H
 #define HOPLINE_OPTIONS_H

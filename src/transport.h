@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * How probes leave and answers come in: one interface, so that nothing above it asks which body it has. A body makes a
  * probe's identity, since what can be chosen freely depends on the kind of socket.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """fleet.py TARGET HOST...: the round trip and the number of hops to a target, from each HOST, by probe-remote."""
 
 import asyncio

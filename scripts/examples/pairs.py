@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """pairs.py HOST [PORT]: every local address with every address of HOST, those that work first, the fastest first."""
 
 import asyncio

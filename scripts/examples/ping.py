@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """ping.py HOST [COUNT]: echo requests a second apart, a line for each, and their sum."""
 
 import asyncio

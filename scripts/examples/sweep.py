@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """sweep.py TARGET...: hosts and networks such as 192.0.2.0/24, all at once; those that answer, as they do."""
 
 import asyncio

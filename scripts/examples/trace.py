@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """trace.py HOST: the path to a host, three probes to each hop, all hops at once."""
 
 import asyncio

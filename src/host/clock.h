@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The two clocks. Deadlines and round trips run on CLOCK_MONOTONIC; the kernel stamps packets by the wall clock
  * (CLOCK_REALTIME), and this is where the two meet.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Control messages (cmsg(3)): what goes along with a packet, and what comes along with one. */
 #ifndef HOPLINE_CONTROL_H
 #define HOPLINE_CONTROL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Network interfaces by name and by index, netdevice(7). FD is any socket. */
 #ifndef HOPLINE_DEVICE_H
 #define HOPLINE_DEVICE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/privileges.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the process may do. It starts with whatever it was given, opens its sockets, then drops all but CAP_NET_RAW,
  * which stays permitted but not effective: it is raised around the sending of a probe with a mark (SO_MARK), no longer.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Numbers that nobody can guess, from getrandom(2), fetched many at a time. */
 #ifndef HOPLINE_RANDOM_H
 #define HOPLINE_RANDOM_H

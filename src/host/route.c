@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/route.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Which source address a probe leaves from, and what fits through its route: the kernel's answer to RTM_GETROUTE
  * (rtnetlink(7)), which needs no privilege, remembered until routes, rules, addresses or links change.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/rtnetlink.h"
 
 #include <errno.h>

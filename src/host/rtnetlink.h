@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the kernel says of routes and addresses over rtnetlink(7). Pure: bytes, in host order, to values. */
 #ifndef HOPLINE_RTNETLINK_H
 #define HOPLINE_RTNETLINK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The cage that the process locks itself into before it reads its first byte: only the system calls of the loop are
  * left to it. sandbox-seccomp.c does it with libseccomp; sandbox-null.c, in builds without, does nothing.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What `detail 1` adds to a reply: all that is known of a probe and its answer, and nothing where it isn't. Pure. */
 #ifndef HOPLINE_DETAIL_H
 #define HOPLINE_DETAIL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "lines/input.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bytes from a descriptor, parted into lines. */
 #ifndef HOPLINE_INPUT_H
 #define HOPLINE_INPUT_H

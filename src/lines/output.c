@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "lines/output.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Lines to a descriptor that may be slow. What is written never parts a line, so that a reader who reads once gets a
  * whole one, and never blocks. The buffer grows with what waits in it.

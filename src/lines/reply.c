@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "lines/reply.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Replies as text: the only place that spells the protocol's reply words. Pure: memory in, memory out. */
 #ifndef HOPLINE_REPLY_H
 #define HOPLINE_REPLY_H

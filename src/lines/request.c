@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "lines/request.h"
 
 #include <string.h>

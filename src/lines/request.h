@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One line of a client becomes one request, or the complaint that answers it. Pure: memory in, memory out. The table of
  * arguments in request.c is the only place where an argument is defined.

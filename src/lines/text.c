@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "lines/text.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The pieces of a reply line: each is written whole, or sets the writer's `overflow`. */
 #ifndef HOPLINE_TEXT_H
 #define HOPLINE_TEXT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "lines/word.h"
 
 int64_t

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading words, the pieces of a client's line (struct word), in which any byte but white space may be. */
 #ifndef HOPLINE_WORD_H
 #define HOPLINE_WORD_H

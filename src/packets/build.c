@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Probe to bytes. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Checked cursors over bytes that they do not own: the only place where an integer of the wire is loaded or stored.
  * All integers on the wire are big-endian (network order); all values handed in and out are in host order. They are

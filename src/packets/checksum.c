@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "packets/checksum.h"
 
 #include <arpa/inet.h>

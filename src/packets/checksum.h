@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The two checksums of the wire: the Internet checksum (RFC 1071) and SCTP's CRC32c (RFC 9260, appendix A). */
 #ifndef HOPLINE_CHECKSUM_H
 #define HOPLINE_CHECKSUM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bytes to answer: the outer IP header here, the rest in the protocols' own files. */
 #include "packets/checksum.h"
 #include "packets/protocol.h"

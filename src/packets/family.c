@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "packets/family.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What differs between IPv4 and IPv6, in one table; and addresses, which are the same type for both. */
 #ifndef HOPLINE_FAMILY_H
 #define HOPLINE_FAMILY_H

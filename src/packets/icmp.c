@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ICMP echo (RFC 792, RFC 4443), and the errors that quote probes of all protocols. */
 #include "packets/checksum.h"
 #include "packets/icmpext.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "packets/icmpext.h"
 
 #include "packets/checksum.h"

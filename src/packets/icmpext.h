@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * ICMP extensions: RFC 4884, and the form without a length field that came before it; MPLS labels by RFC 4950,
  * interfaces by RFC 5837.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Time as values. The two clocks have a type each, so that no wall-clock number can be mixed into deadlines and round
  * trips.

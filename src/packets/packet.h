@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Packets as values: what identifies a probe on the wire, the bytes that carry it, and what an answer tells. Pure:
  * memory in, memory out. All numbers are in host order.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "packets/protocol.h"
 
 const struct protocol *const protocols[PROTOCOLS] = {

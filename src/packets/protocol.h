@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The protocols that probes are sent by: one row each, in a file of its own (icmp.c, udp.c, tcp.c, sctp.c), and nothing
  * elsewhere asks which protocol it has. Reading takes bytes as they came from the network.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A request as a value: what a client asked for, as a line was read (lines/request.h) and as packets are built of it. */
 #ifndef HOPLINE_PACKETS_REQUEST_H
 #define HOPLINE_PACKETS_REQUEST_H

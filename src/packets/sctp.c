@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* SCTP probes (RFC 9260): one INIT, with its CRC32c our own, so that no kernel support is needed. */
 #include "packets/checksum.h"
 #include "packets/protocol.h"

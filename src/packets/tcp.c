@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* TCP probes (RFC 9293): one SYN. The kernel, which knows no such connection, answers a SYN-ACK with a RST by itself. */
 #include <netinet/tcp.h>
 

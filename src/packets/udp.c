@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* UDP probes (RFC 768). A datagram back returns nothing but the ports; a quote returns the checksum too. */
 #include "packets/checksum.h"
 #include "packets/protocol.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "plain/connect.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * tcp without privilege: a connect(2) for each probe. The kernel sends the SYN, and we reset the connection before it
  * is acknowledged, so that the target's program never hears of it.

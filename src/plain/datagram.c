@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "plain/datagram.h"
 
 #include <errno.h>

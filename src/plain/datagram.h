@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * udp without privilege. A datagram back, and an error that quotes little, bring back no more than ports: so one probe is
  * in flight for each socket, target and port. Where the client fixed both ports the payload's first two bytes tell the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "plain/errqueue.h"
 
 #include "packets/icmpext.h"

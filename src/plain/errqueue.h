@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * ICMP errors as a socket's error queue has them (ip(7), IP_RECVERR; ipv6(7)): the kernel has found the socket that the
  * quoted packet left by, and hands over the type, the sender and what was quoted behind the header. Pure: bytes in, an

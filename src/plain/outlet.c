@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "plain/outlet.h"
 
 #include <errno.h>

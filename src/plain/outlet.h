@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The sockets of the transport that needs no privilege: probes leave by them, and their answers come in by them alone.
  * What is set for one probe travels with its packet: nothing stays for the next.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "plain/ping.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* icmp without privilege: echo requests by sockets of IPPROTO_ICMP and IPPROTO_ICMPV6, see icmp(7). */
 #ifndef HOPLINE_PING_H
 #define HOPLINE_PING_H

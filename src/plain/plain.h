@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The body of the transport that needs no privilege: echo requests on sockets of IPPROTO_ICMP and IPPROTO_ICMPV6
  * (icmp(7), where net.ipv4.ping_group_range lets the process), udp datagrams, and tcp by connect(2). ICMP errors come by

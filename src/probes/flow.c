@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "probes/flow.h"
 
 #include "raw/ports.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Flows: what routers choose a path by, made out of a flow's number alone. They are known to look at addresses, protocol,
  * ports, IPv6 flow label (RFC 6438), TOS, and, of ICMP, at the first four bytes and the identifier. The same number gives

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "probes/index.h"
 
 #define FIRST_BUCKETS 64u

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A hash index over slots (small numbers that name the elements of some array). It keeps the hash of each slot and
  * chains slots of the same bucket in both directions, so adding and removing take constant time even when thousands of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "probes/match.h"
 
 #include "packets/checksum.h"

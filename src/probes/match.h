@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Answer to probe. A wrong match is worse than a lost probe: an answer is accepted only if everything that it returns
  * of a probe agrees, and no other probe in flight fits as well.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "probes/probe.h"
 
 #include <stdlib.h>

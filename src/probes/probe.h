@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * All probes in flight: added, found by what answers return of their identity, removed, and expired, each in constant
  * time (deadlines: logarithmic), up to PROBES_MAX of them.

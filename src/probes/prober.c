@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "probes/prober.h"
 
 #include <errno.h>

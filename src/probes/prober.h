@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What happens to a line: request, probe, and in the end one reply. The loop calls in here with what it has read, and
  * with the time; nothing here waits.

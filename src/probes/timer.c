@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "probes/timer.h"
 
 /* Four children to a node: half the depth of a binary heap, and the children lie in one cache line. */

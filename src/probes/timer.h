@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Deadlines by slot, in a heap: setting and ending one takes O(log n), and O(1) in the usual case that each new
  * deadline is later than those before it.

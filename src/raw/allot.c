@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "raw/allot.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What makes each probe in flight unlike every other: ports, ICMP sequence numbers, TCP sequence numbers, SCTP tags,
  * checksums and nonces. Starting points are random, and what was used is used again as late as possible, so that a late

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "raw/filter.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Kernel filters (classic BPF) that let in only what can be an answer to us, so other processes' packets never wake us. */
 #ifndef HOPLINE_FILTER_H
 #define HOPLINE_FILTER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "raw/ports.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Source ports. Two kinds: ports that we choose, from blocks outside net.ipv4.ip_local_port_range that this daemon has
  * to itself among daemons of its kind; and ports that a client names, each held by a socket while a probe uses it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "raw/raw.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The privileged body of the transport: one socket for each family that sends packets with headers of our own, and one
  * for each family and protocol that receives.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "raw/receiver.h"
 
 #include <errno.h>

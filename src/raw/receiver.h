@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The raw sockets that answers come in by. A raw socket is handed every packet of its protocol on the host, so while no
  * probe waits for an answer there it is parked: bound to an address that nobody has, where it matches nothing and costs

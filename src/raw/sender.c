@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "raw/sender.h"
 
 #include <errno.h>

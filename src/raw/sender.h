@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The raw socket that a family's probes leave by, with IP headers of our own. Everything that is set for one probe
  * travels with its packet or the packet's control data: the socket keeps nothing from one probe to the next.

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """make bench: ours, the peer, fping and the floor, side by side in one run.
 
 usage: bench.py [--rounds N] [--only TARGET,...]

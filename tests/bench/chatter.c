@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Other traffic of a host: small messages over loopback, there and back, both ends in this one process, so that the
  * kernel's work on the way is in the figures and the scheduler's is not.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Drives a probe daemon over pipes and measures it from outside: CPU, time, and what it replies. Everything is checked:
  * each token must be answered once, by the reply that was expected, or the run is no figure and the exit status is 1.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The floor: what an ICMP echo and its reply cost on this machine when a program does nothing but send and receive on
  * raw sockets. It parses, matches and prints nothing; a probe daemon can't cost less.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Three plots by gnuplot, as SVG on a white ground of their own, so that any page shows them."""
 
 import subprocess

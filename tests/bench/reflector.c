@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A path with a delay, for kernels without netem: the other end of a TUN device, which answers every ICMP echo request
  * that it is handed, so much later.

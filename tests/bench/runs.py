@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The runs that were made, and what they say together."""
 
 import collections

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is run: one table of scenarios, each for the targets of the issue that its figures serve."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Where runs are made: two namespaces on one wire, and programs that are given limited time there."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The targets of the issue, each a row of the table: what is asked, what was measured, met or missed."""
 
 import dataclasses

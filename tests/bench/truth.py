@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Round trips as they were on the wire, from the kernel's timestamps of a capture."""
 
 from lab import wire

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a probe may be answered, right and wrong. */
 #include "forge.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Answers to a probe, as the decoder would hand them over. */
 #ifndef HOPLINE_FUZZ_FORGE_H
 #define HOPLINE_FUZZ_FORGE_H

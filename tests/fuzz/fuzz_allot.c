@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What makes probes unlike each other: allot.c, with ports that run out, among probes that come and go. No two in flight
  * may be the same in all by which answers are told apart, and what is left must be found.

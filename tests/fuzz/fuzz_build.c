@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A probe to a packet, and the packet to fragments that a host on the way puts together again.
  * Input: the probe as take_probe() reads it, the room for the packet, the MTU.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The loop's core: lines, answers, local refusals, held requests, time and a reader who may be slow, in any order. The
  * transport is a fake that knows what has to come of each probe: each accepted line gets one reply, that of a probe an

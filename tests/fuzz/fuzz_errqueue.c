@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a socket's error queue hands over: control messages, and what a router has quoted.
  * Input: options, the socket's port, the target and its port, up to seven control messages, then the quoted bytes.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The body of an ICMP error: its extensions, their objects and labels, and the reply that says these.
  * Input: what the length field says, in words; options; then the body.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Datagrams of every family and outer protocol: to an answer, to the probe that it belongs to, to the reply. What is
  * believed is checked again on the bare bytes, with nothing of decode.c and match.c.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the kernel hands over with each batch of packets: receiver.c over a fake kernel.
  * Input: options, how the clocks stand, then for each packet its length, sender, flags and control messages.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a client's pipe delivers, parted anywhere: bytes to lines, lines to requests and complaints, those to replies.
  * Input: options, the sizes of four reads that come in turn, then the bytes.

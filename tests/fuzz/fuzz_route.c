@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * From a probe's route to the kernel's answer: route.c and rtnetlink.c over a fake kernel, whose messages the input has.
  * What was read is checked again with the kernel's own macros.

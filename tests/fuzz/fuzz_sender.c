@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * From a probe to what is handed to the kernel, and what its error queue hands back: sender.c over a fake kernel.
  * Input: options, the probe as take_probe() reads it, the route's MTU, what the system calls return, control messages.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The same judgement as match.c's, from the bare bytes. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A second opinion on what an answer proves, with nothing of decode.c and match.c but the views into the datagram. */
 #ifndef HOPLINE_FUZZ_JUDGE_H
 #define HOPLINE_FUZZ_JUDGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the fuzz targets share: numbers from the input, memory of an exact size, what every reply must be. */
 #ifndef HOPLINE_FUZZ_SUPPORT_H
 #define HOPLINE_FUZZ_SUPPORT_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Records the README's terminal pictures: each runs a tool on a terminal, over a played path, and is drawn as SVG.
 
 `make pictures` runs this, as root. A picture replays what came when, once, and stays at the end; who plays no

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """make soak: a long run at 20,000 probes a second, in namespaces of its own, with a second daemon beside it.
 
 All protocols and families, targets that answer, answer twice, are silent or unreachable, and a router that ends probes;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Fixtures that every system test may use."""
 
 import os

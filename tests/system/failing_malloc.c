@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A library for LD_PRELOAD that makes allocations fail. FAILING_MALLOC names a file of two 32-bit numbers in the host's
  * order, which the test may change at any time:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * sendto() and sendmsg() for LD_PRELOAD of which every other fails with an error that somebody's ICMP message has left on the
  * socket.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the daemon's sandbox refuses, tried from inside: for test_sandbox.py, linked with the daemon's own code.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * recvmmsg() for LD_PRELOAD that takes 20 ms, as on a machine that is busy with other things: so most answers come while
  * others are read.

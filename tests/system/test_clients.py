@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Real clients over the twelve-hop path: Debian's mtr, and the package mtrpacket."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """detail 1: every fact of an answer that is known, and nothing where it isn't."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """scripts/examples, in Python over the package mtrpacket; fleet.py is in test_tools_fleet.py."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Faults: each passes, and then every request was answered once, the daemon lives, and its results are right again."""
 
 import collections

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Floods: of requests, under which what is in flight is served in time; and of answers, under which requests go on.
 The bounds are wide, since a machine may be busy with other things; without turns they would be missed by seconds."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Flows: probes that take one way of a load-balanced path, and still are told apart."""
 
 import collections

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A forger beside the daemon: it knows our address, the targets, the protocols and how this program works, but does not
 see the probes. What it must guess, and so the chance that one forgery is believed by the probe to the target it names:
 

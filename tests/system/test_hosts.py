@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Three hosts in a row: client - router - target, with the kernels' own routing and answers.
 
 Each kind of place on such a network is asked of by every protocol in both families, all at the same time, so the

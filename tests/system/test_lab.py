@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The lab itself: what the builders make, the decoder reads."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Lines: what is a request, what it is answered with, and when."""
 
 import ast

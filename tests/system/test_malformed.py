@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Malformed answers, at full speed: none crashes the daemon, hangs it, leaks, or completes a probe that it does not
 prove; and good probes between them are served."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Sixteen daemons on one network, each process 1 of a pid namespace of its own: containers on their host's network."""
 
 import random

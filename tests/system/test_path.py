@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The daemon at one end of a path that is played in user space: routers and targets of every habit, and forgers."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is special about the daemon without privileges: what it says that it can do, and where its sockets end."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the daemon may do after its start, in each way to be started, and what it says when it can't start."""
 
 import contextlib

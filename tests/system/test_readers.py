@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Clients that read slowly, or never, or are gone."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the running daemon may still do: its own state, what its filter refuses, and builds that have none."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Many probes in flight at once."""
 
 import collections

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A segment with five hosts: broadcast, multicast, scopes, and every answer of each."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The soak run, shortened: see tests/soak."""
 
 import os

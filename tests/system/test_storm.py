@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Storms: hundreds of probes at once to targets of every kind, each to be answered as if it were alone."""
 
 import itertools

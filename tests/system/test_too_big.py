@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A path that narrows on its way, and probes that are not to be fragmented."""
 
 import contextlib

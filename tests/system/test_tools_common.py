@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What all probe tools have in common: the command line, the conversation with the daemon, the pure parts in awk."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """probe-fleet and probe-remote: three vantage points, each with its own sshd; mtr and mtrpacket from the desk."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """probe-pairs: a host with addresses of every kind, behind a router that translates IPv4, and a host out there.
 
 Out there has one address that answers and one that drops all, and no way back to unique local addresses.

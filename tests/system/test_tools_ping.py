@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """probe-ping over a played path."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The probe tools over a daemon that has no privilege: what it serves is right, what it lacks is told."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """probe-sweep: blocks and lists of targets, retries, and 65,536 addresses in one run."""
 
 import ipaddress

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """probe-trace over a played path with silence, loss, MPLS, load balancing and narrow links."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is on the wire, as a packet capture shows it.
 
 The client reaches the target over two wires: `first` by default, `second` for what asks for it (by device, by mark).

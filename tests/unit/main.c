@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Runs every suite. libcheck reads its own environment: CK_TAP_LOG_FILE_NAME, CK_RUN_SUITE, CK_FORK, CK_VERBOSITY. */
 #include <stdlib.h>
 

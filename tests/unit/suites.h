@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One suite for each module, in test_<module>.c. */
 #ifndef HOPLINE_SUITES_H
 #define HOPLINE_SUITES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the tests share: bytes from hex, memory of an exact size, numbers that are the same in every run. */
 #ifndef HOPLINE_SUPPORT_H
 #define HOPLINE_SUPPORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include <netinet/icmp6.h>
 #include <netinet/ip_icmp.h>
 #include <string.h>

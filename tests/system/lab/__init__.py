@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: MIT
 """What the system tests are made of: namespaces, the daemon, captures, packets."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What was on the wire: a packet socket on one interface of a namespace."""
 
 import select

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Small C programs that tests need: compiled when first asked for, into a directory that goes with the test run."""
 
 import atexit

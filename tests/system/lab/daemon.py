@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The daemon under test, as a client sees it."""
 
 import collections

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A link with a delay, for kernels without netem: two TUN devices and a thread that carries packets between them."""
 
 import collections

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Many requests at once, each with the reply that the contract demands."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A desk and vantage points around it: each a namespace with an sshd of its own, behind it a path to the same target.
 
 The path from vantage point N has N routers before the target, so what came back tells where it was probed from. The

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes packets to a device as fast as it takes them, until it is ended: python -m lab.flood FD PACKETS
 
 PACKETS is a file: two bytes of length before each. What the kernel refuses is left out.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Answers made by hand to one probe: true ones, and those that must not be believed.
 
 Each forgery is a (name, function of the probe that makes the IP packet) pair. The lists depend only on the protocol and

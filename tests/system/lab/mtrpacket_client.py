@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A client that uses the package mtrpacket; run by the Python of build/venv, for test_clients.py.
 
 One job as JSON on stdin, {"do": name, ...}; its result as JSON on stdout.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every way to break an answer: cut at every byte, lies in every length field, wrong checksums, headers without end.
 
 Each is a (name, function of the probe that makes the IP packet, whether it may still be believed) row, like those of

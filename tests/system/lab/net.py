@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Network namespaces and the links between them.
 
 Everything here lives inside namespaces named hopline-PID-LABEL. Nothing of the host's own network is read or changed,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The smallest network that the tests need: a client and a target on one wire."""
 
 from . import net

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A path of routers with targets at its end, played in user space behind a TUN device.
 
 What the path does is plain data: a list of Hop, one for each ttl from 1 up, and Targets, which answer a probe whose

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The other end of a Path: reads probes from the TUN device and answers them. Run by lab/path.py."""
 
 import collections

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Runs a program for which the kernel refuses some sockets: refuse.py FAMILY:TYPE:PROTOCOL[,...] program [argument]...
 
 A * stands for any number. What is refused fails with EAFNOSUPPORT, or EPROTONOSUPPORT when a protocol was named: as on

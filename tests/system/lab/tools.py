@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The probe tools of scripts/, run under a shell and an awk, against the daemon under test."""
 
 import dataclasses

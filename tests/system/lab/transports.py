@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The two ways in which the daemon sends: by raw sockets, as root, and by what anybody may open, as nobody.
 
 The modules in TWICE run their tests with each. What the second can't do stands in LACKS, with its reason: those cases

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The twelve-hop path: eleven routers of different habits, then a target. Every one answers every probe."""
 
 from . import wire

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A plugin for pytest, for tests/run: the tests for a build that is not the usual one. Without those that take long and
 would find nothing there, and without those that send a mark, which only the sandboxed build can."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The Python of build/venv, which has the package mtrpacket."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Packets: a decoder for what a capture saw, and builders for what a played network sends.
 
 Addresses are text, everything else bytes and integers. Protocols are named: icmp (both families), udp, tcp, sctp; any
