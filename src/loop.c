@@ -20,7 +20,7 @@ enum { PFD_INPUT, PFD_OUTPUT, PFD_SIGNAL, PFD_TRANSPORT };
 struct state {
     struct clock clock;
     bool backlog;         /* lines were left in the buffer when the turn was over */
-    bool held;            /* the next line could not be sent: try again at `retry` */
+    bool stuck;           /* the next line could not be sent: try again at `retry` */
     struct instant retry;
     uint64_t lost;        /* answers, as last said */
     struct instant told;  /* when */
@@ -50,7 +50,7 @@ find_next_wake(const struct loop *loop, const struct state *state, struct instan
         sooner(when, &set, other);
     if (loop->transport->body->rest(loop->transport, state->clock.now.instant, &other))
         sooner(when, &set, other);
-    if (state->held)
+    if (state->stuck)
         sooner(when, &set, state->retry);
     else if (state->backlog && may_take_lines(loop))
         sooner(when, &set, state->clock.now.instant);
@@ -79,7 +79,7 @@ take_lines(const struct loop *loop, struct state *state)
 {
     const char *line;
     size_t length;
-    state->held = false;
+    state->stuck = false;
     state->backlog = true;
     struct instant enough = instant_after(clock_now(), SENDING_MAX);
     for (int taken = 0; taken < LINES_PER_TURN && may_take_lines(loop); taken++) {
@@ -96,7 +96,7 @@ take_lines(const struct loop *loop, struct state *state)
             if (prober_take_line(loop->prober, &state->clock, line, length))
                 break;
             input_unget(loop->input);
-            state->held = true;
+            state->stuck = true;
             state->retry = instant_after(clock_now(), RETRY_AFTER);
             return;
         }
@@ -128,7 +128,7 @@ is_alive(const struct loop *loop)
 static size_t
 choose_descriptors(const struct loop *loop, const struct state *state, struct pollfd *fds)
 {
-    bool read = input_wants_more(loop->input) && !state->backlog && !state->held && may_take_lines(loop);
+    bool read = input_wants_more(loop->input) && !state->backlog && !state->stuck && may_take_lines(loop);
     fds[PFD_INPUT] = (struct pollfd){ .fd = read ? loop->input_fd : -1, .events = POLLIN };
     fds[PFD_OUTPUT] = (struct pollfd){
         .fd = output_fd(loop->output),
@@ -165,18 +165,18 @@ turn(const struct loop *loop, struct state *state)
     }
     if (fds[PFD_INPUT].revents)
         input_fill(loop->input);
-    if (!state->held || instant_since(state->clock.now.instant, state->retry) >= 0)
+    if (!state->stuck || instant_since(state->clock.now.instant, state->retry) >= 0)
         take_lines(loop, state);
     tell_losses(loop, state);
     /* Each write wakes the client: when requests are at hand anyway, more replies go with one. */
-    bool busy = state->backlog && !state->held;
+    bool busy = state->backlog && !state->stuck;
     return (busy && output_waiting(loop->output) < REPLIES_AT_ONCE) || output_flush(loop->output);
 }
 
 void
 loop_run(const struct loop *loop)
 {
-    struct state state = { .held = false };
+    struct state state = { .stuck = false };
     clock_update(&state.clock, clock_read());
     while (is_alive(loop) && turn(loop, &state))
         ;

@@ -56,9 +56,9 @@ raise_descriptor_limit(void)
 }
 
 static void
-tell_support(const struct transport *transport, bool plain)
+tell_support(const struct transport *transport, bool unprivileged)
 {
-    if (plain)
+    if (unprivileged)
         fputs("mtr-packet: no raw sockets; to have them, run it as root, or once: setcap cap_net_raw+p its file\n", stderr);
     for (enum family_id family = 0; family < FAMILIES; family++) {
         for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++) {
@@ -93,11 +93,11 @@ fail_to_open(void)
 
 /* Raw sockets where we may have them, or else what needs no privilege. Without memory or descriptors neither is right. */
 static struct transport *
-open_transport(struct privileges *privileges, bool *plain)
+open_transport(struct privileges *privileges, bool *unprivileged)
 {
     struct transport *transport = raw_open(privileges);
-    *plain = !transport && errno != ENOMEM && errno != EMFILE && errno != ENFILE;
-    return *plain ? plain_open() : transport;
+    *unprivileged = !transport && errno != ENOMEM && errno != EMFILE && errno != ENFILE;
+    return *unprivileged ? plain_open() : transport;
 }
 
 /* What needs no privilege, and must not have any: opening the client's output again. */
@@ -126,15 +126,15 @@ tear_down(struct loop *loop)
 
 /* With the sockets open: no privilege, then the rest, then the sandbox, then the first byte. */
 static int
-run(const struct options *options, struct privileges *privileges, bool plain, struct loop *loop)
+run(const struct options *options, struct privileges *privileges, bool unprivileged, struct loop *loop)
 {
     if (!privileges_drop(privileges, sandbox_available()))
         return fail("can't drop privileges");
     if (!set_up(options, loop))
         return fail("can't start");
     if (options->verbose)
-        tell_support(loop->transport, plain);
-    if (!privileges_seal() || !sandbox_enter(plain))
+        tell_support(loop->transport, unprivileged);
+    if (!privileges_seal() || !sandbox_enter(unprivileged))
         return fail("can't enter the sandbox");
     loop_run(loop);
     errno = output_error(loop->output);
@@ -164,11 +164,11 @@ main(int argc, char **argv)
     struct privileges *privileges = privileges_raise_all();
     if (!privileges)
         return fail("can't read capabilities");
-    bool plain;
+    bool unprivileged;
     int status;
-    loop.transport = open_transport(privileges, &plain);
+    loop.transport = open_transport(privileges, &unprivileged);
     if (loop.transport) {
-        status = run(&options, privileges, plain, &loop);
+        status = run(&options, privileges, unprivileged, &loop);
         tear_down(&loop);
     } else {
         status = fail_to_open();

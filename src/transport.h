@@ -33,7 +33,7 @@ struct transport_body {
     bool (*find_device_name)(const struct transport *transport, uint32_t device, char name[IFNAMSIZ]);
 
     /*
-     * Sends a probe and fills in MODEL's identity, departure and hold; the rest of it is set before. IN_FLIGHT is what
+     * Sends a probe and fills in MODEL's identity, departure and lease; the rest of it is set before. IN_FLIGHT is what
      * the new identity must differ from. 0; EAGAIN: not now, try the same request again in a millisecond; else the
      * errno value with which the local host refused (ENODEV: no such device; EMSGSIZE: *MTU bytes would fit;
      * ENOSPC: nothing left that would tell this probe from those in flight; EOVERFLOW: the packet has no room for that).

@@ -88,7 +88,7 @@ read_error(const struct cmsghdr *control, struct controls *controls)
     memcpy(&controls->error, data, sizeof controls->error);
     size -= sizeof controls->error;
     memcpy(&offender, data + sizeof controls->error, size < sizeof offender ? size : sizeof offender);
-    controls->has_error = address_from_socket(&offender, &family, &controls->offender, &controls->scope);
+    controls->has_error = address_from_socket(&offender, &family, &controls->offender);
 }
 
 static void

@@ -39,7 +39,6 @@ struct controls {
     bool has_error;
     struct sock_extended_err error; /* ip(7), IP_RECVERR */
     struct address offender;        /* who sent the error */
-    uint32_t scope;                 /* its interface, for a link-local address, or 0 */
 };
 
 /* Reads those of a received message; what is too short for its kind is passed over. */

@@ -8,8 +8,8 @@ sandbox_available(void)
 }
 
 bool
-sandbox_enter(bool plain)
+sandbox_enter(bool unprivileged)
 {
-    (void)plain;
+    (void)unprivileged;
     return true;
 }

@@ -211,19 +211,19 @@ catch_violations(void)
 }
 
 static int
-load_filter(scmp_filter_ctx filter, bool plain)
+load_filter(scmp_filter_ctx filter, bool unprivileged)
 {
     int error = 0;
     for (size_t i = 0; i < sizeof allowed_calls / sizeof *allowed_calls && !error; i++) {
         const struct allowed_call *call = &allowed_calls[i];
-        if (call->needed_by == BOTH || call->needed_by == (plain ? PLAIN : RAW))
+        if (call->needed_by == BOTH || call->needed_by == (unprivileged ? PLAIN : RAW))
             error = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call->number, call->compared, call->arguments);
     }
     return -(error ? error : seccomp_load(filter));
 }
 
 bool
-sandbox_enter(bool plain)
+sandbox_enter(bool unprivileged)
 {
     if (!sandbox_available())
         return true;
@@ -232,7 +232,7 @@ sandbox_enter(bool plain)
         errno = ENOMEM;
         return false;
     }
-    int error = load_filter(filter, plain);
+    int error = load_filter(filter, unprivileged);
     seccomp_release(filter);
     malloc_trim(0); /* the filter took more memory to make than all else so far */
     errno = error;

@@ -13,9 +13,9 @@ bool sandbox_available(void);
 
 /*
  * Locks the process in, for good. What is refused from then on ends the process with a line on stderr that names the
- * call. PLAIN: the transport is the one of plain.h, which opens its sockets as it goes. False, with errno set, when that
+ * call. UNPRIVILEGED: the transport is the one of plain.h, which opens its sockets as it goes. False, with errno set, when that
  * failed. Without sandbox_available() it does nothing, and succeeds.
  */
-bool sandbox_enter(bool plain);
+bool sandbox_enter(bool unprivileged);
 
 #endif

@@ -45,7 +45,6 @@ packet_decode(const struct datagram *datagram, struct answer *answer)
         .family = datagram->family,
         .from = datagram->from,
         .to = datagram->to,
-        .scope = datagram->scope,
         .arrived = datagram->arrived,
         .known = KNOWN_SIZE | KNOWN_TTL | KNOWN_TOS,
         .size = families[datagram->family].header_size + bytes.left,

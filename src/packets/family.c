@@ -33,7 +33,6 @@ static const struct icmp_meaning meanings_v6[] = {
 const struct family families[FAMILIES] = {
     [IPV4] = {
         .domain = AF_INET,
-        .version = 4,
         .address_size = 4,
         .header_size = 20,
         .mtu_min = 68,
@@ -48,7 +47,6 @@ const struct family families[FAMILIES] = {
         .level = IPPROTO_IP,
         .recverr = IP_RECVERR,
         .freebind = IP_FREEBIND,
-        .pktinfo = IP_PKTINFO,
         .tos = IP_TOS,
         .recverr_extensions = IP_RECVERR_RFC4884,
         .mtu_discover = IP_MTU_DISCOVER,
@@ -60,7 +58,6 @@ const struct family families[FAMILIES] = {
     },
     [IPV6] = {
         .domain = AF_INET6,
-        .version = 6,
         .address_size = 16,
         .header_size = 40,
         .mtu_min = 1280,
@@ -75,7 +72,6 @@ const struct family families[FAMILIES] = {
         .level = IPPROTO_IPV6,
         .recverr = IPV6_RECVERR,
         .freebind = IPV6_FREEBIND,
-        .pktinfo = IPV6_PKTINFO,
         .tos = IPV6_TCLASS,
         .recverr_extensions = IPV6_RECVERR_RFC4884,
         .mtu_discover = IPV6_MTU_DISCOVER,
@@ -157,11 +153,9 @@ address_to_socket(enum family_id family, const struct address *address, uint32_t
 }
 
 bool
-address_from_socket(const struct sockaddr_storage *from, enum family_id *family, struct address *address,
-                    uint32_t *scope)
+address_from_socket(const struct sockaddr_storage *from, enum family_id *family, struct address *address)
 {
     *address = (struct address){ { 0 } };
-    *scope = 0;
     if (from->ss_family == AF_INET) {
         struct sockaddr_in in;
         memcpy(&in, from, sizeof in);
@@ -173,7 +167,6 @@ address_from_socket(const struct sockaddr_storage *from, enum family_id *family,
         struct sockaddr_in6 in6;
         memcpy(&in6, from, sizeof in6);
         memcpy(address->bytes, &in6.sin6_addr, sizeof in6.sin6_addr);
-        *scope = in6.sin6_scope_id;
         *family = IPV6;
         return true;
     }

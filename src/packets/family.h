@@ -39,7 +39,6 @@ struct icmp_meaning {
 
 struct family {
     int domain;              /* AF_INET, AF_INET6 */
-    uint8_t version;         /* in the IP header */
     size_t address_size;     /* bytes */
     size_t header_size;      /* bytes, of the IP header that we send */
     size_t mtu_min;          /* bytes that every link carries (RFC 791, RFC 8200) */
@@ -56,7 +55,6 @@ struct family {
     int level;
     int recverr;
     int freebind;
-    int pktinfo;
     int tos;
     int recverr_extensions; /* with them, where ICMP extensions begin */
     int mtu_discover;
@@ -87,9 +85,8 @@ MUST_USE bool address_parse(enum family_id family, const char *text, size_t leng
 socklen_t address_to_socket(enum family_id family, const struct address *address, uint32_t scope, uint16_t port,
                             struct sockaddr_storage *to);
 
-/* False when it is of neither family. SCOPE is 0 where there is none. */
-MUST_USE bool address_from_socket(const struct sockaddr_storage *from, enum family_id *family, struct address *address,
-                                  uint32_t *scope);
+/* Leaves the scope out. False when it is of neither family. */
+MUST_USE bool address_from_socket(const struct sockaddr_storage *from, enum family_id *family, struct address *address);
 
 /* Takes an address of this family off the cursor, or puts one on it. */
 MUST_USE bool read_address(struct reader *reader, enum family_id family, struct address *address);

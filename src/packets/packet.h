@@ -97,9 +97,8 @@ struct datagram {
     uint8_t number;       /* IPv6: protocol of the bytes; IPv4: stands in the header */
     struct reader bytes;  /* IPv4: from the IP header on; IPv6: from the transport header on */
     bool bare;            /* IPv4 too without its IP header, as sockets give it that are not raw */
-    struct address from;  /* not where the IP header is there, as the next four */
+    struct address from;  /* not where the IP header is there, as the next three */
     struct address to;
-    uint32_t scope;
     uint8_t ttl;
     uint8_t tos;
     struct instant arrived;
@@ -114,7 +113,6 @@ struct answer {
     enum protocol_id protocol; /* the probe's */
     struct address from;       /* who answered */
     struct address to;         /* whom it reached: us */
-    uint32_t scope;            /* interface index, for link-local addresses, or 0 */
     struct instant arrived;
     uint8_t known;             /* bits of enum known: which of the next three, and of the quoted ones, are */
     size_t size;               /* bytes of the IP packet; IPv6: without extension headers */
@@ -136,6 +134,7 @@ struct answer {
     uint16_t checksum;
     bool has_ip_id;
     uint16_t ip_id;
+    bool ports_shared;         /* other probes may have both ports in common with it: they prove nothing alone */
     bool has_payload;
     struct reader payload;     /* as much of it as came back */
     uint8_t quoted_ttl, quoted_tos;

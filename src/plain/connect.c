@@ -174,7 +174,7 @@ find_near(const struct connection *connection)
 }
 
 static int
-open_connection(struct connections *connections, enum family_id family, uint32_t *hold)
+open_connection(struct connections *connections, enum family_id family, uint32_t *lease)
 {
     uint32_t place = connections->free ? connections->free - 1 : connections->count;
     if (!connections->free && !chunks_reach(&connections->places, place))
@@ -188,7 +188,7 @@ open_connection(struct connections *connections, enum family_id family, uint32_t
     else
         connections->count++;
     connection->outlet = (struct outlet){ .fd = fd, .family = family, .protocol = PROTOCOL_TCP };
-    *hold = place + 1;
+    *lease = place + 1;
     return 0;
 }
 
@@ -196,10 +196,10 @@ int
 connections_send(struct connections *connections, const struct errand *errand, struct probe *model)
 {
     const struct request *request = errand->request;
-    int error = open_connection(connections, request->family, &model->hold);
+    int error = open_connection(connections, request->family, &model->lease);
     if (error)
         return error;
-    struct connection *connection = connection_at(connections, model->hold - 1);
+    struct connection *connection = connection_at(connections, model->lease - 1);
     struct epoll_event event = { .events = EPOLLOUT, .data.ptr = connection };
     model->identity.near = (uint16_t)request->local_port;
     model->identity.far = (uint16_t)(request->port ? request->port : protocol_tcp.default_port);
@@ -216,14 +216,14 @@ connections_send(struct connections *connections, const struct errand *errand, s
 }
 
 void
-connections_release(struct connections *connections, uint32_t hold)
+connections_release(struct connections *connections, uint32_t lease)
 {
-    if (!hold)
+    if (!lease)
         return;
-    struct connection *connection = connection_at(connections, hold - 1);
+    struct connection *connection = connection_at(connections, lease - 1);
     outlet_close(&connection->outlet);
     connection->next_free = connections->free;
-    connections->free = hold;
+    connections->free = lease;
 }
 
 /* ---- answers ---- */

@@ -18,11 +18,11 @@ void connections_free(struct connections *connections);
 /* Whether a socket of this family can be had: 0, or an errno value. */
 int connections_check(enum family_id family);
 
-/* Sends a SYN and fills in the identity, departure and hold of MODEL. 0, or an errno value. */
+/* Sends a SYN and fills in the identity, departure and lease of MODEL. 0, or an errno value. */
 int connections_send(struct connections *connections, const struct errand *errand, struct probe *model);
 
-/* The probe with this hold has ended, or was not sent. */
-void connections_release(struct connections *connections, uint32_t hold);
+/* The probe with this lease has ended, or was not sent. */
+void connections_release(struct connections *connections, uint32_t lease);
 
 /*
  * What has become of a connection that EPOLL reported, where OUTLET is part of it: true if the target, or a router,

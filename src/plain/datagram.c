@@ -21,9 +21,9 @@ struct slot {
     struct address source; /* to which a named port is bound, */
     uint32_t device;       /* and to this interface, or 0 */
     bool chosen;           /* its port was the kernel's choice after all */
-    uint32_t users;        /* probes that hold it */
+    uint32_t users;        /* probes that lease it */
     uint32_t marked;       /* probes that shared both ports */
-    struct instant idle;   /* since when nobody holds it */
+    struct instant idle;   /* since when nobody leases it */
     struct address target; /* of the last probe, if the client named its port */
     uint16_t far;
 };
@@ -232,7 +232,7 @@ open_named(struct datagrams *datagrams, struct probe *model, uint32_t device)
         datagrams->named_count++;
     if (error)
         return error;
-    model->hold = (uint32_t)place + 1;
+    model->lease = (uint32_t)place + 1;
     return 0;
 }
 
@@ -274,22 +274,22 @@ find_unused(const struct datagrams *datagrams, const struct probe *model, uint32
 }
 
 static int
-hold_named(struct datagrams *datagrams, const struct errand *errand, struct probe *model, struct slot **found)
+lease_named(struct datagrams *datagrams, const struct errand *errand, struct probe *model, struct slot **found)
 {
     uint32_t device = outlet_device(errand, &model->identity.source);
     bool fresh = !model->identity.near && model->identity.far; /* one probe a socket, see the head of datagram.h */
     *found = find_in_pool(&datagrams->pools[model->family], model->identity.near);
     if (*found)
         return 0;
-    model->hold = fresh ? 0 : find_named(datagrams, model, device);
-    int error = model->hold ? 0 : open_named(datagrams, model, device);
+    model->lease = fresh ? 0 : find_named(datagrams, model, device);
+    int error = model->lease ? 0 : open_named(datagrams, model, device);
     if (error == EADDRINUSE && close_rested(datagrams, model))
         error = open_named(datagrams, model, device);
     if (error && fresh)
-        model->hold = find_unused(datagrams, model, device);
-    if (error && !model->hold)
+        model->lease = find_unused(datagrams, model, device);
+    if (error && !model->lease)
         return error;
-    *found = datagrams->named[model->hold - 1];
+    *found = datagrams->named[model->lease - 1];
     (*found)->users++;
     (*found)->target = model->target;
     (*found)->far = model->identity.far;
@@ -322,7 +322,7 @@ allot_named(struct datagrams *datagrams, const struct errand *errand, struct pro
 {
     struct identity *identity = &model->identity;
     identity->near = (uint16_t)errand->request->local_port;
-    int error = hold_named(datagrams, errand, model, found);
+    int error = lease_named(datagrams, errand, model, found);
     if (error)
         return error;
     if (identity->far && !errand->request->local_port) /* a socket of its own */
@@ -367,11 +367,11 @@ datagrams_send(struct datagrams *datagrams, const struct errand *errand, struct 
 }
 
 void
-datagrams_release(struct datagrams *datagrams, uint32_t hold, struct instant now)
+datagrams_release(struct datagrams *datagrams, uint32_t lease, struct instant now)
 {
-    if (!hold)
+    if (!lease)
         return;
-    struct slot *slot = datagrams->named[hold - 1];
+    struct slot *slot = datagrams->named[lease - 1];
     if (--slot->users == 0)
         slot->idle = now;
 }

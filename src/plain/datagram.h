@@ -19,11 +19,11 @@ void datagrams_free(struct datagrams *datagrams);
 /* Whether a socket of this family can be had: 0, or an errno value. */
 int datagrams_check(const struct datagrams *datagrams, enum family_id family);
 
-/* Sends a datagram and fills in the identity, departure and hold of MODEL. 0, or an errno value. */
+/* Sends a datagram and fills in the identity, departure and lease of MODEL. 0, or an errno value. */
 int datagrams_send(struct datagrams *datagrams, const struct errand *errand, struct probe *model);
 
-/* The probe with this hold has ended. */
-void datagrams_release(struct datagrams *datagrams, uint32_t hold, struct instant now);
+/* The probe with this lease has ended. */
+void datagrams_release(struct datagrams *datagrams, uint32_t lease, struct instant now);
 
 /* Closes the sockets of named ports that no probe uses any more. True, and *WHEN: to be called again by then. */
 bool datagrams_rest(struct datagrams *datagrams, struct instant now, struct instant *when);

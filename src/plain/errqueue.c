@@ -41,8 +41,7 @@ errqueue_mark(struct reader payload)
 }
 
 /*
- * Zeros may be what a router pads with, so they say nothing. On a socket whose probes may share both ports such a quote
- * is as one that has another IP identification.
+ * Zeros may be what a router pads with, so they say nothing.
  */
 static bool
 read_udp(const struct queued_error *queued, struct reader quoted, struct answer *answer)
@@ -51,7 +50,7 @@ read_udp(const struct queued_error *queued, struct reader quoted, struct answer 
     answer->far = queued->far;
     answer->checksum = errqueue_mark(quoted);
     answer->has_checksum = answer->checksum != 0;
-    answer->has_ip_id = queued->shared && !answer->has_checksum;
+    answer->ports_shared = queued->shared;
     answer->has_payload = true;
     answer->payload = quoted;
     return true;
@@ -71,7 +70,6 @@ errqueue_decode(const struct queued_error *queued, struct answer *answer)
         .protocol = queued->protocol,
         .from = controls->offender,
         .to = controls->to,
-        .scope = controls->scope,
         .arrived = queued->arrived,
         .known = controls->ttl ? KNOWN_TTL | KNOWN_TOS : 0,
         .ttl = controls->ttl,

@@ -275,7 +275,6 @@ decode_datagram(const struct outlet *outlet, const struct datagram *datagram, ui
         .protocol = outlet->protocol,
         .from = datagram->from,
         .to = datagram->to,
-        .scope = datagram->scope,
         .arrived = datagram->arrived,
         .known = KNOWN_TTL | KNOWN_TOS,
         .ttl = datagram->ttl,
@@ -305,7 +304,7 @@ read_message(struct outlet *outlet, struct mmsghdr *received, const struct clock
     controls_read(message, &controls);
     if (controls.has_departure && controls.error.ee_origin == SO_EE_ORIGIN_TIMESTAMPING)
         outlet->stamp = controls.departure;
-    if (!address_from_socket(message->msg_name, &family, &datagram.from, &datagram.scope))
+    if (!address_from_socket(message->msg_name, &family, &datagram.from))
         return false;
     memcpy(&in, message->msg_name, sizeof in);
     if (controls.has_lost)

@@ -109,7 +109,7 @@ send_udp(struct plain *plain, const struct errand *errand, struct probe *model)
 static void
 release_udp(struct plain *plain, const struct probe *probe)
 {
-    datagrams_release(plain->datagrams, probe->hold, clock_now());
+    datagrams_release(plain->datagrams, probe->lease, clock_now());
 }
 
 static int
@@ -128,7 +128,7 @@ send_tcp(struct plain *plain, const struct errand *errand, struct probe *model)
 static void
 release_tcp(struct plain *plain, const struct probe *probe)
 {
-    connections_release(plain->connections, probe->hold);
+    connections_release(plain->connections, probe->lease);
 }
 
 /*
@@ -160,7 +160,7 @@ static void
 release(struct transport *transport, struct probe *probe)
 {
     ways[probe->protocol].release(plain_of(transport), probe);
-    probe->hold = 0;
+    probe->lease = 0;
 }
 
 /* What would have fit: `dont-fragment` looks past the route's own. */

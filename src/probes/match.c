@@ -103,7 +103,8 @@ fit_own_quote(const struct probe *probe, const struct answer *answer, enum nonce
      * Some routers rewrite the IPv4 identification, so another one does not disprove, unless ports are all there is, or
      * all that is right: a checksum of SCTP that is not ours proves no more than none.
      */
-    return same_checksum || !answer->has_ip_id ? POSSIBLE : IMPOSSIBLE;
+    bool ports_suffice = !answer->has_ip_id && !answer->ports_shared;
+    return same_checksum || ports_suffice ? POSSIBLE : IMPOSSIBLE;
 }
 
 /* A quote from behind a NAT that did not translate it back: port and checksum are the NAT's. See stands_out(). */
@@ -113,7 +114,7 @@ fit_translated_quote(const struct probe *probe, const struct answer *answer, enu
     if (answer->has_number || nonce == NONCE_RIGHT)
         return PROVEN;
     bool same = answer->has_ip_id ? answer->ip_id == probe->identity.ip_id : answer->near == probe->identity.near;
-    return same ? POSSIBLE : IMPOSSIBLE;
+    return same && !answer->ports_shared ? POSSIBLE : IMPOSSIBLE;
 }
 
 static enum fit
@@ -215,7 +216,7 @@ look_by_nonce(const struct probes *probes, const struct answer *answer, struct s
 
 /* True when another probe has this one's ports and target, or so many have that not all were looked at. */
 static bool
-shares_ports(const struct probes *probes, const struct probe *one, bool and_source)
+has_sharers(const struct probes *probes, const struct probe *one, bool and_source)
 {
     unsigned sharers = 0;
     const struct identity *identity = &one->identity;
@@ -238,7 +239,7 @@ shares_ports(const struct probes *probes, const struct probe *one, bool and_sour
 static bool
 stands_out(const struct probes *probes, const struct answer *answer, const struct probe *found)
 {
-    if (found->identity.near == answer->near && answer->has_ip_id && !shares_ports(probes, found, false))
+    if (found->identity.near == answer->near && answer->has_ip_id && !has_sharers(probes, found, false))
         return true;
     return probes_is_alone(probes, found);
 }
@@ -274,7 +275,7 @@ is_our_own(const struct probes *probes, const struct answer *answer)
         .family = (uint8_t)answer->family,
         .protocol = (uint8_t)answer->protocol,
     };
-    return shares_ports(probes, &reversed, true);
+    return has_sharers(probes, &reversed, true);
 }
 
 struct probe *

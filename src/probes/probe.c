@@ -216,7 +216,7 @@ probes_next(const struct probes *probes, enum probe_index index, const struct pr
 
 /* True when two probes have the same ports, and, but for ICMP, target. */
 static bool
-share_ports(const struct probe *one, const struct probe *other)
+same_ports(const struct probe *one, const struct probe *other)
 {
     bool same_target = protocols[one->protocol]->ports == PORTS_ECHO || address_same(&one->target, &other->target);
     return one->family == other->family && one->protocol == other->protocol && same_target &&
@@ -227,7 +227,7 @@ bool
 probes_ports_taken(const struct probes *probes, const struct probe *model)
 {
     const struct probe *probe = probes_first(probes, BY_PORTS, hash_of(probes, model, BY_PORTS));
-    while (probe && !share_ports(probe, model))
+    while (probe && !same_ports(probe, model))
         probe = probes_next(probes, BY_PORTS, probe);
     return probe != NULL;
 }
@@ -236,7 +236,7 @@ bool
 probes_number_taken(const struct probes *probes, const struct probe *model)
 {
     const struct probe *probe = probes_first(probes, BY_NUMBER, hash_of(probes, model, BY_NUMBER));
-    while (probe && !(share_ports(probe, model) && number_of(probe) == number_of(model)))
+    while (probe && !(same_ports(probe, model) && number_of(probe) == number_of(model)))
         probe = probes_next(probes, BY_NUMBER, probe);
     return probe != NULL;
 }

@@ -17,7 +17,7 @@ struct probe {
     struct instant departed;
     uint32_t scope;        /* interface index: the request's scope, or else by which it leaves (to ourselves: `lo`) */
     int32_t token;
-    uint32_t hold;         /* the transport's: a port held for this probe, or 0 */
+    uint32_t lease;        /* the transport's: the port or socket that it keeps for this probe, or 0 */
     uint32_t slot;         /* the table's own */
     uint16_t payload_size; /* bytes */
     uint8_t family;        /* enum family_id, enum protocol_id: as bytes, since there may be a million */

@@ -183,7 +183,7 @@ allot_ports(struct allotter *allotter, const struct request *request, const stru
 
 /* True when the next probe may have the same ports, since the client wants it so. */
 static bool
-shares_ports(const struct request *request)
+keeps_ports(const struct request *request)
 {
     return request->local_port || request_has(request, FEATURE_FLOW);
 }
@@ -226,7 +226,7 @@ allot_number(struct allotter *allotter, const struct request *request, const str
 {
     const struct protocol *protocol = protocols[request->protocol];
     struct identity *identity = &model->identity;
-    bool shared = shares_ports(request) && protocol->ports != PORTS_ECHO;
+    bool shared = keeps_ports(request) && protocol->ports != PORTS_ECHO;
     for (uint32_t tries = 0; tries <= UINT16_MAX; tries++) {
         uint16_t *last = shared ? &allotter->shared_id : &allotter->ip_id;
         identity->ip_id = *last = packet_next_ip_id(*last);
@@ -243,7 +243,7 @@ allot(struct allotter *allotter, const struct request *request, const struct pro
     const struct protocol *protocol = protocols[request->protocol];
     struct identity *identity = &model->identity;
     int error = 0;
-    if (shares_ports(request))
+    if (keeps_ports(request))
         error = choose_balance(request, identity);
     if (request->given & (1u << FEATURE_FLOW | 1u << FEATURE_FLOW_LABEL))
         identity->flow_label = flow_label_for(&allotter->flows, request) & 0xfffff;
@@ -258,17 +258,17 @@ allot(struct allotter *allotter, const struct request *request, const struct pro
                                                            : identity->ip_id;
     packet_offer_nonce(request, identity, random_u64(&allotter->random));
 
-    /* A UDP port that a client named is held, so that no other program's answers come to it. */
+    /* A UDP port that a client named is leased, so that no other program's answers come to it. */
     if (protocol->ports == PORTS_FAR_VARIES && request->local_port)
-        return ports_hold(allotter->ports, request->family, &identity->source, model->scope, identity->near,
-                          &model->hold);
+        return ports_lease(allotter->ports, request->family, &identity->source, model->scope, identity->near,
+                          &model->lease);
     return 0;
 }
 
 void
 allot_release(struct allotter *allotter, struct probe *probe)
 {
-    if (probe->hold)
-        ports_release(allotter->ports, probe->hold);
-    probe->hold = 0;
+    if (probe->lease)
+        ports_release(allotter->ports, probe->lease);
+    probe->lease = 0;
 }

@@ -19,13 +19,13 @@ void allotter_free(struct allotter *allotter);
 uint16_t allotter_echo_id(const struct allotter *allotter);
 
 /*
- * Fills in the identity of MODEL, whose source is set, and its hold, where the client named a port. 0, or an errno
+ * Fills in the identity of MODEL, whose source is set, and its lease, where the client named a port. 0, or an errno
  * value; ENOSPC: everything that could tell it from the probes in flight is in use.
  */
 int allot(struct allotter *allotter, const struct request *request, const struct probes *in_flight,
           struct probe *model);
 
-/* Gives up what was held for a probe that has ended, or was not sent. */
+/* Gives up what was leased for a probe that has ended, or was not sent. */
 void allot_release(struct allotter *allotter, struct probe *probe);
 
 #endif

@@ -25,7 +25,7 @@
 #define SCARCITY (100 * NS_PER_MS) /* for so long no block is looked for after none could be had */
 
 /* A port that clients named, by slot. */
-struct hold {
+struct lease {
     int fd;
     uint32_t users;
     enum family_id family;
@@ -47,7 +47,7 @@ struct ports {
     uint16_t scramble;       /* is added bit by bit to the offset, so that nobody knows where we begin */
     struct instant lap;      /* when the turn through all began */
 
-    struct chunks holds;     /* struct hold */
+    struct chunks leases;     /* struct lease */
     struct index by_port;
     uint32_t hold_count;     /* slots ever used */
 };
@@ -87,15 +87,15 @@ ports_new(struct random *random, uint16_t ephemeral_low, uint16_t ephemeral_high
         list_blocks(ports, random, HIGH_PORTS, 65536, 0, 0);
     ports->last_resort = ports->free_count > 0 ? ports->free_blocks[0] : 0;
     ports->scramble = (uint16_t)random_below(random, BLOCK);
-    chunks_init(&ports->holds, sizeof(struct hold));
+    chunks_init(&ports->leases, sizeof(struct lease));
     index_init(&ports->by_port);
     return ports;
 }
 
-static struct hold *
-hold_at(const struct ports *ports, uint32_t slot)
+static struct lease *
+lease_at(const struct ports *ports, uint32_t slot)
 {
-    return chunks_at(&ports->holds, slot);
+    return chunks_at(&ports->leases, slot);
 }
 
 void
@@ -107,11 +107,11 @@ ports_free(struct ports *ports)
         if (ports->guards[i] >= 0)
             close(ports->guards[i]);
     for (uint32_t slot = 0; slot < ports->hold_count; slot++)
-        if (hold_at(ports, slot)->users)
-            close(hold_at(ports, slot)->fd);
+        if (lease_at(ports, slot)->users)
+            close(lease_at(ports, slot)->fd);
     if (ports->reserved)
         close(ports->reserved_guard);
-    chunks_free(&ports->holds);
+    chunks_free(&ports->leases);
     index_free(&ports->by_port);
     free(ports);
 }
@@ -265,51 +265,51 @@ find_hold(const struct ports *ports, enum family_id family, const struct address
 {
     uint32_t slot = index_first(&ports->by_port, hash_port(port));
     for (; slot != INDEX_NONE; slot = index_next(&ports->by_port, slot)) {
-        const struct hold *hold = hold_at(ports, slot);
-        if (hold->family == family && hold->port == port && address_same(&hold->source, source))
+        const struct lease *lease = lease_at(ports, slot);
+        if (lease->family == family && lease->port == port && address_same(&lease->source, source))
             break;
     }
     return slot;
 }
 
-/* A slot that no hold uses. Holds are as few as descriptors, so a search is short. */
+/* A slot that no lease uses. Leases are as few as descriptors, so a search is short. */
 static uint32_t
 free_slot(const struct ports *ports)
 {
     uint32_t slot = 0;
-    while (slot < ports->hold_count && hold_at(ports, slot)->users)
+    while (slot < ports->hold_count && lease_at(ports, slot)->users)
         slot++;
     return slot;
 }
 
 int
-ports_hold(struct ports *ports, enum family_id family, const struct address *source, uint32_t scope, uint16_t port,
-           uint32_t *hold)
+ports_lease(struct ports *ports, enum family_id family, const struct address *source, uint32_t scope, uint16_t port,
+           uint32_t *lease)
 {
     uint32_t slot = find_hold(ports, family, source, port);
     if (slot == INDEX_NONE) {
         slot = free_slot(ports);
-        if (!chunks_reach(&ports->holds, slot) || !index_reach(&ports->by_port, slot))
+        if (!chunks_reach(&ports->leases, slot) || !index_reach(&ports->by_port, slot))
             return ENOMEM;
         int fd = bind_port(family, source, scope, port, false);
         if (fd < 0)
             return errno;
-        *hold_at(ports, slot) = (struct hold){ fd, 0, family, *source, port };
+        *lease_at(ports, slot) = (struct lease){ fd, 0, family, *source, port };
         index_add(&ports->by_port, slot, hash_port(port));
         if (slot == ports->hold_count)
             ports->hold_count++;
     }
-    hold_at(ports, slot)->users++;
-    *hold = slot + 1;
+    lease_at(ports, slot)->users++;
+    *lease = slot + 1;
     return 0;
 }
 
 void
-ports_release(struct ports *ports, uint32_t hold)
+ports_release(struct ports *ports, uint32_t lease)
 {
-    uint32_t slot = hold - 1;
-    if (--hold_at(ports, slot)->users)
+    uint32_t slot = lease - 1;
+    if (--lease_at(ports, slot)->users)
         return;
-    close(hold_at(ports, slot)->fd);
+    close(lease_at(ports, slot)->fd);
     index_remove(&ports->by_port, slot);
 }

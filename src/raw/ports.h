@@ -39,11 +39,11 @@ uint16_t ports_reserve(struct ports *ports);
 uint32_t ports_count(const struct ports *ports);
 
 /*
- * Holds a UDP port for a client that named it: nobody else's, and the kernel takes it for open. Probes share a hold.
- * Sets *HOLD, which is not 0, for ports_release(). 0, or an errno value (EADDRINUSE: another program has it).
+ * Leases a UDP port to a client that named it: nobody else's, and the kernel takes it for open. Probes share a lease.
+ * Sets *LEASE, which is not 0, for ports_release(). 0, or an errno value (EADDRINUSE: another program has it).
  */
-int ports_hold(struct ports *ports, enum family_id family, const struct address *source, uint32_t scope, uint16_t port,
-               uint32_t *hold);
-void ports_release(struct ports *ports, uint32_t hold);
+int ports_lease(struct ports *ports, enum family_id family, const struct address *source, uint32_t scope, uint16_t port,
+               uint32_t *lease);
+void ports_release(struct ports *ports, uint32_t lease);
 
 #endif

@@ -22,7 +22,7 @@ struct raw {
     struct send_buffers *send_buffers;
     struct allotter *allotter;
     struct routes *routes;
-    struct probe held; /* the probe of which the sender has `unsent` fragments */
+    struct probe halfway; /* the probe of which the sender has `unsent` fragments */
 };
 
 static struct raw *
@@ -132,12 +132,12 @@ expect_answers(struct raw *raw, const struct request *request)
     return 0;
 }
 
-/* Goes on with the probe that was held. What can't be finished is as good as lost on its way. */
+/* Goes on with the probe that is halfway. What can't be finished is as good as lost on its way. */
 static int
 resume(struct raw *raw, struct sender *sender, const struct request *request, struct probe *model)
 {
     int error = sender_resume(sender, request);
-    *model = raw->held;
+    *model = raw->halfway;
     return error == EAGAIN || error == ENOBUFS ? EAGAIN : 0;
 }
 
@@ -147,7 +147,7 @@ send_probe(struct transport *transport, const struct request *request, const str
 {
     struct raw *raw = raw_of(transport);
     struct sender *sender = &raw->senders[request->family];
-    if (sender->unsent.left) /* the same request again, which was held half way: its identity is on the wire already */
+    if (sender->unsent.left) /* the same request again, which is halfway: its identity is on the wire already */
         return resume(raw, sender, request, model);
     int error = expect_answers(raw, request);
     if (error)
@@ -162,7 +162,7 @@ send_probe(struct transport *transport, const struct request *request, const str
     if (!error)
         return 0;
     if (sender->unsent.left) {
-        raw->held = *model;
+        raw->halfway = *model;
         return EAGAIN;
     }
     forgo_answers(raw, request->family, request->protocol);

@@ -154,7 +154,7 @@ read_message(struct receiver *receiver, struct mmsghdr *received, const struct c
         .number = protocols[receiver->protocol]->number[receiver->family],
         .bytes = { message->msg_iov->iov_base, received->msg_len },
     };
-    if (message->msg_name && !address_from_socket(message->msg_name, &family, &datagram->from, &datagram->scope))
+    if (message->msg_name && !address_from_socket(message->msg_name, &family, &datagram->from))
         return false;
     controls_read(message, &controls);
     if (controls.has_lost)

@@ -21,8 +21,8 @@ static struct {
     uint32_t next;
     uint32_t asked;       /* in one allotment */
     uint32_t number;      /* drawn at random */
-    uint32_t holds;
-    int hold_error;
+    uint32_t leases;
+    int lease_error;
     struct probe *in_flight[IN_FLIGHT_MAX];
     size_t count;
     struct probes *probes;
@@ -54,23 +54,23 @@ fuzz_ports_count(const struct ports *ports)
 }
 
 static int
-fuzz_ports_hold(struct ports *ports, enum family_id family, const struct address *source, uint32_t scope,
-                uint16_t port, uint32_t *hold)
+fuzz_ports_lease(struct ports *ports, enum family_id family, const struct address *source, uint32_t scope,
+                uint16_t port, uint32_t *lease)
 {
     (void)ports, (void)family, (void)source, (void)scope, (void)port;
-    if (world.hold_error)
-        return world.hold_error;
-    world.holds++;
-    *hold = 1;
+    if (world.lease_error)
+        return world.lease_error;
+    world.leases++;
+    *lease = 1;
     return 0;
 }
 
 static void
-fuzz_ports_release(struct ports *ports, uint32_t hold)
+fuzz_ports_release(struct ports *ports, uint32_t lease)
 {
     (void)ports;
-    MUST(hold == 1 && world.holds > 0);
-    world.holds--;
+    MUST(lease == 1 && world.leases > 0);
+    world.leases--;
 }
 
 /* Comes round again soon, so that numbers meet. */
@@ -85,7 +85,7 @@ fuzz_random_u32(struct random *random)
 #define ports_next fuzz_ports_next
 #define ports_grow fuzz_ports_grow
 #define ports_count fuzz_ports_count
-#define ports_hold fuzz_ports_hold
+#define ports_lease fuzz_ports_lease
 #define ports_release fuzz_ports_release
 #include "raw/allot.c"
 
@@ -115,7 +115,7 @@ is_same(const struct probe *a, const struct probe *b)
 {
     const struct protocol *protocol = protocols[a->protocol];
     bool same_target = protocol->ports == PORTS_ECHO || address_same(&a->target, &b->target);
-    bool named = a->hold || (protocol->numbered && a->identity.near < PORT_FIRST);
+    bool named = a->lease || (protocol->numbered && a->identity.near < PORT_FIRST);
     return a->family == b->family && a->protocol == b->protocol && same_target &&
            a->identity.near == b->identity.near && a->identity.far == b->identity.far &&
            (!named || (protocol->numbered ? a->identity.number == b->identity.number
@@ -137,7 +137,7 @@ check_new(const struct request *request, const struct probe *probe)
         return;
     MUST(identity->near && identity->far && (!request->port || identity->far == request->port));
     MUST(!request->local_port || identity->near == request->local_port);
-    MUST((probe->hold != 0) == (request->local_port && protocol->ports == PORTS_FAR_VARIES));
+    MUST((probe->lease != 0) == (request->local_port && protocol->ports == PORTS_FAR_VARIES));
 }
 
 /* Nothing was found: so every port of ours is taken, or there is none. */
@@ -161,12 +161,12 @@ send_one(void)
     if (world.count == IN_FLIGHT_MAX)
         return;
     world.asked = 0;
-    uint32_t holds = world.holds;
+    uint32_t leases = world.leases;
     int error = allot(allotter, &request, world.probes, &model);
-    MUST(!error || (!model.hold && world.holds == holds));
-    if (error == ENOSPC && error != world.hold_error)
+    MUST(!error || (!model.lease && world.leases == leases));
+    if (error == ENOSPC && error != world.lease_error)
         check_exhausted(&request, model);
-    MUST(!error || error == ENOSPC || error == world.hold_error);
+    MUST(!error || error == ENOSPC || error == world.lease_error);
     if (error)
         return;
     check_new(&request, &model);
@@ -190,7 +190,7 @@ end_at(size_t i)
     struct probe *probe = world.in_flight[i];
     world.in_flight[i] = world.in_flight[--world.count];
     allot_release(allotter, probe);
-    MUST(!probe->hold);
+    MUST(!probe->lease);
     probes_remove(world.probes, probe);
 }
 
@@ -217,7 +217,7 @@ static void
 choose_error(void)
 {
     static const int errors[] = { 0, EADDRINUSE, ENOMEM, EADDRNOTAVAIL };
-    world.hold_error = errors[take_u8(&world.input) % COUNT(errors)];
+    world.lease_error = errors[take_u8(&world.input) % COUNT(errors)];
 }
 
 static void (*const operations[])(void) = { send_one, send_many, end_one, go_back, choose_error };
@@ -240,7 +240,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         operations[take_u8(&world.input) % COUNT(operations)]();
     while (world.count)
         end_at(world.count - 1);
-    MUST(world.holds == 0 && probes_count(world.probes) == 0);
+    MUST(world.leases == 0 && probes_count(world.probes) == 0);
     probes_free(world.probes);
     return 0;
 }

@@ -47,7 +47,7 @@ fuzz_sendmsg(int fd, const struct msghdr *message, int flags)
     kernel.refused = errno != 0;
     if (errno)
         return -1;
-    kernel.carried += message->msg_iov->iov_len - family->header_size - (fragment && family->version == 6 ? 8 : 0);
+    kernel.carried += message->msg_iov->iov_len - family->header_size - (fragment && kernel.request.family == IPV6 ? 8 : 0);
     return (ssize_t)message->msg_iov->iov_len;
 }
 

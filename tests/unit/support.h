@@ -67,4 +67,11 @@ uint16_t plain_checksum(const uint8_t *bytes, size_t length);
 uint32_t plain_pseudo_sum(enum family_id family, const uint8_t *source, const uint8_t *target, uint8_t number,
                           size_t length);
 
+/* 4 or 6 */
+static inline unsigned
+version_of(enum family_id family)
+{
+    return family == IPV4 ? 4 : 6;
+}
+
 #endif

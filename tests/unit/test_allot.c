@@ -144,7 +144,7 @@ START_TEST(udp_far_varies)
     struct probe *next = add(allotter, in_flight, &request);
     MUST(next->identity.far == 33434);
     MUST(next->identity.near != near);
-    MUST(!next->identity.balanced && next->identity.nonce && !next->hold);
+    MUST(!next->identity.balanced && next->identity.nonce && !next->lease);
     probes_free(in_flight);
     allotter_free(allotter);
 }
@@ -198,7 +198,7 @@ START_TEST(default_ports_and_numbers)
                 MUST(probe->identity.far == 80);
                 MUST(probe->identity.number != 0);
                 MUST(probe->identity.number != before);
-                MUST(probe->identity.nonce == 0 && !probe->identity.balanced && !probe->hold);
+                MUST(probe->identity.nonce == 0 && !probe->identity.balanced && !probe->lease);
                 before = probe->identity.number;
             }
         }
@@ -220,12 +220,12 @@ START_TEST(both_ports_given)
     for (uint32_t i = 0; i < 65534; i++) {
         struct probe *probe = add(allotter, in_flight, &request);
         MUST(probe->identity.near == 4322 && probe->identity.far == 53);
-        MUST(probe->identity.balanced && probe->identity.nonce && probe->hold);
+        MUST(probe->identity.balanced && probe->identity.nonce && probe->lease);
         MUST(probe->identity.ip_id != 0 && probe->identity.ip_id != 0xffff && !seen[probe->identity.ip_id]);
         seen[probe->identity.ip_id] = true;
     }
     struct probe model = model_of(&request); /* all are in use, but not to another port or target */
-    MUST(allot(allotter, &request, in_flight, &model) == ENOSPC && !model.hold);
+    MUST(allot(allotter, &request, in_flight, &model) == ENOSPC && !model.lease);
     request.port = 54;
     add(allotter, in_flight, &request);
     request.port = 53;
@@ -277,7 +277,7 @@ START_TEST(near_given)
             MUST(probe->identity.near == 4324);
             MUST(protocol == PROTOCOL_UDP ? probe->identity.far >= 33434 : probe->identity.far == 80);
             MUST(protocol != PROTOCOL_UDP || probe->identity.far != before);
-            MUST((probe->hold != 0) == (protocol == PROTOCOL_UDP));
+            MUST((probe->lease != 0) == (protocol == PROTOCOL_UDP));
             before = probe->identity.far;
             drop(allotter, in_flight, probe);
         }
@@ -296,7 +296,7 @@ START_TEST(a_hold_that_can_not_be_had)
     request.local_port = 4325;
     model.identity.source = address_of(IPV4, "192.0.2.77");
     MUST((allot(allotter, &request, in_flight, &model)) == EADDRNOTAVAIL);
-    MUST(model.hold == 0);
+    MUST(model.lease == 0);
     allot_release(allotter, &model); /* nothing to give up */
     probes_free(in_flight);
     allotter_free(allotter);
@@ -428,7 +428,7 @@ START_TEST(flow_with_ports_and_label)
     request.protocol = PROTOCOL_UDP;
     request.port = 0;
     probe = add(allotter, in_flight, &request);
-    MUST(probe->identity.near == 4326 && probe->identity.far == 33434 + 3 && probe->hold);
+    MUST(probe->identity.near == 4326 && probe->identity.far == 33434 + 3 && probe->lease);
     drop(allotter, in_flight, probe);
     probes_free(in_flight);
     allotter_free(allotter);

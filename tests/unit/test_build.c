@@ -239,7 +239,7 @@ START_TEST(header_fields)
             uint32_t tos = family == IPV4 ? packet.bytes[1]
                                           : (packet.bytes[0] & 15u) << 4 | packet.bytes[1] >> 4;
             MUST(tos == bytes[i]);
-            MUST(packet.bytes[0] >> 4 == families[family].version);
+            MUST(packet.bytes[0] >> 4 == version_of(family));
             blob_free(&packet);
         }
     }

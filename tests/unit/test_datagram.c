@@ -11,7 +11,7 @@
 
 static struct random dice_box;
 
-/* Sends a datagram to this host by a port that the client named; its port and hold are in *MODEL then. */
+/* Sends a datagram to this host by a port that the client named; its port and lease are in *MODEL then. */
 static void
 send_named(struct datagrams *datagrams, uint16_t port, struct probe *model)
 {
@@ -58,7 +58,7 @@ START_TEST(test_event_of_a_closed_socket)
     send_named(datagrams, port, &model);
     struct outlet *outlet = next_event(epoll);
     ck_assert_int_eq(outlet->near, port);
-    datagrams_release(datagrams, model.hold, now);
+    datagrams_release(datagrams, model.lease, now);
     ck_assert(datagrams_rest(datagrams, now, &when));
     ck_assert(!datagrams_rest(datagrams, when, &when));
     ck_assert_msg(outlet->fd == -1, "an event that waits points to %d, not to a closed socket", outlet->fd);

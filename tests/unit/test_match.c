@@ -320,7 +320,7 @@ START_TEST(quotes_padded_with_zeros)
             memset(padded.packet + header + count, 0, sent.length - header - count);
             struct answer answer = answer_of(&padded, QUOTE_OF_ALL);
             ck_assert_msg(match_find(probes, &answer) == probe, "IPv%u %s, %zu bytes quoted",
-                          families[is.family].version, protocols[is.protocol]->name, count);
+                          version_of(is.family), protocols[is.protocol]->name, count);
             ck_assert(!match_is_translated(probe, &answer)); /* zeros are not a checksum that was rewritten */
             if (!answer.has_payload || count < 24)
                 continue;
@@ -534,7 +534,7 @@ START_TEST(one_field_wrong)
         wrongs[i].spoil(&answer);
         struct probe *expected = notice ? NULL : probe;
         ck_assert_msg(match_find(probes, &answer) == expected, "IPv%u %s, kind of answer %d: wrong %s was %s",
-                      families[is.family].version, protocols[is.protocol]->name, (int)is.kind, wrongs[i].name,
+                      version_of(is.family), protocols[is.protocol]->name, (int)is.kind, wrongs[i].name,
                       notice ? "not noticed" : "refused");
     }
     probes_free(probes);
@@ -956,7 +956,7 @@ START_TEST(a_quote_for_two)
             put_in_flight(probes, &sent);
             struct answer answer = quote(&sent, 8);
             ck_assert_msg(!match_find(probes, &answer), "IPv%u, balanced %d: one of two equal probes was believed",
-                          families[family].version, balanced);
+                          version_of(family), balanced);
             probes_free(probes);
         }
     }

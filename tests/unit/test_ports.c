@@ -225,9 +225,9 @@ START_TEST(held_while_it_is_used)
 {
     struct ports *ports = some_ports();
     uint32_t first = 0, second = 0;
-    ck_assert_int_eq(ports_hold(ports, IPV4, &loopback, 0, NAMED, &first), 0);
+    ck_assert_int_eq(ports_lease(ports, IPV4, &loopback, 0, NAMED, &first), 0);
     ck_assert_uint_ne(first, 0);
-    ck_assert_int_eq(ports_hold(ports, IPV4, &loopback, 0, NAMED, &second), 0);
+    ck_assert_int_eq(ports_lease(ports, IPV4, &loopback, 0, NAMED, &second), 0);
     ck_assert_uint_eq(first, second); /* shared */
     ck_assert(bind_udp(NAMED) < 0 && errno == EADDRINUSE);
     ports_release(ports, first);
@@ -243,14 +243,14 @@ END_TEST
 START_TEST(another_program_has_it)
 {
     struct ports *ports = some_ports();
-    uint32_t hold = 0;
+    uint32_t lease = 0;
     int fd = bind_udp(NAMED);
     ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(ports_hold(ports, IPV4, &loopback, 0, NAMED, &hold), EADDRINUSE);
-    ck_assert_int_eq(ports_hold(ports, IPV4, &loopback_2, 0, NAMED, &hold), 0); /* on another address it is free */
-    ports_release(ports, hold);
+    ck_assert_int_eq(ports_lease(ports, IPV4, &loopback, 0, NAMED, &lease), EADDRINUSE);
+    ck_assert_int_eq(ports_lease(ports, IPV4, &loopback_2, 0, NAMED, &lease), 0); /* on another address it is free */
+    ports_release(ports, lease);
     close(fd);
-    ck_assert_int_eq(ports_hold(ports, IPV4, &loopback, 0, NAMED, &hold), 0);
+    ck_assert_int_eq(ports_lease(ports, IPV4, &loopback, 0, NAMED, &lease), 0);
     ports_free(ports);
 }
 END_TEST
@@ -260,13 +260,13 @@ START_TEST(the_first_port_of_our_own_block)
 {
     static bool seen[65536];
     struct ports *ports = ports_new(&dice_box, 1535, 65023);
-    uint32_t hold = 0;
+    uint32_t lease = 0;
     take_all(ports, seen);
     for (uint16_t port = 65024; port < 65030; port++) {
         ck_assert(seen[port]);
-        int error = ports_hold(ports, IPV4, &loopback, 0, port, &hold);
+        int error = ports_lease(ports, IPV4, &loopback, 0, port, &lease);
         ck_assert_msg(!error, "port %u, which nobody else has: %s", port, strerror(error));
-        ports_release(ports, hold);
+        ports_release(ports, lease);
     }
     ports_free(ports);
 }
@@ -276,8 +276,8 @@ START_TEST(an_address_that_is_not_ours)
 {
     struct ports *ports = some_ports();
     struct address other = address_of(IPV4, "192.0.2.77");
-    uint32_t hold = 0;
-    ck_assert_int_eq(ports_hold(ports, IPV4, &other, 0, NAMED, &hold), EADDRNOTAVAIL);
+    uint32_t lease = 0;
+    ck_assert_int_eq(ports_lease(ports, IPV4, &other, 0, NAMED, &lease), EADDRNOTAVAIL);
     ports_free(ports);
 }
 END_TEST
@@ -286,20 +286,20 @@ END_TEST
 START_TEST(many_holds)
 {
     struct ports *ports = some_ports();
-    uint32_t holds[40], sum = 0;
+    uint32_t leases[40], sum = 0;
     for (uint16_t round = 0; round < 5; round++) {
-        for (uint16_t i = 0; i < COUNT(holds); i++) {
+        for (uint16_t i = 0; i < COUNT(leases); i++) {
             const struct address *source = i % 2 ? &loopback : &loopback_2;
-            ck_assert_int_eq(ports_hold(ports, IPV4, source, 0, (uint16_t)(NAMED + round + i / 2), &holds[i]), 0);
+            ck_assert_int_eq(ports_lease(ports, IPV4, source, 0, (uint16_t)(NAMED + round + i / 2), &leases[i]), 0);
             for (uint16_t j = 0; j < i; j++)
-                ck_assert_uint_ne(holds[i], holds[j]);
-            sum += holds[i];
+                ck_assert_uint_ne(leases[i], leases[j]);
+            sum += leases[i];
         }
-        for (size_t i = 0; i < COUNT(holds); i++)
-            ports_release(ports, holds[(i * 7 + round) % COUNT(holds)]);
+        for (size_t i = 0; i < COUNT(leases); i++)
+            ports_release(ports, leases[(i * 7 + round) % COUNT(leases)]);
     }
     ck_assert_uint_le(sum, 5 * 40 * 41 / 2); /* no slots but those */
-    for (uint16_t i = 0; i < COUNT(holds) / 2; i++) {
+    for (uint16_t i = 0; i < COUNT(leases) / 2; i++) {
         int fd = bind_udp((uint16_t)(NAMED + 4 + i));
         ck_assert_int_ge(fd, 0);
         close(fd);
@@ -312,19 +312,19 @@ END_TEST
 START_TEST(the_kernel_takes_it_for_open)
 {
     struct ports *ports = some_ports();
-    uint32_t hold = 0;
+    uint32_t lease = 0;
     struct sockaddr_in name = loopback_name(NAMED);
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     char byte;
     ck_assert_int_eq(connect(fd, (struct sockaddr *)&name, sizeof name), 0);
     ck_assert_int_eq(send(fd, "x", 1, 0), 1);
     ck_assert(recv(fd, &byte, 1, 0) < 0 && errno == ECONNREFUSED); /* as it is when nobody has it */
-    ck_assert_int_eq(ports_hold(ports, IPV4, &loopback, 0, NAMED, &hold), 0);
+    ck_assert_int_eq(ports_lease(ports, IPV4, &loopback, 0, NAMED, &lease), 0);
     for (int i = 0; i < 3; i++)
         ck_assert_int_eq(send(fd, "x", 1, 0), 1);
     ck_assert(recv(fd, &byte, 1, 0) < 0 && errno == EAGAIN);
     close(fd);
-    ports_free(ports); /* with the hold still held */
+    ports_free(ports); /* with the lease still held */
     fd = bind_udp(NAMED);
     ck_assert_int_ge(fd, 0);
     close(fd);

@@ -147,7 +147,7 @@ check_address(enum family_id family, const struct address *address)
 {
     struct reply reply = { SAY(7, REPLY), .answered = true, .family = family, .responder = *address };
     struct text expected = { .length = 0 };
-    text_add(&expected, "7 reply ip-%u %s round-trip-time 0", families[family].version, address_text(family, address));
+    text_add(&expected, "7 reply ip-%u %s round-trip-time 0", version_of(family), address_text(family, address));
     char *line = line_of(&reply, false);
     if (strcmp(line, expected.text) != 0)
         ck_abort_msg("\"%s\", not \"%s\"", line, expected.text);
