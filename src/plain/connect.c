@@ -304,33 +304,30 @@ quotes_first(const struct connection *connection, struct reader quoted)
 
 /* What a router has said, if anything. *FIRST: about the first SYN. */
 static bool
-read_error(struct connection *connection, struct receive_buffers *buffers, size_t place, const struct clock *clock,
+read_error(struct connection *connection, struct inbox *inbox, size_t place, const struct clock *clock,
            struct answer *answer, bool *first)
 {
-    struct mmsghdr *message = &buffers->messages[place];
     struct controls controls;
-    message->msg_hdr.msg_name = NULL;
-    message->msg_hdr.msg_namelen = 0;
-    message->msg_hdr.msg_controllen = RECEIVER_CONTROL;
-    ssize_t got = recvmsg(connection->outlet.fd, &message->msg_hdr, MSG_DONTWAIT | MSG_ERRQUEUE);
-    if (got < 0)
+    struct datagram datagram;
+    if (inbox_receive(inbox, connection->outlet.fd, place, 1, INBOX_ERRORS) == 0)
         return false;
-    controls_read(&message->msg_hdr, &controls);
     struct clock renewed = clock_renew(clock); /* it may have come in the middle of this turn */
+    if (!inbox_read(inbox, place, &renewed, &datagram, &controls))
+        return false;
     const struct queued_error queued = {
         .family = connection->outlet.family,
         .protocol = PROTOCOL_TCP,
         .target = connection->target,
         .controls = &controls,
-        .quoted = { buffers->bytes[place], (size_t)got },
-        .arrived = clock_of_stamp(&renewed, controls.has_stamp ? controls.stamp : renewed.now.wall),
+        .quoted = datagram.bytes,
+        .arrived = datagram.arrived,
     };
     *first = *first || quotes_first(connection, queued.quoted);
     return errqueue_decode(&queued, answer);
 }
 
 bool
-connection_read(struct outlet *outlet, struct receive_buffers *buffers, size_t place, const struct clock *clock,
+connection_read(struct outlet *outlet, struct inbox *inbox, size_t place, const struct clock *clock,
                 struct answer *answer)
 {
     struct connection *connection = (struct connection *)(void *)outlet;
@@ -340,7 +337,7 @@ connection_read(struct outlet *outlet, struct receive_buffers *buffers, size_t p
         info.tcpi_total_retrans = 1;
     bool answered = false, first = info.tcpi_total_retrans == 0;
     /* An error that comes while connect() is still at work does not end the connection: so this is looked at first. */
-    if (read_error(connection, buffers, place, clock, answer, &first))
+    if (read_error(connection, inbox, place, clock, answer, &first))
         answered = first;
     else if (info.tcpi_state == TCP_SYN_SENT) /* nothing yet */
         return false;

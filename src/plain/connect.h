@@ -26,9 +26,9 @@ void connections_release(struct connections *connections, uint32_t lease);
 
 /*
  * What has become of a connection that EPOLL reported, where OUTLET is part of it: true if the target, or a router,
- * answered its first SYN. It uses message PLACE of BUFFERS.
+ * answered its first SYN. It uses message PLACE of INBOX.
  */
-bool connection_read(struct outlet *outlet, struct receive_buffers *buffers, size_t place, const struct clock *clock,
+bool connection_read(struct outlet *outlet, struct inbox *inbox, size_t place, const struct clock *clock,
                      struct answer *answer);
 
 #endif

@@ -188,7 +188,7 @@ static void
 take_stamp(struct outlet *outlet, const struct errand *errand, struct instant *departed)
 {
     struct stash *stash = errand->stash;
-    outlet_receive(outlet, stash->buffers, 0, true, errand->clock, stash->answers, &stash->count);
+    outlet_receive(outlet, stash->inbox, 0, true, errand->clock, stash->answers, &stash->count);
     struct instant stamped = { outlet->stamp.ns - errand->clock->offset };
     if (instant_since(stamped, *departed) >= 0 && instant_since(clock_now(), stamped) >= 0)
         *departed = stamped;
@@ -288,62 +288,38 @@ decode_datagram(const struct outlet *outlet, const struct datagram *datagram, ui
 }
 
 static bool
-read_message(struct outlet *outlet, struct mmsghdr *received, const struct clock *clock, struct answer *answer)
+read_message(struct outlet *outlet, struct inbox *inbox, size_t place, bool errors, const struct clock *clock,
+             struct answer *answer)
 {
-    struct msghdr *message = &received->msg_hdr;
-    bool error = message->msg_flags & MSG_ERRQUEUE;
-    enum family_id family;
     struct controls controls;
-    struct sockaddr_in in; /* the port is at the same place in both families */
-    struct datagram datagram = {
-        .family = outlet->family,
-        .number = protocols[outlet->protocol]->number[outlet->family],
-        .bytes = { message->msg_iov->iov_base, received->msg_len },
-        .bare = true,
-    };
-    controls_read(message, &controls);
+    struct datagram datagram;
+    bool named = inbox_read(inbox, place, clock, &datagram, &controls);
     if (controls.has_departure && controls.error.ee_origin == SO_EE_ORIGIN_TIMESTAMPING)
         outlet->stamp = controls.departure;
-    if (!address_from_socket(message->msg_name, &family, &datagram.from))
+    if (!named)
         return false;
-    memcpy(&in, message->msg_name, sizeof in);
+    datagram.family = outlet->family;
+    datagram.number = protocols[outlet->protocol]->number[outlet->family];
+    datagram.bare = true;
     if (controls.has_lost)
         outlet->lost = controls.lost;
-    datagram.to = controls.to;
-    datagram.ttl = controls.ttl;
-    datagram.tos = controls.tos;
-    datagram.arrived = clock_of_stamp(clock, controls.has_stamp ? controls.stamp : clock->now.wall);
     outlet->seen = datagram.arrived;
-    if (error)
-        return decode_error(outlet, &datagram, ntohs(in.sin_port), &controls, answer);
-    return !(message->msg_flags & MSG_TRUNC) &&
-           decode_datagram(outlet, &datagram, ntohs(in.sin_port), answer);
+    if (errors)
+        return decode_error(outlet, &datagram, inbox_port(inbox, place), &controls, answer);
+    return !inbox_is_cut(inbox, place) && decode_datagram(outlet, &datagram, inbox_port(inbox, place), answer);
 }
 
 size_t
-outlet_receive(struct outlet *outlet, struct receive_buffers *buffers, size_t first, bool errors,
-               const struct clock *clock, struct answer *answers, size_t *count)
+outlet_receive(struct outlet *outlet, struct inbox *inbox, size_t first, bool errors, const struct clock *clock,
+               struct answer *answers, size_t *count)
 {
-    static const sa_family_t none = AF_UNSPEC;
-    struct mmsghdr *messages = buffers->messages + first;
-    size_t room = RECEIVER_BATCH - first;
-    for (size_t i = first; i < RECEIVER_BATCH; i++) {
-        struct msghdr *message = &buffers->messages[i].msg_hdr;
-        memcpy(&buffers->names[i], &none, sizeof none); /* a stamp of a departure comes without a name */
-        message->msg_name = &buffers->names[i];
-        message->msg_namelen = sizeof buffers->names[i];
-        message->msg_controllen = RECEIVER_CONTROL;
-    }
-    int flags = MSG_DONTWAIT | (errors ? MSG_ERRQUEUE : 0);
-    int got = recvmmsg(outlet->fd, messages, (unsigned)room, flags, NULL);
-    /* An error that came just now is told here first, and taken away by that: messages may wait behind it. */
-    for (int tries = 1; tries < TRIES && got < 0 && errno != EAGAIN; tries++)
-        got = recvmmsg(outlet->fd, messages, (unsigned)room, flags, NULL);
-    if (got <= 0)
+    unsigned flags = INBOX_NAMED | (errors ? INBOX_ERRORS : 0);
+    size_t got = inbox_receive(inbox, outlet->fd, first, INBOX_BATCH - first, flags);
+    if (got == 0)
         return 0;
     struct clock renewed = clock_renew(clock); /* they may have come in the middle of this turn */
-    for (int i = 0; i < got; i++)
-        if (read_message(outlet, &messages[i], &renewed, &answers[*count]))
+    for (size_t i = first; i < first + got; i++)
+        if (read_message(outlet, inbox, i, errors, &renewed, &answers[*count]))
             ++*count;
-    return (size_t)got;
+    return got;
 }

@@ -6,11 +6,11 @@
 #ifndef HOPLINE_OUTLET_H
 #define HOPLINE_OUTLET_H
 
+#include "host/inbox.h"
 #include "host/route.h"
 #include "packets/packet.h"
 #include "probes/flow.h"
 #include "probes/probe.h"
-#include "raw/receiver.h"
 
 struct outlet {
     int fd; /* -1: closed */
@@ -26,8 +26,8 @@ struct outlet {
 
 /* Where errors are kept that were found on the way to a stamp, until they are asked for. */
 struct stash {
-    struct receive_buffers *buffers; /* the views of the answers point into it */
-    struct answer answers[RECEIVER_BATCH];
+    struct inbox *inbox; /* the views of the answers point into it */
+    struct answer answers[INBOX_BATCH];
     size_t count;
     struct instant last; /* when a probe left by any socket */
 };
@@ -73,10 +73,10 @@ int outlet_send(struct outlet *outlet, const struct errand *errand, uint16_t por
                 struct instant *departed);
 
 /*
- * Receives answers into BUFFERS from its message FIRST on, and decodes them to ANSWERS. ERRORS: from the error queue.
+ * Receives answers into INBOX from its place FIRST on, and decodes them to ANSWERS. ERRORS: from the error queue.
  * Returns how many messages it took; *COUNT grows by the answers among them.
  */
-size_t outlet_receive(struct outlet *outlet, struct receive_buffers *buffers, size_t first, bool errors,
-                      const struct clock *clock, struct answer *answers, size_t *count);
+size_t outlet_receive(struct outlet *outlet, struct inbox *inbox, size_t first, bool errors, const struct clock *clock,
+                      struct answer *answers, size_t *count);
 
 #endif

@@ -21,7 +21,7 @@ struct plain {
     struct connections *connections;
     struct routes *routes;
     struct random random;
-    struct receive_buffers *receive_buffers;
+    struct inbox *inbox;
     struct stash stash;
     struct flows flows;
     uint16_t ip_id;           /* the last; probes with the same ports are told apart by it */
@@ -29,7 +29,7 @@ struct plain {
     bool ready;               /* there may be something to receive */
     struct instant complete;  /* all that arrived by then was received */
     struct instant looked;    /* when the events below were asked for */
-    struct epoll_event events[RECEIVER_BATCH];
+    struct epoll_event events[INBOX_BATCH];
     size_t event_count;
     size_t event;             /* the next to be looked at, */
     bool errors_taken;        /* whose error queue was emptied already */
@@ -246,7 +246,7 @@ static bool
 find_events(struct plain *plain, const struct clock *clock)
 {
     plain->looked = clock->now.instant;
-    int got = epoll_pwait(plain->epoll, plain->events, RECEIVER_BATCH, 0, NULL);
+    int got = epoll_pwait(plain->epoll, plain->events, INBOX_BATCH, 0, NULL);
     plain->event = 0;
     plain->errors_taken = false;
     plain->event_count = got > 0 ? (size_t)got : 0;
@@ -264,7 +264,7 @@ take_event(struct plain *plain, const struct clock *clock, size_t used, struct a
     const struct epoll_event *event = &plain->events[plain->event];
     struct outlet *outlet = event->data.ptr;
     bool errors = (event->events & EPOLLERR) && !plain->errors_taken;
-    size_t taken = 0, room = RECEIVER_BATCH - used;
+    size_t taken = 0, room = INBOX_BATCH - used;
     if (outlet->fd < 0) {
         room = 1; /* closed meanwhile */
         errors = false;
@@ -272,10 +272,10 @@ take_event(struct plain *plain, const struct clock *clock, size_t used, struct a
         errors = false;
         taken = 1;
         room = 2;
-        if (connection_read(outlet, plain->receive_buffers, used, clock, &answers[*count]))
+        if (connection_read(outlet, plain->inbox, used, clock, &answers[*count]))
             ++*count;
     } else {
-        taken = outlet_receive(outlet, plain->receive_buffers, used, errors, clock, answers, count);
+        taken = outlet_receive(outlet, plain->inbox, used, errors, clock, answers, count);
     }
     bool newer = instant_since(outlet->seen, plain->looked) >= 0; /* who floods us must not keep the others waiting */
     if (taken == room && !newer)
@@ -299,10 +299,10 @@ receive(struct transport *transport, const struct clock *clock, struct answer *a
     }
     if (!plain->ready || (plain->event == plain->event_count && !find_events(plain, clock)))
         return false;
-    while (used < RECEIVER_BATCH && plain->event < plain->event_count)
+    while (used < INBOX_BATCH && plain->event < plain->event_count)
         used += take_event(plain, clock, used, answers, count);
     /* Fewer sockets than a batch are all there are. */
-    if (plain->event == plain->event_count && plain->event_count < RECEIVER_BATCH)
+    if (plain->event == plain->event_count && plain->event_count < INBOX_BATCH)
         plain->complete = plain->looked;
     return true;
 }
@@ -341,7 +341,7 @@ close_plain(struct transport *transport)
     datagrams_free(plain->datagrams);
     connections_free(plain->connections);
     routes_free(plain->routes);
-    receive_buffers_free(plain->receive_buffers);
+    inbox_free(plain->inbox);
     if (plain->epoll >= 0)
         close(plain->epoll);
     free(plain);
@@ -375,8 +375,8 @@ allocate(struct plain *plain)
     plain->datagrams = datagrams_new(plain->epoll, &plain->random);
     plain->connections = connections_new(plain->epoll, &plain->random);
     plain->routes = routes_new();
-    plain->receive_buffers = plain->stash.buffers = receive_buffers_new();
-    return plain->pings && plain->datagrams && plain->connections && plain->routes && plain->receive_buffers;
+    plain->inbox = plain->stash.inbox = inbox_new();
+    return plain->pings && plain->datagrams && plain->connections && plain->routes && plain->inbox;
 }
 
 /* The reason when no probe of any kind can be sent, else 0. */

@@ -18,7 +18,7 @@ struct raw {
     struct sender senders[FAMILIES];
     struct receiver receivers[FAMILIES][PROTOCOLS];
     int refusals[FAMILIES][PROTOCOLS]; /* errno values: why it can't be had; 0: it can */
-    struct receive_buffers *receive_buffers;
+    struct inbox *inbox;
     struct send_buffers *send_buffers;
     struct allotter *allotter;
     struct routes *routes;
@@ -227,14 +227,14 @@ static bool
 receive(struct transport *transport, const struct clock *clock, struct answer *answers, size_t *count)
 {
     struct raw *raw = raw_of(transport);
-    struct datagram datagrams[RECEIVER_BATCH];
+    struct datagram datagrams[INBOX_BATCH];
     size_t place = 0;
     *count = 0;
     while (place < RECEIVERS && !receiver_at(raw, place)->ready)
         place++;
     if (place == RECEIVERS)
         return false;
-    size_t received = receiver_receive(receiver_at(raw, place), raw->receive_buffers, clock, datagrams);
+    size_t received = receiver_receive(receiver_at(raw, place), raw->inbox, clock, datagrams);
     for (size_t i = 0; i < received; i++)
         if (packet_decode(&datagrams[i], &answers[*count]))
             ++*count;
@@ -287,7 +287,7 @@ close_raw(struct transport *transport)
         sender_close(&raw->senders[family]);
     for (size_t i = 0; i < RECEIVERS; i++)
         receiver_close(receiver_at(raw, i));
-    receive_buffers_free(raw->receive_buffers);
+    inbox_free(raw->inbox);
     free(raw->send_buffers);
     allotter_free(raw->allotter);
     routes_free(raw->routes);
@@ -340,9 +340,9 @@ allocate(struct raw *raw)
 {
     raw->allotter = allotter_new();
     raw->routes = routes_new();
-    raw->receive_buffers = receive_buffers_new();
+    raw->inbox = inbox_new();
     raw->send_buffers = calloc(1, sizeof *raw->send_buffers);
-    return raw->allotter && raw->routes && raw->receive_buffers && raw->send_buffers;
+    return raw->allotter && raw->routes && raw->inbox && raw->send_buffers;
 }
 
 struct transport *

@@ -2,11 +2,8 @@
 #include "raw/receiver.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "host/control.h"
 #include "packets/protocol.h"
 #include "raw/filter.h"
 
@@ -18,27 +15,6 @@ static const struct address nobody[FAMILIES] = {
     [IPV4] = { { 240, 0, 0, 1 } },
     [IPV6] = { { 0x01 } },
 };
-
-struct receive_buffers *
-receive_buffers_new(void)
-{
-    struct receive_buffers *buffers = calloc(1, sizeof *buffers); /* 2 MiB that stay untouched until packets come */
-    for (size_t i = 0; buffers && i < RECEIVER_BATCH; i++) {
-        buffers->vectors[i] = (struct iovec){ buffers->bytes[i], PACKET_MAX };
-        buffers->messages[i].msg_hdr = (struct msghdr){
-            .msg_iov = &buffers->vectors[i],
-            .msg_iovlen = 1,
-            .msg_control = buffers->controls[i],
-        };
-    }
-    return buffers;
-}
-
-void
-receive_buffers_free(struct receive_buffers *buffers)
-{
-    free(buffers);
-}
 
 static bool
 enable(int fd, int level, int option)
@@ -144,51 +120,35 @@ receiver_rest(struct receiver *receiver, struct instant now, struct instant *whe
 }
 
 static bool
-read_message(struct receiver *receiver, struct mmsghdr *received, const struct clock *clock, struct datagram *datagram)
+read_packet(struct receiver *receiver, struct inbox *inbox, size_t place, const struct clock *clock,
+            struct datagram *datagram)
 {
-    struct msghdr *message = &received->msg_hdr;
-    enum family_id family;
     struct controls controls;
-    *datagram = (struct datagram){
-        .family = receiver->family,
-        .number = protocols[receiver->protocol]->number[receiver->family],
-        .bytes = { message->msg_iov->iov_base, received->msg_len },
-    };
-    if (message->msg_name && !address_from_socket(message->msg_name, &family, &datagram->from))
+    if (!inbox_read(inbox, place, clock, datagram, &controls))
         return false;
-    controls_read(message, &controls);
+    datagram->family = receiver->family;
+    datagram->number = protocols[receiver->protocol]->number[receiver->family];
     if (controls.has_lost)
         receiver->lost = controls.lost;
-    datagram->to = controls.to;
-    datagram->ttl = controls.ttl;
-    datagram->tos = controls.tos;
-    datagram->arrived = clock_of_stamp(clock, controls.has_stamp ? controls.stamp : clock->now.wall);
-    return (message->msg_flags & MSG_TRUNC) == 0;
+    return !inbox_is_cut(inbox, place);
 }
 
 size_t
-receiver_receive(struct receiver *receiver, struct receive_buffers *buffers, const struct clock *clock,
-                 struct datagram datagrams[RECEIVER_BATCH])
+receiver_receive(struct receiver *receiver, struct inbox *inbox, const struct clock *clock,
+                 struct datagram datagrams[INBOX_BATCH])
 {
-    bool named = receiver->family == IPV6; /* an IPv4 packet's own header has the sender */
-    for (size_t i = 0; i < RECEIVER_BATCH; i++) {
-        buffers->messages[i].msg_hdr.msg_name = named ? &buffers->names[i] : NULL;
-        buffers->messages[i].msg_hdr.msg_namelen = named ? sizeof buffers->names[i] : 0;
-        buffers->messages[i].msg_hdr.msg_controllen = RECEIVER_CONTROL;
-    }
-    int got = recvmmsg(receiver->fd, buffers->messages, RECEIVER_BATCH, MSG_DONTWAIT, NULL);
-    if (got < 0 && errno == EINTR)
-        return 0;
-    if (got < RECEIVER_BATCH) {
+    unsigned flags = receiver->family == IPV6 ? INBOX_NAMED : 0; /* an IPv4 packet's own header has the sender */
+    size_t got = inbox_receive(inbox, receiver->fd, 0, INBOX_BATCH, flags);
+    if (got < INBOX_BATCH) {
         receiver->ready = false;
         receiver->complete = clock->now.instant;
     }
-    if (got <= 0)
+    if (got == 0)
         return 0;
     struct clock renewed = clock_renew(clock); /* they may have come in the middle of this turn */
     size_t count = 0;
-    for (int i = 0; i < got; i++)
-        if (read_message(receiver, &buffers->messages[i], &renewed, &datagrams[count]))
+    for (size_t i = 0; i < got; i++)
+        if (read_packet(receiver, inbox, i, &renewed, &datagrams[count]))
             count++;
     if (receiver->ready && count > 0)
         receiver->complete = datagrams[count - 1].arrived;

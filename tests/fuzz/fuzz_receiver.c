@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the kernel hands over with each batch of packets: receiver.c over a fake kernel.
+ * What the kernel hands over with each batch of packets: inbox.c and receiver.c over a fake kernel.
  * Input: options, how the clocks stand, then for each packet its length, sender, flags and control messages.
  */
 #include <errno.h>
@@ -52,16 +52,17 @@ fuzz_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struc
 }
 
 #define recvmmsg fuzz_recvmmsg
+#include "host/inbox.c"
 #include "raw/receiver.c"
 
 static void
-check_batch(const struct receive_buffers *buffers, const struct datagram *datagrams, size_t count)
+check_batch(const struct inbox *inbox, const struct datagram *datagrams, size_t count)
 {
-    MUST(count <= (size_t)(kernel.count - kernel.truncated) && count <= RECEIVER_BATCH);
+    MUST(count <= (size_t)(kernel.count - kernel.truncated) && count <= INBOX_BATCH);
     for (size_t i = 0; i < count; i++) {
         const struct datagram *datagram = &datagrams[i];
         MUST(datagram->family == (kernel.options & 2 ? IPV6 : IPV4));
-        MUST(is_inside(datagram->bytes, buffers->bytes[0], sizeof buffers->bytes));
+        MUST(is_inside(datagram->bytes, inbox->bytes[0], sizeof inbox->bytes));
         MUST(datagram->bytes.left <= PACKET_MAX);
         MUST(instant_since(clock_now(), datagram->arrived) >= 0);
     }
@@ -79,10 +80,10 @@ take_reading(struct instant last)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct receive_buffers *buffers;
-    struct datagram datagrams[RECEIVER_BATCH];
+    static struct inbox *inbox;
+    struct datagram datagrams[INBOX_BATCH];
     struct clock clock = { .offset = 0 };
-    buffers = buffers ? buffers : receive_buffers_new();
+    inbox = inbox ? inbox : inbox_new();
     kernel.input = (struct reader){ data, size };
     kernel.options = take_u8(&kernel.input);
     struct receiver receiver = {
@@ -95,6 +96,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     clock_update(&clock, first);
     clock_update(&clock, take_reading(first.instant));
     while (receiver.ready && kernel.input.left > 0)
-        check_batch(buffers, datagrams, receiver_receive(&receiver, buffers, &clock, datagrams));
+        check_batch(inbox, datagrams, receiver_receive(&receiver, inbox, &clock, datagrams));
     return 0;
 }

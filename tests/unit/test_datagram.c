@@ -74,10 +74,10 @@ END_TEST
 START_TEST(test_datagram_behind_an_error)
 {
     struct probe model;
-    struct answer answers[RECEIVER_BATCH];
+    struct answer answers[INBOX_BATCH];
     size_t count = 0;
     struct clock clock = { .offset = 0 };
-    struct receive_buffers *buffers = receive_buffers_new();
+    struct inbox *inbox = inbox_new();
     int epoll = epoll_create1(EPOLL_CLOEXEC), other = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     struct datagrams *datagrams = datagrams_new(epoll, &dice_box);
     uint16_t port = (uint16_t)(20000 + random_below(&dice_box, 10000));
@@ -88,11 +88,11 @@ START_TEST(test_datagram_behind_an_error)
     send_named(datagrams, port, &model);
     struct outlet *outlet = next_event(epoll);
     ck_assert_int_eq(sendto(other, "answer", 6, 0, (struct sockaddr *)&name, sizeof name), 6);
-    ck_assert_uint_eq(outlet_receive(outlet, buffers, 0, false, &clock, answers, &count), 1);
+    ck_assert_uint_eq(outlet_receive(outlet, inbox, 0, false, &clock, answers, &count), 1);
     ck_assert_uint_eq(count, 1);
-    ck_assert_uint_eq(outlet_receive(outlet, buffers, 0, true, &clock, answers, &count), 1);
+    ck_assert_uint_eq(outlet_receive(outlet, inbox, 0, true, &clock, answers, &count), 1);
     ck_assert_uint_eq(count, 2);
-    receive_buffers_free(buffers);
+    inbox_free(inbox);
     datagrams_free(datagrams);
     close(other);
     close(epoll);
