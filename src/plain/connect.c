@@ -30,20 +30,20 @@ struct connection {
 
 struct connections {
     int epoll;
-    struct random *random;
+    struct identities *identities;
     struct chunks places; /* struct connection; they never move */
     uint32_t count;       /* places ever used */
     uint32_t free;        /* place + 1 of the first that is free, or 0 */
 };
 
 struct connections *
-connections_new(int epoll, struct random *random)
+connections_new(int epoll, struct identities *identities)
 {
     struct connections *connections = calloc(1, sizeof *connections);
     if (!connections)
         return NULL;
     connections->epoll = epoll;
-    connections->random = random;
+    connections->identities = identities;
     chunks_init(&connections->places, sizeof(struct connection));
     return connections;
 }
@@ -195,15 +195,15 @@ open_connection(struct connections *connections, enum family_id family, uint32_t
 int
 connections_send(struct connections *connections, const struct errand *errand, struct probe *model)
 {
+    static const struct near_source kernel; /* which chooses the port, and keeps what it chose to itself */
     const struct request *request = errand->request;
-    int error = open_connection(connections, request->family, &model->lease);
+    int error = identities_make(connections->identities, &kernel, request, errand->in_flight, 0, model);
+    if (!error)
+        error = open_connection(connections, request->family, &model->lease);
     if (error)
         return error;
     struct connection *connection = connection_at(connections, model->lease - 1);
     struct epoll_event event = { .events = EPOLLOUT, .data.ptr = connection };
-    model->identity.near = (uint16_t)request->local_port;
-    model->identity.far = (uint16_t)(request->port ? request->port : protocol_tcp.default_port);
-    model->identity.number = random_u32(connections->random);
     connection->identity = model->identity;
     connection->target = model->target;
     error = start(connection, errand, &model->departed);

@@ -6,13 +6,12 @@
 #ifndef HOPLINE_CONNECT_H
 #define HOPLINE_CONNECT_H
 
-#include "host/random.h"
 #include "plain/outlet.h"
 
 struct connections;
 
-/* EPOLL and RANDOM must outlive it. NULL: no memory. */
-struct connections *connections_new(int epoll, struct random *random);
+/* EPOLL and IDENTITIES must outlive it. NULL: no memory. */
+struct connections *connections_new(int epoll, struct identities *identities);
 void connections_free(struct connections *connections);
 
 /* Whether a socket of this family can be had: 0, or an errno value. */

@@ -33,28 +33,26 @@ struct pool {
     struct slot *slots[SOCKETS_MAX];
     size_t count;
     size_t next;          /* the one that was used longest ago */
-    struct slot *current; /* while the target's port varies */
-    uint16_t far;         /* the next of the target's ports; 0: all were used */
 };
 
 struct datagrams {
     int epoll;
-    struct random *random;
+    struct identities *identities;
     struct pool pools[FAMILIES];
+    struct slot *taken;    /* the one that came up last */
     struct slot *named[NAMED_MAX]; /* closed ones stay: an event that waits to be looked at may still point to them */
     size_t named_count;  /* places ever used */
-    uint16_t named_far;  /* the next of the target's ports for those */
     uint64_t lost;       /* answers that did not fit in buffers of those that are closed */
 };
 
 struct datagrams *
-datagrams_new(int epoll, struct random *random)
+datagrams_new(int epoll, struct identities *identities)
 {
     struct datagrams *datagrams = calloc(1, sizeof *datagrams);
     if (!datagrams)
         return NULL;
     datagrams->epoll = epoll;
-    datagrams->random = random;
+    datagrams->identities = identities;
     return datagrams;
 }
 
@@ -121,14 +119,6 @@ grow(struct datagrams *datagrams, enum family_id family)
     return true;
 }
 
-static struct slot *
-take_next(struct pool *pool)
-{
-    struct slot *slot = pool->slots[pool->next];
-    pool->next = (pool->next + 1) % pool->count;
-    return slot;
-}
-
 /* Makes sure that the next socket has rested, as long as that can be had. False: there is no socket at all. */
 static bool
 find_rested(struct datagrams *datagrams, enum family_id family)
@@ -148,47 +138,48 @@ awaits_late(const struct slot *slot, const struct probe *model)
            instant_since(outlet->last, outlet->seen) > 0 && instant_since(clock_now(), outlet->last) < LATE_MAX;
 }
 
-/* The target's port is given: the socket is the next from which no probe to that port is in flight. */
-static int
-allot_near(struct datagrams *datagrams, const struct probes *in_flight, struct probe *model, struct slot **found)
+/* One of ours by its port; NULL when it is none of ours. */
+static struct slot *
+find_in_pool(const struct pool *pool, uint16_t near)
 {
-    enum family_id family = (enum family_id)model->family;
-    struct pool *pool = &datagrams->pools[family];
-    if (!find_rested(datagrams, family))
-        return ENOSPC;
-    do {
-        for (size_t tries = 0; tries < pool->count; tries++) {
-            *found = take_next(pool);
-            model->identity.near = (*found)->outlet.near;
-            if (probes_ports_taken(in_flight, model) || awaits_late(*found, model))
-                continue;
-            (*found)->target = model->target;
-            (*found)->far = model->identity.far;
-            return 0;
-        }
-    } while (grow(datagrams, family));
-    return ENOSPC;
+    for (size_t i = 0; i < pool->count; i++)
+        if (pool->slots[i]->outlet.near == near)
+            return pool->slots[i];
+    return NULL;
 }
 
-/* The socket stays while the target's port varies, and changes when all of those were used. */
-static int
-allot_far(struct datagrams *datagrams, const struct probes *in_flight, struct probe *model, struct slot **found)
+/* What identities ask for: a port is that of a socket. */
+
+static uint16_t
+next_port(void *context, enum family_id family)
 {
-    enum family_id family = (enum family_id)model->family;
+    struct datagrams *datagrams = context;
     struct pool *pool = &datagrams->pools[family];
-    for (uint32_t tries = 0; tries < 2 * FAR_PORTS; tries++) {
-        if (!pool->current || !pool->far) {
-            if (!find_rested(datagrams, family))
-                return ENOSPC;
-            pool->current = take_next(pool);
-        }
-        *found = pool->current;
-        model->identity.near = pool->current->outlet.near;
-        model->identity.far = packet_next_far_port(&pool->far);
-        if (!probes_ports_taken(in_flight, model))
-            return 0;
-    }
-    return ENOSPC;
+    if (!find_rested(datagrams, family))
+        return 0;
+    datagrams->taken = pool->slots[pool->next];
+    pool->next = (pool->next + 1) % pool->count;
+    return datagrams->taken->outlet.near;
+}
+
+static uint32_t
+count_ports(void *context, enum family_id family)
+{
+    const struct datagrams *datagrams = context;
+    return (uint32_t)datagrams->pools[family].count;
+}
+
+static bool
+grow_ports(void *context, enum family_id family)
+{
+    return grow(context, family);
+}
+
+static bool
+next_awaits_late(void *context, const struct probe *model)
+{
+    const struct datagrams *datagrams = context;
+    return awaits_late(datagrams->taken, model);
 }
 
 /* ---- ports that clients named ---- */
@@ -206,16 +197,6 @@ find_named(const struct datagrams *datagrams, const struct probe *model, uint32_
             return i + 1;
     }
     return 0;
-}
-
-/* One of ours that the kernel gave the port which a client now names. */
-static struct slot *
-find_in_pool(const struct pool *pool, uint16_t near)
-{
-    for (size_t i = 0; i < pool->count; i++)
-        if (pool->slots[i]->outlet.near == near)
-            return pool->slots[i];
-    return NULL;
 }
 
 static int
@@ -278,7 +259,7 @@ lease_named(struct datagrams *datagrams, const struct errand *errand, struct pro
 {
     uint32_t device = outlet_device(errand, &model->identity.source);
     bool fresh = !model->identity.near && model->identity.far; /* one probe a socket, see the head of datagram.h */
-    *found = find_in_pool(&datagrams->pools[model->family], model->identity.near);
+    *found = find_in_pool(&datagrams->pools[model->family], model->identity.near); /* the kernel may have given it to us */
     if (*found)
         return 0;
     model->lease = fresh ? 0 : find_named(datagrams, model, device);
@@ -297,56 +278,34 @@ lease_named(struct datagrams *datagrams, const struct errand *errand, struct pro
     return 0;
 }
 
-/*
- * Where the client gave both ports, only a payload that comes back can tell such probes apart: by a mark in its first two
- * bytes, if they are not the client's. Otherwise one probe at a time may have these ports.
- */
+/* Fills in the identity and finds the socket: one that the client's wishes decide, or the next of ours. */
 static int
-allot_mark(const struct errand *errand, struct probe *model, struct slot *slot)
+allot(struct datagrams *datagrams, const struct errand *errand, struct probe *model, struct slot **found)
 {
-    struct identity *identity = &model->identity;
-    identity->balanced = !errand->request->payload.length && packet_payload_size(errand->request) >= BALANCE_SIZE;
-    if (!identity->balanced)
-        return probes_ports_taken(errand->in_flight, model) ? ENOSPC : 0;
-    slot->outlet.shared = slot->marked++ > 0;
-    for (uint32_t tries = 0; tries <= UINT16_MAX; tries++) {
-        if (!probes_number_taken(errand->in_flight, model))
-            return 0;
-        identity->ip_id = packet_next_ip_id(identity->ip_id);
-    }
-    return ENOSPC;
-}
-
-static int
-allot_named(struct datagrams *datagrams, const struct errand *errand, struct probe *model, struct slot **found)
-{
-    struct identity *identity = &model->identity;
-    identity->near = (uint16_t)errand->request->local_port;
-    int error = lease_named(datagrams, errand, model, found);
-    if (error)
+    const struct near_source nears = {
+        .context = datagrams,
+        .next = next_port,
+        .count = count_ports,
+        .grow = grow_ports,
+        .awaits_late = next_awaits_late,
+    };
+    const struct request *request = errand->request;
+    bool bound = !address_is_unspecified(&request->local) && outlet_device(errand, &request->local);
+    bool named = request->local_port || bound;
+    int error = 0;
+    model->identity.near = (uint16_t)request->local_port;
+    model->identity.far = (uint16_t)request->port;
+    if (named)
+        error = lease_named(datagrams, errand, model, found);
+    if (!error)
+        error = identities_make(datagrams->identities, &nears, request, errand->in_flight,
+                                named ? (*found)->outlet.near : 0, model);
+    if (error || named)
         return error;
-    if (identity->far && !errand->request->local_port) /* a socket of its own */
-        return 0;
-    if (identity->far)
-        return allot_mark(errand, model, *found);
-    for (uint32_t tries = 0; tries < FAR_PORTS; tries++) {
-        identity->far = packet_next_far_port(&datagrams->named_far);
-        if (!probes_ports_taken(errand->in_flight, model))
-            return 0;
-    }
-    return ENOSPC;
-}
-
-static int
-allot_ports(struct datagrams *datagrams, const struct errand *errand, struct probe *model, struct slot **found)
-{
-    const struct address *local = &errand->request->local;
-    bool bound = !address_is_unspecified(local) && outlet_device(errand, local);
-    model->identity.far = (uint16_t)errand->request->port;
-    if (errand->request->local_port || bound)
-        return allot_named(datagrams, errand, model, found);
-    return errand->request->port ? allot_near(datagrams, errand->in_flight, model, found)
-                                 : allot_far(datagrams, errand->in_flight, model, found);
+    *found = find_in_pool(&datagrams->pools[model->family], model->identity.near);
+    (*found)->target = model->target;
+    (*found)->far = model->identity.far;
+    return 0;
 }
 
 int
@@ -355,13 +314,14 @@ datagrams_send(struct datagrams *datagrams, const struct errand *errand, struct 
     struct slot *slot;
     struct identity *identity = &model->identity;
     struct writer writer = { .start = errand->packet, .size = PACKET_MAX };
-    int error = allot_ports(datagrams, errand, model, &slot);
+    int error = allot(datagrams, errand, model, &slot);
     if (error)
         return error;
-    packet_offer_nonce(errand->request, identity, random_u64(datagrams->random));
     write_payload(errand->request, identity, &writer);
-    if (identity->balanced)
+    if (identity->balanced) {
+        slot->outlet.shared = slot->marked++ > 0;
         write_u16_at(&writer, 0, identity->ip_id);
+    }
     identity->checksum = errqueue_mark((struct reader){ writer.start, writer.used });
     return outlet_send(&slot->outlet, errand, identity->far, writer.start, writer.used, &model->departed);
 }

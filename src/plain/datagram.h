@@ -7,13 +7,12 @@
 #ifndef HOPLINE_DATAGRAM_H
 #define HOPLINE_DATAGRAM_H
 
-#include "host/random.h"
 #include "plain/outlet.h"
 
 struct datagrams;
 
-/* EPOLL and RANDOM must outlive it. NULL: no memory. */
-struct datagrams *datagrams_new(int epoll, struct random *random);
+/* EPOLL and IDENTITIES must outlive it. NULL: no memory. */
+struct datagrams *datagrams_new(int epoll, struct identities *identities);
 void datagrams_free(struct datagrams *datagrams);
 
 /* Whether a socket of this family can be had: 0, or an errno value. */

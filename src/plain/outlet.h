@@ -9,8 +9,7 @@
 #include "host/inbox.h"
 #include "host/route.h"
 #include "packets/packet.h"
-#include "probes/flow.h"
-#include "probes/probe.h"
+#include "probes/identity.h"
 
 struct outlet {
     int fd; /* -1: closed */
@@ -42,7 +41,6 @@ struct errand {
     bool astray;     /* where that is but a wish, the probe would leave by another */
     uint8_t *packet; /* PACKET_MAX bytes to build it in */
     struct stash *stash;
-    struct flows *flows;
     uint32_t flow_label; /* IPv6 */
 };
 

@@ -9,9 +9,7 @@
 #include "host/control.h"
 #include "packets/protocol.h"
 
-#define IDENTIFIERS 16              /* each is that of a socket, and of all echo requests that leave by it */
-#define NUMBERS (IDENTIFIERS << 16) /* with the sequence numbers */
-#define TRIES 64                    /* identifiers; some are taken */
+#define TRIES 64 /* identifiers; some are taken */
 
 /*
  * IPv6 passes over a source address that goes along with an echo request. So probes from addresses that clients named
@@ -29,28 +27,25 @@ struct named {
 
 struct pings {
     int epoll;
-    struct random *random;
-    struct outlet outlets[FAMILIES][IDENTIFIERS]; /* opened when their turn comes first */
+    struct identities *identities;
+    struct outlet outlets[FAMILIES][ECHO_IDS]; /* each with an identifier; opened when their turn comes first */
     struct named named[NAMED_MAX];
-    uint16_t identifier;                          /* of the first, if it could be had */
-    uint32_t number;                              /* the next: the upper four bits choose the socket */
-    uint64_t lost;                                /* answers, by named ones that are closed */
+    struct outlet *chosen; /* by which the next probe leaves */
+    uint64_t lost;         /* answers, by named ones that are closed */
 };
 
 static const struct address any;
 
 struct pings *
-pings_new(int epoll, struct random *random)
+pings_new(int epoll, struct identities *identities)
 {
     struct pings *pings = calloc(1, sizeof *pings);
     if (!pings)
         return NULL;
     pings->epoll = epoll;
-    pings->random = random;
-    pings->number = random_below(random, NUMBERS);
-    pings->identifier = (uint16_t)(random_u16(random) / IDENTIFIERS * IDENTIFIERS);
+    pings->identities = identities;
     for (enum family_id family = 0; family < FAMILIES; family++)
-        for (size_t i = 0; i < IDENTIFIERS; i++)
+        for (size_t i = 0; i < ECHO_IDS; i++)
             pings->outlets[family][i] = (struct outlet){ .fd = -1, .family = family, .protocol = PROTOCOL_ICMP };
     for (size_t i = 0; i < NAMED_MAX; i++)
         pings->named[i].outlet = (struct outlet){ .fd = -1, .protocol = PROTOCOL_ICMP };
@@ -62,8 +57,8 @@ pings_free(struct pings *pings)
 {
     if (!pings)
         return;
-    for (size_t i = 0; i < (size_t)FAMILIES * IDENTIFIERS; i++)
-        outlet_close(&pings->outlets[i / IDENTIFIERS][i % IDENTIFIERS]);
+    for (size_t i = 0; i < (size_t)FAMILIES * ECHO_IDS; i++)
+        outlet_close(&pings->outlets[i / ECHO_IDS][i % ECHO_IDS]);
     for (size_t i = 0; i < NAMED_MAX; i++)
         outlet_close(&pings->named[i].outlet);
     free(pings);
@@ -78,7 +73,7 @@ open_outlet(struct pings *pings, struct outlet *outlet, uint16_t wanted, const s
 {
     int error = outlet_open(outlet, pings->epoll, source, device, wanted);
     for (int tries = 0; tries < TRIES && error == EADDRINUSE; tries++)
-        error = outlet_open(outlet, pings->epoll, source, device, random_u16(pings->random));
+        error = outlet_open(outlet, pings->epoll, source, device, random_u16(&pings->identities->random));
     return error;
 }
 
@@ -86,7 +81,7 @@ open_outlet(struct pings *pings, struct outlet *outlet, uint16_t wanted, const s
 static int
 open_common(struct pings *pings, enum family_id family, size_t place)
 {
-    return open_outlet(pings, &pings->outlets[family][place], (uint16_t)(pings->identifier + place), &any, 0);
+    return open_outlet(pings, &pings->outlets[family][place], (uint16_t)(pings->identities->echo_id + place), &any, 0);
 }
 
 /*
@@ -116,8 +111,9 @@ check_hop_limit(const struct outlet *outlet)
 int
 pings_open(struct pings *pings, enum family_id family)
 {
-    struct outlet *outlet = &pings->outlets[family][pings->number >> 16];
-    int error = open_common(pings, family, pings->number >> 16);
+    size_t first = pings->identities->echo_number >> 16;
+    struct outlet *outlet = &pings->outlets[family][first];
+    int error = open_common(pings, family, first);
     if (!error && family == IPV6)
         error = check_hop_limit(outlet);
     if (error)
@@ -125,44 +121,17 @@ pings_open(struct pings *pings, enum family_id family)
     return error;
 }
 
-/* The next number that no probe in flight has, and the socket that it belongs to. */
-static int
-allot_number(struct pings *pings, const struct probes *in_flight, struct probe *model, struct outlet **found)
+/* One of the sixteen, by which the probe leaves if its number is free. */
+static bool
+find_identifier(void *context, enum family_id family, unsigned place, uint16_t *identifier)
 {
-    for (uint32_t tries = 0; tries < NUMBERS; tries++) {
-        uint32_t number = pings->number++ % NUMBERS;
-        struct outlet *outlet = &pings->outlets[model->family][number >> 16];
-        if (outlet->fd < 0 && open_common(pings, (enum family_id)model->family, number >> 16) != 0) {
-            tries |= 0xffff; /* none of its numbers can be had, if there are others */
-            pings->number = (number | 0xffff) + 1;
-            continue;
-        }
-        model->identity.near = outlet->near;
-        model->identity.far = (uint16_t)number;
-        *found = outlet;
-        if (!probes_ports_taken(in_flight, model))
-            return 0;
-    }
-    return ENOSPC;
-}
-
-/* The socket that bears the flow's identifier; the flow's checksum leaves nothing but the sequence number to tell. */
-static int
-allot_flow(struct pings *pings, const struct errand *errand, struct probe *model, struct outlet **found)
-{
-    uint32_t flow = errand->request->flow;
-    struct outlet *outlet = &pings->outlets[model->family][flow_echo_id(flow)];
-    int error = outlet->fd < 0 ? open_common(pings, (enum family_id)model->family, flow_echo_id(flow)) : 0;
-    if (error)
-        return error;
-    *found = outlet;
-    model->identity.near = outlet->near;
-    for (uint32_t tries = 0; tries <= UINT16_MAX; tries++) {
-        model->identity.far = flow_sequence(errand->flows, flow);
-        if (!probes_ports_taken(errand->in_flight, model))
-            return 0;
-    }
-    return ENOSPC;
+    struct pings *pings = context;
+    struct outlet *outlet = &pings->outlets[family][place];
+    if (outlet->fd < 0 && open_common(pings, family, place) != 0)
+        return false;
+    pings->chosen = outlet;
+    *identifier = outlet->near;
+    return true;
 }
 
 /* The socket of a source that the client named; a place that has rested, when there is none yet. */
@@ -186,66 +155,45 @@ find_named(struct pings *pings, const struct probe *model, uint32_t device)
     return oldest;
 }
 
+/* The socket that is bound to the source which the client named. */
 static int
-allot_named(struct pings *pings, const struct errand *errand, struct probe *model, struct outlet **found)
+choose_named(struct pings *pings, const struct errand *errand, const struct probe *model)
 {
-    int error = 0;
     uint32_t device = outlet_device(errand, &model->identity.source);
     struct named *named = find_named(pings, model, device);
     if (!named)
         return ENOSPC;
-    *found = &named->outlet;
+    pings->chosen = &named->outlet;
     named->outlet.family = (enum family_id)model->family;
     named->source = model->identity.source;
     named->device = device;
-    if (named->outlet.fd < 0)
-        error = open_outlet(pings, &named->outlet, random_u16(pings->random), &named->source, device);
-    if (error)
-        return error;
-    model->identity.near = named->outlet.near;
-    for (uint32_t tries = 0; tries <= UINT16_MAX; tries++) {
-        model->identity.far = (uint16_t)pings->number++;
-        if (!probes_ports_taken(errand->in_flight, model))
-            return 0;
-    }
-    return ENOSPC;
-}
-
-static int
-allot_echo(struct pings *pings, const struct errand *errand, struct probe *model, struct outlet **found)
-{
-    if (!address_is_unspecified(&errand->request->local))
-        return allot_named(pings, errand, model, found);
-    if (request_has(errand->request, FEATURE_FLOW))
-        return allot_flow(pings, errand, model, found);
-    return allot_number(pings, errand->in_flight, model, found);
+    return named->outlet.fd >= 0 ? 0
+                                 : open_outlet(pings, &named->outlet, random_u16(&pings->identities->random),
+                                               &named->source, device);
 }
 
 int
 pings_send(struct pings *pings, const struct errand *errand, struct probe *model)
 {
-    struct outlet *outlet;
     struct writer writer = { .start = errand->packet, .size = PACKET_MAX };
-    bool flow = request_has(errand->request, FEATURE_FLOW);
-    if (flow && packet_free_size(errand->request) < BALANCE_SIZE)
-        return EOVERFLOW;
-    int error = allot_echo(pings, errand, model, &outlet);
+    const struct near_source nears = { .context = pings, .free = FREE_CHECKSUM, .identifier = find_identifier };
+    bool is_named = !address_is_unspecified(&errand->request->local);
+    int error = is_named ? choose_named(pings, errand, model) : 0;
+    if (!error)
+        error = identities_make(pings->identities, &nears, errand->request, errand->in_flight,
+                                is_named ? pings->chosen->near : 0, model);
     if (error)
         return error;
-    model->identity.balanced = flow;
-    if (flow)
-        model->identity.checksum = flow_checksum(errand->flows, errand->request->flow);
-    packet_offer_nonce(errand->request, &model->identity, random_u64(pings->random));
     protocol_icmp.build(errand->request, &model->identity, &writer);
-    return outlet_send(outlet, errand, 0, writer.start, writer.used, &model->departed);
+    return outlet_send(pings->chosen, errand, 0, writer.start, writer.used, &model->departed);
 }
 
 uint64_t
 pings_lost(const struct pings *pings)
 {
     uint64_t lost = pings->lost;
-    for (size_t i = 0; i < (size_t)FAMILIES * IDENTIFIERS; i++)
-        lost += pings->outlets[i / IDENTIFIERS][i % IDENTIFIERS].lost;
+    for (size_t i = 0; i < (size_t)FAMILIES * ECHO_IDS; i++)
+        lost += pings->outlets[i / ECHO_IDS][i % ECHO_IDS].lost;
     for (size_t i = 0; i < NAMED_MAX; i++)
         lost += pings->named[i].outlet.lost;
     return lost;

@@ -3,13 +3,12 @@
 #ifndef HOPLINE_PING_H
 #define HOPLINE_PING_H
 
-#include "host/random.h"
 #include "plain/outlet.h"
 
 struct pings;
 
-/* EPOLL and RANDOM must outlive it. NULL: no memory. */
-struct pings *pings_new(int epoll, struct random *random);
+/* EPOLL and IDENTITIES must outlive it. NULL: no memory. */
+struct pings *pings_new(int epoll, struct identities *identities);
 void pings_free(struct pings *pings);
 
 /* Opens the first socket of a family. 0, or an errno value. */

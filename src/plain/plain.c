@@ -20,11 +20,9 @@ struct plain {
     struct datagrams *datagrams;
     struct connections *connections;
     struct routes *routes;
-    struct random random;
+    struct identities identities;
     struct inbox *inbox;
     struct stash stash;
-    struct flows flows;
-    uint16_t ip_id;           /* the last; probes with the same ports are told apart by it */
 
     bool ready;               /* there may be something to receive */
     struct instant complete;  /* all that arrived by then was received */
@@ -196,8 +194,7 @@ send_probe(struct transport *transport, const struct request *request, const str
         .route = &route,
         .packet = plain->packet,
         .stash = &plain->stash,
-        .flows = &plain->flows,
-        .flow_label = flow_label_for(&plain->flows, request),
+        .flow_label = flow_label_for(&plain->identities.flows, request),
     };
     int error = routes_find_for(plain->routes, request, &errand.device, &route);
     if (error)
@@ -205,7 +202,6 @@ send_probe(struct transport *transport, const struct request *request, const str
     errand.astray = request->family == IPV6 && errand.device &&
                     routes_prefer_another(plain->routes, request, &route.source, errand.device);
     model->identity.source = route.source;
-    model->identity.ip_id = plain->ip_id = packet_next_ip_id(plain->ip_id);
     model->scope = request_has(request, FEATURE_SCOPE_ID) ? errand.device : route.device;
     model->group = model->group || route.broadcast;
     error = ways[request->protocol].send(plain, &errand, model);
@@ -371,9 +367,9 @@ allocate(struct plain *plain)
     plain->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (plain->epoll < 0)
         return false;
-    plain->pings = pings_new(plain->epoll, &plain->random);
-    plain->datagrams = datagrams_new(plain->epoll, &plain->random);
-    plain->connections = connections_new(plain->epoll, &plain->random);
+    plain->pings = pings_new(plain->epoll, &plain->identities);
+    plain->datagrams = datagrams_new(plain->epoll, &plain->identities);
+    plain->connections = connections_new(plain->epoll, &plain->identities);
     plain->routes = routes_new();
     plain->inbox = plain->stash.inbox = inbox_new();
     return plain->pings && plain->datagrams && plain->connections && plain->routes && plain->inbox;
@@ -401,8 +397,7 @@ plain_open(void)
         return NULL;
     plain->transport.body = &body;
     plain->epoll = -1;
-    plain->ip_id = random_u16(&plain->random);
-    flows_init(&plain->flows, &plain->random);
+    identities_init(&plain->identities);
     int error = allocate(plain) ? open_all(plain) : errno;
     if (!error)
         return &plain->transport;

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "probes/flow.h"
 
-#include "raw/ports.h"
-
 void
 flows_init(struct flows *flows, struct random *random)
 {
@@ -66,11 +64,11 @@ flow_sequence(struct flows *flows, uint32_t flow)
 uint16_t
 flow_near(const struct flows *flows, uint32_t flow)
 {
-    return (uint16_t)((flow ^ flows->near) % PORTS_RESERVED);
+    return (uint16_t)((flow ^ flows->near) % FLOW_PORTS);
 }
 
 uint16_t
 flow_far(uint32_t flow, bool near_is_given, uint32_t ports)
 {
-    return (uint16_t)((near_is_given ? flow : flow / PORTS_RESERVED) % ports);
+    return (uint16_t)((near_is_given ? flow : flow / FLOW_PORTS) % ports);
 }

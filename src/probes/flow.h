@@ -10,6 +10,8 @@
 #include "host/random.h"
 #include "packets/request.h"
 
+#define FLOW_PORTS 512 /* of ours, that flows are spread over */
+
 struct flows {
     uint32_t label;           /* random, as the next two: where flow 0 stands */
     uint16_t checksum;

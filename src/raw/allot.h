@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * What makes each probe in flight unlike every other: ports, ICMP sequence numbers, TCP sequence numbers, SCTP tags,
- * checksums and nonces. Starting points are random, and what was used is used again as late as possible, so that a late
- * answer finds nobody.
- */
+/* Identities of probes that leave by raw sockets: all fields are ours to choose; ports come from ports.h. */
 #ifndef HOPLINE_ALLOT_H
 #define HOPLINE_ALLOT_H
 
-#include "probes/probe.h"
+#include "probes/identity.h"
 
 struct allotter;
 
@@ -15,12 +11,12 @@ struct allotter;
 struct allotter *allotter_new(void);
 void allotter_free(struct allotter *allotter);
 
-/* The lowest of the sixteen ICMP identifiers that echo requests bear. */
+/* The lowest of the ICMP identifiers that echo requests bear. */
 uint16_t allotter_echo_id(const struct allotter *allotter);
 
 /*
  * Fills in the identity of MODEL, whose source is set, and its lease, where the client named a port. 0, or an errno
- * value; ENOSPC: everything that could tell it from the probes in flight is in use.
+ * value; see identities_make(), and ports_lease().
  */
 int allot(struct allotter *allotter, const struct request *request, const struct probes *in_flight,
           struct probe *model);

@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 
 #include "packets/protocol.h"
+#include "probes/identity.h"
 
 #define PORT_MIN 1024 /* we send from no port below */
 #define SCTP_INIT_ACK 2

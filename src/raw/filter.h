@@ -5,9 +5,6 @@
 
 #include "packets/request.h"
 
-/* Our ICMP echo identifiers are the sixteen that begin with these bits. */
-#define ECHO_ID_MASK 0xfff0
-
 /*
  * Puts a filter for this protocol on a raw socket of this family, for good (SO_LOCK_FILTER). ECHO_ID: the lowest of our
  * echo identifiers. 0, or an errno value.

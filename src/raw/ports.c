@@ -10,7 +10,7 @@
 #include "probes/index.h"
 #include "raw/filter.h"
 
-#define BLOCK PORTS_RESERVED
+#define BLOCK FLOW_PORTS
 #define BLOCKS (65536 / BLOCK)
 #define PORT_MIN 1024
 #define HIGH_PORTS 49152 /* from here on no service is at home */
@@ -49,7 +49,7 @@ struct ports {
 
     struct chunks leases;     /* struct lease */
     struct index by_port;
-    uint32_t hold_count;     /* slots ever used */
+    uint32_t lease_count;     /* slots ever used */
 };
 
 static void
@@ -106,7 +106,7 @@ ports_free(struct ports *ports)
     for (size_t i = 0; i < ports->count; i++)
         if (ports->guards[i] >= 0)
             close(ports->guards[i]);
-    for (uint32_t slot = 0; slot < ports->hold_count; slot++)
+    for (uint32_t slot = 0; slot < ports->lease_count; slot++)
         if (lease_at(ports, slot)->users)
             close(lease_at(ports, slot)->fd);
     if (ports->reserved)
@@ -277,7 +277,7 @@ static uint32_t
 free_slot(const struct ports *ports)
 {
     uint32_t slot = 0;
-    while (slot < ports->hold_count && lease_at(ports, slot)->users)
+    while (slot < ports->lease_count && lease_at(ports, slot)->users)
         slot++;
     return slot;
 }
@@ -296,8 +296,8 @@ ports_lease(struct ports *ports, enum family_id family, const struct address *so
             return errno;
         *lease_at(ports, slot) = (struct lease){ fd, 0, family, *source, port };
         index_add(&ports->by_port, slot, hash_port(port));
-        if (slot == ports->hold_count)
-            ports->hold_count++;
+        if (slot == ports->lease_count)
+            ports->lease_count++;
     }
     lease_at(ports, slot)->users++;
     *lease = slot + 1;

@@ -12,6 +12,7 @@
 #include "host/clock.h"
 #include "host/random.h"
 #include "packets/family.h"
+#include "probes/flow.h"
 
 struct ports;
 
@@ -29,10 +30,9 @@ uint16_t ports_next(struct ports *ports, struct instant now);
 MUST_USE bool ports_grow(struct ports *ports);
 
 /*
- * The first of PORTS_RESERVED ports that ports_next() never gives, the same at each call; a multiple of their number. 0:
+ * The first of FLOW_PORTS ports that ports_next() never gives, the same at each call; a multiple of their number. 0:
  * there are none.
  */
-#define PORTS_RESERVED 512
 uint16_t ports_reserve(struct ports *ports);
 
 /* How many ports ports_next() has. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What makes probes unlike each other: allot.c, with ports that run out, among probes that come and go. No two in flight
+ * What makes probes unlike each other: identity.c and allot.c, with ports that run out, among probes that come and go. No two in flight
  * may be the same in all by which answers are told apart, and what is left must be found.
  * Input: options, how many ports there are, then operations, each one byte and what it takes; see operations[].
  */
@@ -87,6 +87,7 @@ fuzz_random_u32(struct random *random)
 #define ports_count fuzz_ports_count
 #define ports_lease fuzz_ports_lease
 #define ports_release fuzz_ports_release
+#include "probes/identity.c"
 #include "raw/allot.c"
 
 static struct allotter *allotter; /* made once: /proc is read for it */
@@ -207,10 +208,12 @@ static void
 go_back(void)
 {
     uint8_t steps = take_u8(&world.input);
-    allotter->ip_id = (uint16_t)(allotter->ip_id - steps);
-    allotter->echo_number -= steps;
-    allotter->udp_far = take_u8(&world.input) % 2 ? 65535 : FAR_PORT_FIRST;
-    allotter->named_far = allotter->udp_far;
+    struct identities *identities = &allotter->identities;
+    identities->ip_id = (uint16_t)(identities->ip_id - steps);
+    identities->echo_number -= steps;
+    uint16_t far = take_u8(&world.input) % 2 ? 65535 : FAR_PORT_FIRST;
+    for (enum family_id family = 0; family < FAMILIES; family++)
+        identities->varying[family].far = identities->varying[family].named_far = far;
 }
 
 static void
@@ -233,9 +236,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     world.ports = take_u8(&world.input) % 16;
     world.more = take_u8(&world.input) % 4;
     world.probes = probes_new(1);
-    allotter->echo_number = take_u8(&world.input);
-    allotter->ip_id = (uint16_t)(0xffff - take_u8(&world.input));
-    allotter->udp_near = allotter->udp_far = allotter->named_far = 0;
+    allotter->identities.echo_number = take_u8(&world.input);
+    allotter->identities.ip_id = (uint16_t)(0xffff - take_u8(&world.input));
+    memset(allotter->identities.varying, 0, sizeof allotter->identities.varying);
     while (world.input.left > 0)
         operations[take_u8(&world.input) % COUNT(operations)]();
     while (world.count)

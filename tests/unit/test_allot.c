@@ -6,7 +6,6 @@
 
 #include "packets/protocol.h"
 #include "raw/allot.h"
-#include "raw/filter.h"
 #include "suites.h"
 #include "support.h"
 

@@ -9,7 +9,7 @@
 #include "suites.h"
 #include "support.h"
 
-static struct random dice_box;
+static struct identities identities;
 
 /* Sends a datagram to this host by a port that the client named; its port and lease are in *MODEL then. */
 static void
@@ -52,9 +52,9 @@ START_TEST(test_event_of_a_closed_socket)
 {
     struct probe model;
     int epoll = epoll_create1(EPOLL_CLOEXEC);
-    struct datagrams *datagrams = datagrams_new(epoll, &dice_box);
+    struct datagrams *datagrams = datagrams_new(epoll, &identities);
     struct instant when, now = clock_now();
-    uint16_t port = (uint16_t)(20000 + random_below(&dice_box, 10000));
+    uint16_t port = (uint16_t)(20000 + random_below(&identities.random, 10000));
     send_named(datagrams, port, &model);
     struct outlet *outlet = next_event(epoll);
     ck_assert_int_eq(outlet->near, port);
@@ -79,8 +79,8 @@ START_TEST(test_datagram_behind_an_error)
     struct clock clock = { .offset = 0 };
     struct inbox *inbox = inbox_new();
     int epoll = epoll_create1(EPOLL_CLOEXEC), other = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    struct datagrams *datagrams = datagrams_new(epoll, &dice_box);
-    uint16_t port = (uint16_t)(20000 + random_below(&dice_box, 10000));
+    struct datagrams *datagrams = datagrams_new(epoll, &identities);
+    uint16_t port = (uint16_t)(20000 + random_below(&identities.random, 10000));
     struct sockaddr_in name = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
     };

@@ -45,12 +45,12 @@ END_TEST
 START_TEST(ports_of_flows)
 {
     struct flows flows = new_flows();
-    static uint8_t seen[PORTS_RESERVED][FLOWS / PORTS_RESERVED];
+    static uint8_t seen[FLOW_PORTS][FLOWS / FLOW_PORTS];
     for (uint32_t flow = 0; flow < FLOWS; flow++) {
         uint16_t near = flow_near(&flows, flow), far = flow_far(flow, false, 30000);
-        MUST(near < PORTS_RESERVED && far < FLOWS / PORTS_RESERVED && !seen[near][far]++);
+        MUST(near < FLOW_PORTS && far < FLOWS / FLOW_PORTS && !seen[near][far]++);
         MUST(flow_far(flow, true, 30000) == flow % 30000 && flow_echo_id(flow) == flow % 16);
-        MUST(flow % PORTS_RESERVED == 0 || near != flow_near(&flows, flow - 1));
+        MUST(flow % FLOW_PORTS == 0 || near != flow_near(&flows, flow - 1));
     }
 }
 END_TEST

@@ -338,9 +338,9 @@ START_TEST(reserved)
     memset(seen, 0, sizeof seen);
     struct ports *one = ports_new(&dice_box, 32768, 60999), *other = ports_new(&dice_box, 32768, 60999);
     uint16_t first = ports_reserve(one), its = ports_reserve(other);
-    ck_assert(first && first % PORTS_RESERVED == 0 && ports_reserve(one) == first && its && its != first);
+    ck_assert(first && first % FLOW_PORTS == 0 && ports_reserve(one) == first && its && its != first);
     ck_assert_uint_gt(take_all(one, seen), 0);
-    for (uint32_t port = first; port < (uint32_t)first + PORTS_RESERVED; port++)
+    for (uint32_t port = first; port < (uint32_t)first + FLOW_PORTS; port++)
         ck_assert(!seen[port] && !seen[its + port - first]);
     ports_free(other);
     ports_free(one);
