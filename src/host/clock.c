@@ -83,3 +83,13 @@ clock_of_stamp(const struct clock *clock, struct wall stamp)
         return by_before;
     return in_the_future ? clock->now.instant : by_now;
 }
+
+bool
+clock_correct_departure(const struct clock *clock, struct wall stamp, struct instant *departed)
+{
+    struct instant stamped = { stamp.ns - clock->offset };
+    if (instant_since(stamped, *departed) < 0 || instant_since(clock_now(), stamped) < 0)
+        return false;
+    *departed = stamped;
+    return true;
+}

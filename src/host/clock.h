@@ -51,4 +51,10 @@ void clock_settle(struct clock *clock, struct instant until);
  */
 struct instant clock_of_stamp(const struct clock *clock, struct wall stamp);
 
+/*
+ * Puts *DEPARTED right by the stamp that the kernel gave to a packet which left between then and now. False, and nothing
+ * is changed, when the stamp is of another time, so of another packet.
+ */
+bool clock_correct_departure(const struct clock *clock, struct wall stamp, struct instant *departed);
+
 #endif

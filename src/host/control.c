@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "host/control.h"
 
-#include <linux/net_tstamp.h>
 #include <string.h>
 
 void
@@ -14,29 +13,6 @@ control_add(struct msghdr *message, int level, int type, const void *data, size_
     control->cmsg_len = CMSG_LEN(size);
     memcpy(CMSG_DATA(control), data, size);
     message->msg_controllen += CMSG_SPACE(size);
-}
-
-void
-control_add_pktinfo(struct msghdr *message, enum family_id family, const struct address *source, uint32_t device)
-{
-    if (family == IPV4) {
-        struct in_pktinfo info = { .ipi_ifindex = (int)device };
-        if (source)
-            memcpy(&info.ipi_spec_dst, source->bytes, sizeof info.ipi_spec_dst);
-        control_add(message, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
-    } else {
-        struct in6_pktinfo info = { .ipi6_ifindex = device };
-        if (source)
-            memcpy(&info.ipi6_addr, source->bytes, sizeof info.ipi6_addr);
-        control_add(message, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
-    }
-}
-
-void
-control_ask_for_stamp(struct msghdr *message)
-{
-    uint32_t stamp = SOF_TIMESTAMPING_TX_SOFTWARE;
-    control_add(message, SOL_SOCKET, SO_TIMESTAMPING, &stamp, sizeof stamp);
 }
 
 static bool
@@ -135,4 +111,11 @@ controls_read(struct msghdr *message, struct controls *controls)
         else if (control->cmsg_level == IPPROTO_IPV6)
             read_ipv6_control(control, controls);
     }
+}
+
+void
+controls_report(const struct controls *controls, struct send_report *report)
+{
+    if (controls->has_departure && controls->error.ee_origin == SO_EE_ORIGIN_TIMESTAMPING)
+        report->departure = controls->departure;
 }

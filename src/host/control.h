@@ -14,18 +14,6 @@
 /* Adds one to a message, whose msg_control has room for it. */
 void control_add(struct msghdr *message, int level, int type, const void *data, size_t size);
 
-/* Adds the source, unless it is NULL, and the interface, unless DEVICE is 0. */
-void control_add_pktinfo(struct msghdr *message, enum family_id family, const struct address *source, uint32_t device);
-
-/*
- * A probe that leaves so long after the one before is at rest: there is time to ask the kernel when exactly it left. That
- * is 2 us later than the clock says before the system call, but takes 1 us that a flood of probes has not got.
- */
-#define CONTROL_REST (50 * NS_PER_US)
-
-/* Asks for a software timestamp of this packet's departure, in the socket's error queue. */
-void control_ask_for_stamp(struct msghdr *message);
-
 /* All that may come along. What did not is zero. */
 struct controls {
     bool has_stamp;
@@ -43,5 +31,13 @@ struct controls {
 
 /* Reads those of a received message; what is too short for its kind is passed over. */
 void controls_read(struct msghdr *message, struct controls *controls);
+
+/* What a socket's error queue says of packets that left by it, or did not. What it did not say is zero. */
+struct send_report {
+    struct wall departure; /* of the last packet that was to be stamped */
+};
+
+/* Takes note of what came along with a message of the error queue. */
+void controls_report(const struct controls *controls, struct send_report *report);
 
 #endif

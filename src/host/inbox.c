@@ -9,7 +9,7 @@
  * An error that came just now is told to the next call, whatever that asked for, and taken away by it: messages may wait
  * behind it. More errors may come meanwhile, but not as fast as this.
  */
-#define TRIES 32
+#define RECEIVE_TRIES 32
 
 struct inbox *
 inbox_new(void)
@@ -51,7 +51,7 @@ inbox_receive(struct inbox *inbox, int fd, size_t first, size_t count, unsigned 
         prepare(inbox, i, flags & INBOX_NAMED);
     int how = MSG_DONTWAIT | (flags & INBOX_ERRORS ? MSG_ERRQUEUE : 0);
     int got = recvmmsg(fd, inbox->messages + first, (unsigned)count, how, NULL);
-    for (int tries = 1; tries < TRIES && got < 0 && errno != EAGAIN; tries++)
+    for (int tries = 1; tries < RECEIVE_TRIES && got < 0 && errno != EAGAIN; tries++)
         got = recvmmsg(fd, inbox->messages + first, (unsigned)count, how, NULL);
     return got < 0 ? 0 : (size_t)got;
 }

@@ -2,6 +2,7 @@
 #include "lines/reply.h"
 
 #include <errno.h>
+
 #include "lines/text.h"
 #include "packets/icmpext.h"
 

@@ -133,7 +133,7 @@ bind_local(int fd, const struct errand *errand)
  * host's was seen before.
  */
 static int
-refusal_of(int error, const struct errand *errand)
+connect_refusal(int error, const struct errand *errand)
 {
     if (error == EINPROGRESS)
         return 0;
@@ -158,7 +158,7 @@ start(const struct connection *connection, const struct errand *errand, struct i
     if (errand->flow_label)
         ((struct sockaddr_in6 *)(void *)&name)->sin6_flowinfo = htonl(errand->flow_label);
     *departed = clock_now();
-    return connect(fd, (struct sockaddr *)&name, length) < 0 ? refusal_of(errno, errand) : 0;
+    return connect(fd, (struct sockaddr *)&name, length) < 0 ? connect_refusal(errno, errand) : 0;
 }
 
 /* The port that the kernel chose; 0 when it does not say. */

@@ -8,12 +8,12 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "host/control.h"
+#include "host/letter.h"
+#include "host/refusal.h"
 #include "packets/protocol.h"
 #include "plain/errqueue.h"
 
 #define BUFFER (16 << 20) /* bytes, to send and to receive; the kernel gives as much of it as it allows */
-#define CONTROLS 224      /* bytes: TTL, TOS, source and interface, flow label, no fragments, a stamp */
 
 /*
  * A call that failed may have failed with the error that the answer to an earlier probe left on the socket, which takes
@@ -127,13 +127,18 @@ outlet_close(struct outlet *outlet)
 
 /* ---- sending ---- */
 
+/* The interface index that has to stand in the target's socket address, or 0. */
+static uint32_t
+outlet_scope(const struct errand *errand)
+{
+    bool local = address_is_link_local(errand->request->family, &errand->request->target);
+    return !errand->device && local ? errand->route->device : errand->device;
+}
+
 socklen_t
 outlet_target(const struct errand *errand, uint16_t port, struct sockaddr_storage *to)
 {
-    const struct request *request = errand->request;
-    bool local = address_is_link_local(request->family, &request->target);
-    uint32_t scope = !errand->device && local ? errand->route->device : errand->device;
-    return address_to_socket(request->family, &request->target, scope, port, to);
+    return address_to_socket(errand->request->family, &errand->request->target, outlet_scope(errand), port, to);
 }
 
 /*
@@ -151,33 +156,15 @@ choose_discovery(const struct errand *errand)
     return narrow ? IP_PMTUDISC_DONT : discoveries[request->family];
 }
 
-/* The little that can't go along with a packet, and is taken back right after it. */
-static int
-set_state(const struct outlet *outlet, const struct errand *errand, bool on)
-{
-    const struct family *family = &families[errand->request->family];
-    int broadcast = on;
-    int discovery = on ? choose_discovery(errand) : discoveries[errand->request->family];
-    if (errand->request->broadcast &&
-        setsockopt(outlet->fd, SOL_SOCKET, SO_BROADCAST, &broadcast, sizeof broadcast) < 0)
-        return errno;
-    if (choose_discovery(errand) != discoveries[errand->request->family] &&
-        setsockopt(outlet->fd, family->level, family->mtu_discover, &discovery, sizeof discovery) < 0)
-        return errno;
-    return 0;
-}
-
 static int
 send_patiently(const struct outlet *outlet, const struct msghdr *message, struct instant *departed)
 {
-    for (int tries = 0; tries < TRIES; tries++) {
+    int error = 0;
+    for (int tries = 0; tries == 0 || (tries < TRIES && refusal_may_be_left_over(error)); tries++) {
         *departed = clock_now();
-        if (sendmsg(outlet->fd, message, MSG_DONTWAIT) >= 0)
-            return 0;
-        if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM)
-            return EAGAIN;
+        error = sendmsg(outlet->fd, message, MSG_DONTWAIT) < 0 ? errno : 0;
     }
-    return errno;
+    return error;
 }
 
 /*
@@ -189,28 +176,25 @@ take_stamp(struct outlet *outlet, const struct errand *errand, struct instant *d
 {
     struct stash *stash = errand->stash;
     outlet_receive(outlet, stash->inbox, 0, true, errand->clock, stash->answers, &stash->count);
-    struct instant stamped = { outlet->stamp.ns - errand->clock->offset };
-    if (instant_since(stamped, *departed) >= 0 && instant_since(clock_now(), stamped) >= 0)
-        *departed = stamped;
+    clock_correct_departure(errand->clock, outlet->report.departure, departed);
 }
 
 static void
-add_controls(struct msghdr *message, const struct errand *errand)
+write_letter(struct letter *letter, const struct errand *errand, uint16_t port)
 {
     const struct request *request = errand->request;
     const struct family *family = &families[request->family];
-    int ttl = (int)request->ttl, tos = (int)request->tos, whole = 1;
-    uint32_t label = htonl(errand->flow_label);
     bool has_local = !address_is_unspecified(&request->local);
-    control_add(message, family->level, family->ttl, &ttl, sizeof ttl);
-    if (tos)
-        control_add(message, family->level, family->tos, &tos, sizeof tos);
+    letter_address(letter, request, outlet_scope(errand), port);
+    letter_add(letter, family->level, family->ttl, request->ttl);
+    if (request->tos)
+        letter_add(letter, family->level, family->tos, request->tos);
     if (errand->device || has_local)
-        control_add_pktinfo(message, request->family, has_local ? &request->local : NULL, errand->device);
-    if (label)
-        control_add(message, IPPROTO_IPV6, IPV6_FLOWINFO, &label, sizeof label);
+        letter_add_source(letter, request, has_local ? &request->local : NULL, errand->device);
+    if (errand->flow_label)
+        letter_add(letter, IPPROTO_IPV6, IPV6_FLOWINFO, htonl(errand->flow_label));
     if (request->family == IPV6 && request->dont_fragment)
-        control_add(message, IPPROTO_IPV6, IPV6_DONTFRAG, &whole, sizeof whole);
+        letter_add(letter, IPPROTO_IPV6, IPV6_DONTFRAG, 1);
 }
 
 int
@@ -218,26 +202,25 @@ outlet_send(struct outlet *outlet, const struct errand *errand, uint16_t port, c
             struct instant *departed)
 {
     const struct request *request = errand->request;
-    _Alignas(struct cmsghdr) char controls[CONTROLS];
-    struct sockaddr_storage target;
     struct iovec vector = { (void *)(uintptr_t)bytes, length };
-    struct msghdr message = {
-        .msg_name = &target,
-        .msg_namelen = outlet_target(errand, port, &target),
-        .msg_iov = &vector,
-        .msg_iovlen = 1,
-        .msg_control = controls,
-    };
-    add_controls(&message, errand);
+    struct letter letter;
+    write_letter(&letter, errand, port);
+    letter.message.msg_iov = &vector;
+    letter.message.msg_iovlen = 1;
     /* To a group the host answers itself, before the interface stamps the packet. */
     bool group = errand->route->broadcast || address_is_group(request->family, &request->target);
-    bool at_rest = !group && !errand->stash->count && instant_since(clock_now(), errand->stash->last) > CONTROL_REST;
+    bool at_rest = !group && !errand->stash->count && instant_since(clock_now(), errand->stash->last) > LETTER_REST;
     if (at_rest)
-        control_ask_for_stamp(&message);
-    int error = set_state(outlet, errand, true);
+        letter_ask_for_stamp(&letter);
+    const struct letter_state state = {
+        .broadcast = request->broadcast,
+        .discovery = choose_discovery(errand),
+        .usual = discoveries[request->family],
+    };
+    int error = letter_set_state(outlet->fd, request->family, &state, true);
     if (!error)
-        error = send_patiently(outlet, &message, departed);
-    set_state(outlet, errand, false);
+        error = send_patiently(outlet, &letter.message, departed);
+    letter_set_state(outlet->fd, request->family, &state, false);
     outlet->last = errand->stash->last = *departed;
     if (at_rest && !error)
         take_stamp(outlet, errand, departed);
@@ -294,8 +277,7 @@ read_message(struct outlet *outlet, struct inbox *inbox, size_t place, bool erro
     struct controls controls;
     struct datagram datagram;
     bool named = inbox_read(inbox, place, clock, &datagram, &controls);
-    if (controls.has_departure && controls.error.ee_origin == SO_EE_ORIGIN_TIMESTAMPING)
-        outlet->stamp = controls.departure;
+    controls_report(&controls, &outlet->report);
     if (!named)
         return false;
     datagram.family = outlet->family;

@@ -19,7 +19,7 @@ struct outlet {
     bool shared;          /* several probes to the same port of a target left by it: see errqueue.h */
     uint32_t lost;        /* answers that did not fit in its buffer */
     struct instant last;  /* when a probe left by it */
-    struct wall stamp;    /* when one left, as the kernel said last */
+    struct send_report report; /* what the kernel said last of probes that left by it */
     struct instant seen;  /* when the last message arrived that was received, of whatever kind */
 };
 

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "host/refusal.h"
 #include "packets/protocol.h"
 #include "plain/connect.h"
 #include "plain/datagram.h"
@@ -170,22 +171,13 @@ find_mtu(const struct plain *plain, const struct request *request, const struct 
 }
 
 /*
- * The kernel says EINVAL of a source that the host has lost meanwhile; else of a blackhole, and of an IPv4-mapped
- * target, for which these sockets make no packet.
+ * Sends with the source that the route gives; *MTU becomes what would have fit. *STALE, where it fails: what we remember
+ * of the route may be at fault.
  */
 static int
-error_of(int error, const struct request *request)
+send_by_route(struct plain *plain, const struct request *request, const struct probes *in_flight,
+              const struct clock *clock, struct probe *model, uint32_t *mtu, bool *stale)
 {
-    if (error != EINVAL)
-        return error;
-    return address_is_unspecified(&request->local) ? ENETUNREACH : EADDRNOTAVAIL;
-}
-
-static int
-send_probe(struct transport *transport, const struct request *request, const struct probes *in_flight,
-           const struct clock *clock, struct probe *model, uint32_t *mtu)
-{
-    struct plain *plain = plain_of(transport);
     struct route route;
     struct errand errand = {
         .request = request,
@@ -205,13 +197,27 @@ send_probe(struct transport *transport, const struct request *request, const str
     model->scope = request_has(request, FEATURE_SCOPE_ID) ? errand.device : route.device;
     model->group = model->group || route.broadcast;
     error = ways[request->protocol].send(plain, &errand, model);
+    *mtu = error == EMSGSIZE ? find_mtu(plain, request, &route) : 0;
+    *stale = refusal_may_be_stale(error, request);
+    return error;
+}
+
+static int
+send_probe(struct transport *transport, const struct request *request, const struct probes *in_flight,
+           const struct clock *clock, struct probe *model, uint32_t *mtu)
+{
+    struct plain *plain = plain_of(transport);
+    bool stale = false;
+    int error = send_by_route(plain, request, in_flight, clock, model, mtu, &stale);
+    if (stale) {
+        routes_forget(plain->routes);
+        release(transport, model);
+        error = send_by_route(plain, request, in_flight, clock, model, mtu, &stale);
+    }
     if (!error)
         return 0;
-    *mtu = error == EMSGSIZE ? find_mtu(plain, request, &route) : 0;
     release(transport, model);
-    if (error != EAGAIN && error != ENOSPC && error != EMFILE) /* what we remember of the route may be old */
-        routes_forget(plain->routes);
-    return error_of(error, request);
+    return refusal_of(error, request);
 }
 
 /* ---- receiving ---- */

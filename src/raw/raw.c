@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "host/refusal.h"
 #include "host/route.h"
 #include "packets/protocol.h"
 #include "raw/allot.h"
@@ -71,10 +72,13 @@ find_device_name(const struct transport *transport, uint32_t device, char name[I
 
 /* ---- sending ---- */
 
-/* Sends with the source that the route gives; *MTU becomes the route's. */
+/*
+ * Sends with the source that the route gives; *MTU becomes the route's. *STALE, where it fails: what we remember of the
+ * route may be at fault.
+ */
 static int
 send_by_route(struct raw *raw, const struct request *request, const struct probes *in_flight,
-              const struct clock *clock, struct probe *model, uint32_t *mtu)
+              const struct clock *clock, struct probe *model, uint32_t *mtu, bool *stale)
 {
     uint32_t device;
     struct route route;
@@ -90,6 +94,7 @@ send_by_route(struct raw *raw, const struct request *request, const struct probe
         return error;
     error = sender_send(sender, request, &model->identity, device, &route, clock, &model->departed);
     *mtu = route.mtu;
+    *stale = refusal_may_be_stale(error, request);
     return error;
 }
 
@@ -138,7 +143,7 @@ resume(struct raw *raw, struct sender *sender, const struct request *request, st
 {
     int error = sender_resume(sender, request);
     *model = raw->halfway;
-    return error == EAGAIN || error == ENOBUFS ? EAGAIN : 0;
+    return refusal_passes(error) ? EAGAIN : 0;
 }
 
 static int
@@ -152,12 +157,12 @@ send_probe(struct transport *transport, const struct request *request, const str
     int error = expect_answers(raw, request);
     if (error)
         return error;
-    error = send_by_route(raw, request, in_flight, clock, model, mtu);
-    bool by_route = !request_has(request, FEATURE_DONT_FRAGMENT);
-    if (error == EINVAL || (error == EMSGSIZE && by_route)) { /* what we remember of the route may be old */
+    bool stale = false;
+    error = send_by_route(raw, request, in_flight, clock, model, mtu, &stale);
+    if (stale) {
         routes_forget(raw->routes);
         allot_release(raw->allotter, model);
-        error = send_by_route(raw, request, in_flight, clock, model, mtu);
+        error = send_by_route(raw, request, in_flight, clock, model, mtu, &stale);
     }
     if (!error)
         return 0;
@@ -167,9 +172,7 @@ send_probe(struct transport *transport, const struct request *request, const str
     }
     forgo_answers(raw, request->family, request->protocol);
     allot_release(raw->allotter, model);
-    if (error == EINVAL && !address_is_unspecified(&request->local))
-        return EADDRNOTAVAIL;
-    return error == ENOBUFS ? EAGAIN : error;
+    return refusal_of(error, request);
 }
 
 static void
@@ -316,7 +319,7 @@ static const struct transport_body body = {
 static void
 open_family(struct raw *raw, enum family_id family)
 {
-    int error = sender_open(&raw->senders[family], family, raw->privileges, raw->send_buffers);
+    int error = sender_open(&raw->senders[family], family, raw->privileges, raw->send_buffers, raw->inbox);
     for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++) {
         struct receiver *receiver = &raw->receivers[family][protocol];
         raw->refusals[family][protocol] =

@@ -6,13 +6,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "host/control.h"
 #include "host/device.h"
+#include "host/letter.h"
+#include "host/refusal.h"
 #include "packets/protocol.h"
 #include "raw/filter.h"
 
 #define SEND_BUFFER (64 << 20) /* bytes; only what is queued takes memory */
 #define TRIES 4                /* to send; nobody's messages come as fast as that */
+#define DRAIN_BATCH 4          /* messages of the error queue: mostly there is one */
+#define DRAIN_ROUNDS 64
 
 /* RECVERR: else a full queue of the interface would drop packets in silence. */
 static int
@@ -36,9 +39,10 @@ set_up(struct sender *sender, const struct family *family)
 }
 
 int
-sender_open(struct sender *sender, enum family_id family, struct privileges *privileges, struct send_buffers *buffers)
+sender_open(struct sender *sender, enum family_id family, struct privileges *privileges, struct send_buffers *buffers,
+            struct inbox *inbox)
 {
-    *sender = (struct sender){ .privileges = privileges, .buffers = buffers };
+    *sender = (struct sender){ .privileges = privileges, .buffers = buffers, .inbox = inbox };
     sender->fd = socket(families[family].domain, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
     int error = sender->fd < 0 ? errno : set_up(sender, &families[family]);
     if (error)
@@ -54,63 +58,32 @@ sender_close(struct sender *sender)
     sender->fd = -1;
 }
 
-/* A message to the request's target with all that goes along with it. */
-struct letter {
-    struct msghdr message;
-    struct sockaddr_storage target;
-    _Alignas(struct cmsghdr) char controls[128];
-};
-
 static void
-address_letter(struct letter *letter, const struct request *request, const struct address *source, uint32_t device)
+write_letter(struct letter *letter, const struct request *request, const struct address *source, uint32_t device)
 {
-    const struct family *family = &families[request->family];
-    int tos = (int)request->tos;
-    letter->message = (struct msghdr){ .msg_name = &letter->target, .msg_control = letter->controls };
-    letter->message.msg_namelen = address_to_socket(request->family, &request->target, device, 0, &letter->target);
+    letter_address(letter, request, device, 0);
     /*
      * For the routing rules that look at the source, it goes along with the packet, unless the routes chose it. Not with
      * a device, though: IPv6 takes a device for a wish only, once the source is given.
      */
     if (device || !address_is_unspecified(&request->local))
-        control_add_pktinfo(&letter->message, request->family, request->family == IPV6 && device ? NULL : source, device);
+        letter_add_source(letter, request, request->family == IPV6 && device ? NULL : source, device);
     if (request->tos) /* the header has it already; this is for routing rules */
-        control_add(&letter->message, family->level, family->tos, &tos, sizeof tos);
+        letter_add(letter, families[request->family].level, families[request->family].tos, request->tos);
     if (request->mark)
-        control_add(&letter->message, SOL_SOCKET, SO_MARK, &request->mark, sizeof request->mark);
-    if (letter->message.msg_controllen == 0)
-        letter->message.msg_control = NULL;
+        letter_add(letter, SOL_SOCKET, SO_MARK, request->mark);
 }
 
-/*
- * The little that can't go along with a packet, and is taken back right after it. To look past the path MTU that the
- * kernel has learned (ip(7)) is IP_PMTUDISC_PROBE, and IPv6's number for it is the same.
- */
-static int
-set_state(const struct sender *sender, const struct request *request, bool on)
+/* `dont-fragment` looks past the path MTU that the kernel has learned (ip(7)). */
+static struct letter_state
+state_of(const struct sender *sender, const struct request *request)
 {
-    const struct family *family = &families[request->family];
-    int broadcast = on;
-    int discovery = on ? IP_PMTUDISC_PROBE : sender->discovery;
-    if (request->broadcast && setsockopt(sender->fd, SOL_SOCKET, SO_BROADCAST, &broadcast, sizeof broadcast) < 0)
-        return errno;
-    if (request_has(request, FEATURE_DONT_FRAGMENT) &&
-        setsockopt(sender->fd, family->level, family->mtu_discover, &discovery, sizeof discovery) < 0)
-        return errno;
-    return 0;
-}
-
-/*
- * Errors that an ICMP message may have left on the socket, if it quoted our address and the socket's own protocol, 255:
- * kernels before that was ended hand them to the next call, and anybody can send such messages. A call takes one away,
- * so it is tried again; what the host itself refuses with comes again.
- */
-static bool
-may_be_left_over(int error)
-{
-    return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH || error == EMSGSIZE ||
-           error == ENOPROTOOPT || error == EOPNOTSUPP || error == EHOSTDOWN || error == ENONET || error == EACCES ||
-           error == EPROTO;
+    bool given = request_has(request, FEATURE_DONT_FRAGMENT);
+    return (struct letter_state){
+        .broadcast = request->broadcast,
+        .discovery = given ? IP_PMTUDISC_PROBE : sender->discovery,
+        .usual = sender->discovery,
+    };
 }
 
 static int
@@ -121,16 +94,17 @@ send_once(const struct sender *sender, const struct request *request, struct let
     struct msghdr *message = &letter->message;
     message->msg_iov = &vector;
     message->msg_iovlen = 1;
-    bool has_state = request->broadcast || request_has(request, FEATURE_DONT_FRAGMENT);
-    if (!message->msg_control && !has_state) /* most are so, and the kernel has less to copy then */
+    struct letter_state state = state_of(sender, request);
+    bool differs = letter_state_differs(&state);
+    if (!message->msg_controllen && !differs) /* most are so, and the kernel has less to copy then */
         return sendto(sender->fd, bytes, length, MSG_DONTWAIT, message->msg_name, message->msg_namelen) < 0 ? errno : 0;
     if (request->mark)
         privileges_raise_for_mark(sender->privileges);
-    int error = has_state ? set_state(sender, request, true) : 0;
+    int error = differs ? letter_set_state(sender->fd, request->family, &state, true) : 0;
     if (!error && sendmsg(sender->fd, message, MSG_DONTWAIT) < 0)
         error = errno;
-    if (has_state)
-        set_state(sender, request, false);
+    if (differs)
+        letter_set_state(sender->fd, request->family, &state, false);
     if (request->mark)
         privileges_lower(sender->privileges);
     return error;
@@ -141,7 +115,7 @@ send_bytes(const struct sender *sender, const struct request *request, struct le
            size_t length)
 {
     int error = send_once(sender, request, letter, bytes, length);
-    for (int tries = 1; tries < TRIES && may_be_left_over(error); tries++)
+    for (int tries = 1; tries < TRIES && refusal_may_be_left_over(error); tries++)
         error = send_once(sender, request, letter, bytes, length);
     return error;
 }
@@ -179,7 +153,7 @@ start_fragments(struct sender *sender, const struct request *request, struct let
         .id = identity->ip_id,
     };
     int error = send_fragments(sender, request, letter);
-    if (sender->unsent.offset == 0 || (error != EAGAIN && error != ENOBUFS))
+    if (sender->unsent.offset == 0 || !refusal_passes(error))
         sender->unsent.left = 0;
     return error;
 }
@@ -188,33 +162,28 @@ int
 sender_resume(struct sender *sender, const struct request *request)
 {
     struct letter letter;
-    address_letter(&letter, request, &sender->unsent.source, sender->unsent.device);
+    write_letter(&letter, request, &sender->unsent.source, sender->unsent.device);
     int error = send_fragments(sender, request, &letter);
-    if (error != EAGAIN && error != ENOBUFS)
+    if (!refusal_passes(error))
         sender->unsent.left = 0;
     return error;
 }
 
-/*
- * Empties the error queue, where the kernel puts stamps, and local refusals too, which nobody needs there. True when
- * the last stamp in it is of a packet that left between EARLIEST and now.
- */
-static bool
-drain_errors(const struct sender *sender, const struct clock *clock, struct instant earliest, struct instant *stamped)
+/* Empties the error queue, where the kernel puts stamps, and local refusals too. */
+static struct send_report
+drain_errors(const struct sender *sender, const struct clock *clock)
 {
-    _Alignas(struct cmsghdr) char controls[256];
-    struct controls read;
-    struct wall stamp = { 0 };
-    for (;;) {
-        struct msghdr message = { .msg_control = controls, .msg_controllen = sizeof controls };
-        if (recvmsg(sender->fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
-            break;
-        controls_read(&message, &read);
-        if (read.has_departure)
-            stamp = read.departure;
+    struct send_report report = { .departure = { 0 } };
+    struct datagram datagram;
+    struct controls controls;
+    size_t got = DRAIN_BATCH;
+    for (int round = 0; round < DRAIN_ROUNDS && got == DRAIN_BATCH; round++) {
+        got = inbox_receive(sender->inbox, sender->fd, 0, DRAIN_BATCH, INBOX_ERRORS);
+        for (size_t i = 0; i < got; i++)
+            if (inbox_read(sender->inbox, i, clock, &datagram, &controls))
+                controls_report(&controls, &report);
     }
-    *stamped = (struct instant){ stamp.ns - clock->offset };
-    return instant_since(*stamped, earliest) >= 0 && instant_since(clock_now(), *stamped) >= 0;
+    return report;
 }
 
 int
@@ -222,9 +191,8 @@ sender_send(struct sender *sender, const struct request *request, struct identit
             struct route *route, const struct clock *clock, struct instant *departed)
 {
     struct letter letter;
-    struct instant stamped;
     size_t length = packet_build(request, identity, sender->buffers->packet, sizeof sender->buffers->packet);
-    address_letter(&letter, request, &identity->source, device);
+    write_letter(&letter, request, &identity->source, device);
     if (request_has(request, FEATURE_DONT_FRAGMENT)) /* what the kernel has learned of the path does not count */
         route->mtu = 0;
     if (length > families[request->family].mtu_min && !route->mtu)
@@ -235,17 +203,15 @@ sender_send(struct sender *sender, const struct request *request, struct identit
     *departed = clock_now();
     /* To a group the host answers itself, before the interface stamps the packet. */
     bool group = route->broadcast || address_is_group(request->family, &request->target);
-    bool at_rest = whole && !group && instant_since(*departed, sender->last) > CONTROL_REST;
+    bool at_rest = whole && !group && instant_since(*departed, sender->last) > LETTER_REST;
     sender->last = *departed;
-    if (at_rest) {
-        letter.message.msg_control = letter.controls;
-        control_ask_for_stamp(&letter.message);
-    }
+    if (at_rest)
+        letter_ask_for_stamp(&letter);
     if (whole)
         error = send_bytes(sender, request, &letter, sender->buffers->packet, length);
     if (error == EMSGSIZE && protocols[request->protocol]->sized && !request->dont_fragment)
         error = start_fragments(sender, request, &letter, identity, length, route->mtu, device);
-    if ((error || at_rest) && drain_errors(sender, clock, *departed, &stamped))
-        *departed = stamped;
+    if (error || at_rest)
+        clock_correct_departure(clock, drain_errors(sender, clock).departure, departed);
     return error;
 }

@@ -6,6 +6,7 @@
 #ifndef HOPLINE_SENDER_H
 #define HOPLINE_SENDER_H
 
+#include "host/inbox.h"
 #include "host/privileges.h"
 #include "host/route.h"
 #include "packets/packet.h"
@@ -32,20 +33,22 @@ struct sender {
     int discovery; /* what the kernel set for IP_MTU_DISCOVER */
     struct privileges *privileges;
     struct send_buffers *buffers;
+    struct inbox *inbox; /* for what the error queue says */
     struct instant last; /* when a packet left */
     struct unsent unsent;
 };
 
-/* PRIVILEGES and BUFFERS must outlive it. 0, or an errno value. */
+/* PRIVILEGES, BUFFERS and INBOX must outlive it. 0, or an errno value. */
 int sender_open(struct sender *sender, enum family_id family, struct privileges *privileges,
-                struct send_buffers *buffers);
+                struct send_buffers *buffers, struct inbox *inbox);
 void sender_close(struct sender *sender);
 
 /*
  * Builds the packet and sends it, in fragments where it must, and notes in *DEPARTED when it left: by the kernel's
  * timestamp, unless packets leave one upon the other, or else by the clock just before. DEVICE is an interface index, or
- * 0. Looks up the interface's MTU where ROUTE has none, or the request wants that one. 0, or an errno value: with EAGAIN or ENOBUFS and `unsent`, a part
- * has left, and sender_resume() is to be called for the same request, before anything else is sent.
+ * 0. Looks up the interface's MTU where ROUTE has none, or the request wants that one. 0, or an errno value: with one that
+ * passes and `unsent`, a part has left, and sender_resume() is to be called for the same request, before anything else is
+ * sent.
  */
 int sender_send(struct sender *sender, const struct request *request, struct identity *identity, uint32_t device,
                 struct route *route, const struct clock *clock, struct instant *departed);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From a probe to what is handed to the kernel, and what its error queue hands back: sender.c over a fake kernel.
+ * From a probe to what is handed to the kernel, and what its error queue hands back: sender.c, letter.c and inbox.c over a fake kernel.
  * Input: options, the probe as take_probe() reads it, the route's MTU, what the system calls return, control messages.
  */
 #include <errno.h>
@@ -59,21 +59,22 @@ fuzz_sendto(int fd, void *bytes, size_t length, int flags, void *name, socklen_t
     return fuzz_sendmsg(fd, &message, flags);
 }
 
-static ssize_t
-fuzz_recvmsg(int fd, struct msghdr *message, int flags)
+static int
+fuzz_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
 {
     (void)fd;
-    MUST(flags == (MSG_ERRQUEUE | MSG_DONTWAIT));
+    MUST(flags == (MSG_ERRQUEUE | MSG_DONTWAIT) && count > 0 && !timeout);
     if (kernel.input.left == 0) {
-        fence_controls(message, message->msg_controllen); /* it is on the stack, which others will use */
         errno = EAGAIN;
         return -1;
     }
+    struct msghdr *message = &messages[0].msg_hdr;
     size_t used = 0;
-    for (uint8_t count = take_u8(&kernel.input) % 4; count > 0; count--)
+    for (uint8_t controls = take_u8(&kernel.input) % 4; controls > 0; controls--)
         used += take_control(&kernel.input, (uint8_t *)message->msg_control + used, message->msg_controllen - used);
     fence_controls(message, used);
-    return 0;
+    messages[0].msg_len = 0;
+    return 1;
 }
 
 static uint32_t
@@ -119,12 +120,14 @@ fuzz_clock_now(void)
 
 #define sendmsg fuzz_sendmsg
 #define sendto fuzz_sendto
-#define recvmsg fuzz_recvmsg
+#define recvmmsg fuzz_recvmmsg
 #define device_mtu fuzz_device_mtu
 #define setsockopt fuzz_setsockopt
 #define privileges_raise_for_mark fuzz_raise
 #define privileges_lower fuzz_lower
 #define clock_now fuzz_clock_now
+#include "host/inbox.c"
+#include "host/letter.c"
 #include "raw/sender.c"
 
 int
@@ -147,13 +150,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     kernel.length = families[kernel.request.family].header_size + protocols[kernel.request.protocol]->header_size +
                     packet_payload_size(&kernel.request);
 
-    struct sender sender = { .buffers = malloc(sizeof *sender.buffers) };
+    static struct inbox *inbox;
+    inbox = inbox ? inbox : inbox_new();
+    struct sender sender = { .buffers = malloc(sizeof *sender.buffers), .inbox = inbox };
     if (options & 8)
         sender.last = before; /* not at rest */
     clock_update(&clock, (struct clock_reading){ before, { before.ns } });
     int error = sender_send(&sender, &kernel.request, &identity, device, &route, &clock, &departed);
     while (sender.unsent.left) {
-        MUST(error == EAGAIN || error == ENOBUFS);
+        MUST(refusal_passes(error));
         error = sender_resume(&sender, &kernel.request);
     }
     MUST(kernel.raised == 0 && error >= 0 && (error == 0 || kernel.refused || error == EMSGSIZE));

@@ -154,6 +154,7 @@ START_TEST(controls)
         struct sockaddr_in offender;
     } said = { .error = { .ee_origin = SO_EE_ORIGIN_ICMP, .ee_type = 11, .ee_info = 9 }, .offender = { AF_INET } };
     struct address router = address_of(IPV4, ROUTER), here = address_of(IPV4, HERE);
+    struct in_pktinfo link = { .ipi_ifindex = 3 };
     struct timespec stamp = { 3, 5 };
     struct scm_timestamping stamps = { { { 2, 1 } } };
     struct controls read;
@@ -173,10 +174,11 @@ START_TEST(controls)
     ck_assert(read.has_lost && read.lost == 11 && read.ttl == 61 && read.tos == 8);
     ck_assert(read.has_error && read.error.ee_type == 11 && address_same(&read.offender, &router));
     message.msg_controllen = 0;
-    control_add_pktinfo(&message, IPV4, &here, 3);
+    memcpy(&link.ipi_addr, here.bytes, sizeof link.ipi_addr);
+    control_add(&message, IPPROTO_IP, IP_PKTINFO, &link, sizeof link);
     control_add(&message, IPPROTO_IP, IP_RECVERR, &said, sizeof said.error - 1); /* too short */
     controls_read(&message, &read);
-    ck_assert(!read.has_error && !read.has_stamp && !read.has_lost);
+    ck_assert(!read.has_error && !read.has_stamp && !read.has_lost && address_same(&read.to, &here));
 }
 END_TEST
 

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A message that carries a probe: to whom, and all that goes along with it (sendmsg(2), cmsg(3)). What is set for one
+ * probe travels with its message; the little that can't is set on the socket and taken back right after it.
+ */
+#ifndef HOPLINE_LETTER_H
+#define HOPLINE_LETTER_H
+
+#include "host/control.h"
+#include "packets/request.h"
+
+#define LETTER_CONTROLS 256 /* bytes: TTL, TOS, source and interface, flow label, no fragments, mark, a stamp */
+
+struct letter {
+    struct msghdr message;
+    struct sockaddr_storage target;
+    _Alignas(struct cmsghdr) char controls[LETTER_CONTROLS];
+};
+
+/* To the request's target. SCOPE is an interface index or 0, PORT in host order. */
+void letter_address(struct letter *letter, const struct request *request, uint32_t scope, uint16_t port);
+
+/* Has a number go along. */
+void letter_add(struct letter *letter, int level, int type, uint32_t value);
+
+/* Has the source go along, unless it is NULL, and the interface by which it is to leave, unless DEVICE is 0. */
+void letter_add_source(struct letter *letter, const struct request *request, const struct address *source,
+                       uint32_t device);
+
+/*
+ * A probe that leaves so long after the one before is at rest: there is time to ask the kernel when exactly it left. That
+ * is 2 us later than the clock says before the system call, but takes 1 us that a flood of probes has not got.
+ */
+#define LETTER_REST (50 * NS_PER_US)
+
+/* Asks for a software timestamp of this packet's departure, in the socket's error queue. */
+void letter_ask_for_stamp(struct letter *letter);
+
+/*
+ * What a request wants of the socket while its message leaves: that a broadcast address is allowed, and how packets beyond
+ * an MTU are treated (IP_MTU_DISCOVER, ip(7); IPv6's numbers are the same). USUAL is how it is otherwise.
+ */
+struct letter_state {
+    bool broadcast;
+    int discovery, usual;
+};
+
+/* True when that is not as usual. */
+bool letter_state_differs(const struct letter_state *state);
+
+/* Sets it, or takes it back. 0, or an errno value. */
+int letter_set_state(int fd, enum family_id family, const struct letter_state *state, bool on);
+
+#endif

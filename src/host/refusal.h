@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* What a send came back with: one table of errno values says what each can mean, for both transports. */
+#ifndef HOPLINE_REFUSAL_H
+#define HOPLINE_REFUSAL_H
+
+#include "packets/request.h"
+
+/*
+ * True for what passes by itself: the interface's queue is full, or the kernel is short of memory. The same send may go
+ * well a millisecond later.
+ */
+bool refusal_passes(int error);
+
+/*
+ * True when it may be an ICMP error that was left on the socket, and is told to the next call, whatever that is for. The
+ * call takes it away, so it is to be tried again; what the host itself refuses with comes again.
+ */
+bool refusal_may_be_left_over(int error);
+
+/* True when what we remember of the route may be at fault, because it is old: ask again, and send once more. */
+bool refusal_may_be_stale(int error, const struct request *request);
+
+/* What the client is to be told: EAGAIN for what passes, else an errno value that has a word of its own, where one fits. */
+int refusal_of(int error, const struct request *request);
+
+#endif
