@@ -60,6 +60,7 @@ put_answer(struct writer *line, const struct answer *answer)
 
 /* ---- extension objects ---- */
 
+/* The words for interface_info.role. */
 static const char *const roles[] = { "incoming", "sub-ip", "outgoing", "next-hop" };
 
 static void
@@ -91,7 +92,7 @@ put_extension(struct writer *line, const struct extension *extension)
     struct interface_info info;
     struct reader stack = extension->payload;
     struct mpls_label label;
-    if (extension_is_mpls(extension) && mpls_next(&stack, &label)) /* see reply.c */
+    if (extension_is_mpls(extension) && mpls_next(&stack, &label)) /* its labels stand in the line already: reply.c */
         return;
     if (extension_read_interface(extension, &info)) {
         put_interface(line, &info);

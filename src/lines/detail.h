@@ -15,11 +15,11 @@ struct detail {
     struct wall sent, received;
 };
 
-/* The longest that detail_write() writes of what is always the same in kind, in bytes; see detail.c. */
+/* Bytes that detail_write() writes at most before the extension objects, of which there may be any number. */
 #define DETAIL_FIXED_MAX 480
 
 /*
- * Writes NAME VALUE pairs, a blank before each. The answer's extension objects come last: each that does not fit is left
+ * Writes NAME VALUE pairs, a blank before each. The answer's extension objects come last: one that does not fit is left
  * out with all after it, so that LINE never overflows if DETAIL_FIXED_MAX bytes are left.
  */
 void detail_write(const struct detail *detail, struct writer *line);

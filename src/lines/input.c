@@ -14,7 +14,7 @@ struct input {
     bool discarding; /* inside a line that is too long and was answered already */
     size_t start, end;
     size_t searched; /* no newline before this */
-    size_t previous; /* where the last line given began */
+    size_t previous; /* where the last line given began, for input_unget() */
     char buffer[BUFFER_SIZE];
 };
 

@@ -10,7 +10,7 @@
 
 struct input;
 
-/* FD is read from only when it was polled ready. NULL: no memory. */
+/* FD may block: input_fill() is to be called only when poll() says that it is ready. NULL: no memory. */
 struct input *input_new(int fd);
 void input_free(struct input *input);
 

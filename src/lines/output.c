@@ -20,7 +20,7 @@ struct output {
     int fd;
     bool is_socket;
     bool is_terminal;
-    bool is_ours; /* opened here */
+    bool is_ours; /* `fd` was opened here, and is closed here */
     int error;
     char *buffer;
     size_t size;
@@ -30,8 +30,8 @@ struct output {
 /*
  * A descriptor of the same pipe or terminal that is non-blocking without making that of others so: O_NONBLOCK belongs
  * to the open file, which a shell shares with us. Where it can't be opened again, the given one must do: a pipe that
- * polls writable takes PIPE_BUF bytes without blocking. To open a terminal's master side again would make another
- * terminal (pty(7)).
+ * polls writable takes PIPE_BUF bytes without blocking. A terminal's master side, which alone has a TIOCGPTN, is left
+ * as it is: to open it again would make another terminal (pts(4)).
  */
 static int
 open_again(int fd)
@@ -119,7 +119,7 @@ output_line(struct output *output, const char *line, size_t length)
 {
     while (!make_room(output, length)) {
         struct pollfd writable = { .fd = output->fd, .events = POLLOUT };
-        poll(&writable, 1, MEMORY_RETRY); /* or memory may be there again before the reader is */
+        poll(&writable, 1, MEMORY_RETRY); /* no longer: memory may be free again before anybody reads */
         if (!output_flush(output))
             return; /* nobody reads any more; the loop will see that too */
     }
@@ -127,7 +127,7 @@ output_line(struct output *output, const char *line, size_t length)
     output->end += length;
 }
 
-/* As many whole lines as one write() takes at once. */
+/* How many bytes to write: whole lines, as many as a pipe takes in one piece (PIPE_BUF, pipe(7)). */
 static size_t
 whole_lines(const struct output *output)
 {

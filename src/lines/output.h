@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Lines to a descriptor that may be slow. What is written never parts a line, so that a reader who reads once gets a
- * whole one, and never blocks. The buffer grows with what waits in it.
+ * Lines to a descriptor that may be slow. A write never blocks, and never parts a line: mtr reads the first answer with
+ * a single read(). The buffer grows with what waits in it.
  */
 #ifndef HOPLINE_OUTPUT_H
 #define HOPLINE_OUTPUT_H

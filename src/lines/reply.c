@@ -6,11 +6,11 @@
 #include "lines/text.h"
 #include "packets/icmpext.h"
 
-#define ARGUMENT_MAX (REPLY_MAX - 128) /* characters of a name that is said again: what a reply has room for */
+#define ARGUMENT_MAX (REPLY_MAX - 128) /* characters of a client's argument name that a reply has room to repeat */
 
 static const struct {
     const char *word;
-    const char *old_word; /* NULL: the same */
+    const char *old_word; /* mtr 0.95's; NULL: the same */
 } kinds[REPLY_KINDS] = {
     [REPLY_REPLY] = { "reply", NULL },
     [REPLY_TTL_EXPIRED] = { "ttl-expired", NULL },
@@ -76,7 +76,7 @@ reply_kind_of_error(int error)
     return REPLY_UNEXPECTED_ERROR;
 }
 
-/* Four numbers a label. A label that would not fit is left out with all after it. */
+/* All MPLS labels (RFC 4950), four numbers each. A label that would not fit is left out with all after it. */
 static void
 put_labels(struct writer *line, struct reader extensions)
 {
@@ -140,7 +140,7 @@ put_cause(struct writer *line, const struct reply *reply)
 size_t
 reply_write(const struct reply *reply, bool old_words, char to[REPLY_MAX])
 {
-    /* What follows the labels always fits. */
+    /* Room is kept for what follows the labels (an MTU, the detail, the newline), so that only labels are cut. */
     struct writer line = { .start = (uint8_t *)to, .size = REPLY_MAX - 32 - (reply->detail ? DETAIL_FIXED_MAX : 0) };
     const char *old_word = kinds[reply->kind].old_word;
     put_number(&line, reply->token);

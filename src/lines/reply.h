@@ -6,7 +6,7 @@
 #include "lines/detail.h"
 #include "lines/request.h"
 
-/* A reply fits into what a pipe takes in one write() without parting it (PIPE_BUF). Only labels and other extensions can be cut. */
+/* The PIPE_BUF of pipe(7): a reply leaves in one piece. Only its labels and other extensions are ever cut to fit. */
 #define REPLY_MAX 4096
 
 enum reply_kind {
@@ -33,7 +33,7 @@ enum reply_kind {
     REPLY_KINDS,
 };
 
-/* What is zero or NULL is not said. */
+/* Fields that are zero or NULL are left out of the line. */
 struct reply {
     int32_t token;
     enum reply_kind kind;

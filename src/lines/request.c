@@ -125,11 +125,11 @@ static enum reason
 read_flow(const struct argument *argument, struct word value, struct request *request)
 {
     enum reason reason = read_number(argument, value, request);
-    /* What routers quote of sctp is its ports, which are the flow's: nothing would be left to tell probes apart. */
+    /* Of sctp many routers quote the ports alone. In a flow these are the same: nothing would tell its probes apart. */
     return reason == REASON_NONE && request->protocol == PROTOCOL_SCTP ? REASON_PROTOCOL_NOT_SUPPORTED : reason;
 }
 
-/* A size that was given must hold it; one that was not grows with it. */
+/* A `size` that was given must have room for the payload; the default size grows with it. */
 static enum reason
 read_payload(const struct argument *argument, struct word value, struct request *request)
 {
@@ -188,7 +188,7 @@ read_local(const struct argument *argument, struct word value, struct request *r
         if (!read_scoped(family, value, &local, &scope))
             continue;
         if (address_is_unspecified(&local))
-            return REASON_NONE;
+            return REASON_NONE; /* as if absent: mtr sends it when it has no source to name */
         if (family != request->family)
             return REASON_WRONG_FAMILY;
         *(struct address *)field_of(argument, request) = local;
@@ -201,7 +201,7 @@ read_local(const struct argument *argument, struct word value, struct request *r
 #define NAME(name) name, sizeof(name) - 1
 #define FIELD(name) offsetof(struct request, name)
 
-/* The rows that a command can't do without. */
+/* Rows of what a command can't do without: a feature, or one of the targets. */
 enum { ROW_FEATURE, ROW_TARGET_V4, ROW_TARGET_V6 };
 
 /* Values are read in this order, so what another depends on stands before it. */
@@ -348,7 +348,7 @@ read_values(const struct values *values, struct request *request, enum reason *r
     return ARGUMENTS;
 }
 
-/* What no single argument can say. */
+/* What is missing: no row's reader can see that, since readers are called only for arguments that were given. */
 static enum reason
 find_omission(const struct values *values, enum command command)
 {

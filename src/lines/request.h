@@ -11,7 +11,7 @@
 /* FEATURE_NONE when there is none of this name. */
 enum feature feature_find(struct word name);
 
-/* How a line can fail; protocol.md gives the words. */
+/* How a line can fail; reply.c has the words. */
 enum complaint_kind { COMPLAINT_PARSE, COMPLAINT_UNKNOWN_COMMAND, COMPLAINT_INVALID_ARGUMENT };
 
 enum reason {

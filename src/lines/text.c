@@ -92,7 +92,7 @@ put_escape(struct writer *line, uint8_t c)
     put_bytes(line, (struct reader){ &c, 1 });
 }
 
-/* Printable ASCII as it is, but for what SPECIAL has. */
+/* Printable ASCII as it is, but for the characters of SPECIAL; these and all else as %XX. */
 static void
 put_plain(struct writer *line, struct reader text, const char *special)
 {

@@ -7,7 +7,7 @@
 
 #include "packets/family.h"
 
-/* Inline, since of most texts the length is known beforehand. */
+/* Inline, so that the compiler counts the characters of the many texts that are constants. */
 static inline void
 put_text(struct writer *line, const char *text)
 {
@@ -28,12 +28,13 @@ void put_number(struct writer *line, int64_t number);
 /* Two hex digits each. */
 void put_bytes(struct writer *line, struct reader bytes);
 
-/* As RFC 5952 has it. */
+/* IPv6 addresses in the form of RFC 5952, section 4. */
 void put_address(struct writer *line, enum family_id family, const struct address *address);
 
 /*
- * A link-local address with %SCOPE behind it, if SCOPE is not NULL: as it is, so that a request can have it again, but
- * for bytes that are not printable ASCII, which are put as %XX. The kernel allows no % in an interface's name.
+ * A link-local address with %SCOPE behind it, if SCOPE is not NULL; another address without. SCOPE is put as it is, so
+ * that a client can use it in a request, but for bytes that are not printable ASCII, which become %XX. The kernel
+ * allows no % in an interface's name.
  */
 void put_scoped(struct writer *line, enum family_id family, const struct address *address, const char *scope);
 

@@ -18,8 +18,8 @@ word_is(struct word word, const char *text)
 }
 
 /*
- * True when it is a decimal integer and nothing else. One that does not fit in 32 bits, signed or unsigned, comes out
- * beyond both.
+ * True when it is a decimal integer and nothing else, of whatever length. One that fits neither int32_t nor uint32_t
+ * comes out as a number that does not either.
  */
 MUST_USE bool word_integer(struct word word, int64_t *number);
 
