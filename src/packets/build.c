@@ -57,7 +57,7 @@ write_payload(const struct request *request, const struct identity *identity, st
         write_u8(writer, (uint8_t)(hex_value(given->at[i]) << 4 | hex_value(given->at[i + 1])));
     size_t left = packet_free_size(request);
     if (identity->balanced && left >= BALANCE_SIZE) {
-        write_u16(writer, 0); /* becomes the balance */
+        write_u16(writer, 0); /* the balance: see write_balance() */
         left -= BALANCE_SIZE;
     }
     if (identity->nonce) {
@@ -75,7 +75,7 @@ write_balance(const struct request *request, struct identity *identity, struct w
         identity->checksum = checksum;
         return;
     }
-    /* The two bytes are 0 so far: what they must add is the difference of the two sums. */
+    /* The two bytes are 0 so far: they must add the wanted sum less the present one (one's complement, RFC 1071). */
     uint64_t difference = checksum_add_u16(checksum_add_u16(0, (uint16_t)~identity->checksum), checksum);
     uint16_t balance = (uint16_t)~checksum_finish(difference);
     size_t given = request->payload.length / 2;
@@ -152,7 +152,7 @@ packet_fragment(enum family_id family, const uint8_t *packet, size_t length, siz
     if (mtu < overhead + 8 || left == 0)
         return 0;
     size_t room = mtu - overhead;
-    size_t part = left <= room ? left : room & ~(size_t)7; /* offsets count in eight bytes */
+    size_t part = left <= room ? left : room & ~(size_t)7; /* fragment offsets count in units of eight bytes */
     bool more = part < left;
 
     struct writer writer = { .start = to, .size = overhead + part };
@@ -165,7 +165,7 @@ packet_fragment(enum family_id family, const uint8_t *packet, size_t length, siz
         to[IPV6_NEXT] = IPPROTO_FRAGMENT;
         write_u8(&writer, packet[IPV6_NEXT]);
         write_u8(&writer, 0);
-        write_u16(&writer, (uint16_t)(*offset | (more ? 1 : 0)));
+        write_u16(&writer, (uint16_t)(*offset | (more ? 1 : 0))); /* in units of eight, but three bits up */
         write_u32(&writer, id);
     }
     write_bytes(&writer, packet + header + *offset, part);

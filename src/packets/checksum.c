@@ -58,7 +58,10 @@ checksum_same(uint16_t a, uint16_t b)
     return a == b || (a == 0 && b == 0xffff) || (a == 0xffff && b == 0);
 }
 
-/* What four bits, with ROW times four behind them, make of the CRC: each row is the one before it, one step further. */
+/*
+ * The CRC32c of four bits: row 0 with nothing behind them, row N with N times four zero bits behind them. So the eight
+ * rows serve the eight nibbles of a 32-bit word, of which the first to be read has the most behind it.
+ */
 static const uint32_t crc_of_nibble[8][16] = {
     { 0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
       0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9, 0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75 },
@@ -78,7 +81,7 @@ static const uint32_t crc_of_nibble[8][16] = {
       0xf64463e6, 0x2b01c95e, 0x49234067, 0x9466eadf, 0x8d665215, 0x5023f8ad, 0x32017194, 0xef44db2c },
 };
 
-/* Eight times four bits at once, since they do not depend on each other. */
+/* Takes 32 bits in, as eight look-ups that need not wait for each other. */
 static uint32_t
 crc_step(uint32_t crc)
 {

@@ -26,8 +26,8 @@ uint16_t checksum_adjust(uint16_t checksum, uint16_t before, uint16_t after);
 bool checksum_same(uint16_t a, uint16_t b);
 
 /*
- * CRC32c of the bytes, and of those before them, whose CRC32c is CRC; 0: there are none. SCTP stores it least
- * significant byte first.
+ * CRC32c of bytes that may come in several pieces: CRC is the result for those before, 0 at the first. SCTP stores it
+ * least significant byte first.
  */
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t count);
 

@@ -3,7 +3,7 @@
 #include "packets/checksum.h"
 #include "packets/protocol.h"
 
-/* Takes the IPv4 header, with whatever options, and what it says is behind it. */
+/* Takes the IPv4 header, whatever options it has, and cuts off what lies beyond the length that it gives. */
 static bool
 read_header_v4(struct reader *bytes, uint8_t *number, struct answer *answer)
 {

@@ -24,7 +24,7 @@ enum meaning {
     MEANS_TTL_EXPIRED,
     MEANS_NO_ROUTE_HOST,
     MEANS_NO_ROUTE_NETWORK,
-    MEANS_REFUSED, /* no such port or protocol: the target's own answer, if the target says so */
+    MEANS_REFUSED, /* no such port or protocol: how a target without a listener answers */
     MEANS_TOO_BIG,
 };
 
@@ -34,7 +34,7 @@ struct icmp_meaning {
     uint8_t type;
     uint16_t code; /* or ANY_CODE */
     enum meaning meaning;
-    bool has_quote_length; /* by RFC 4884 */
+    bool has_quote_length; /* the field that RFC 4884, section 4, adds to the ICMP header */
 };
 
 struct family {
@@ -42,7 +42,7 @@ struct family {
     size_t address_size;     /* bytes */
     size_t header_size;      /* bytes, of the IP header that we send */
     size_t mtu_min;          /* bytes that every link carries (RFC 791, RFC 8200) */
-    const char *target_name; /* protocol.md's words */
+    const char *target_name; /* the protocol's words: mtr-packet(8) */
     const char *local_name;
     uint8_t icmp_protocol;
     uint8_t echo_request;
@@ -56,11 +56,11 @@ struct family {
     int recverr;
     int freebind;
     int tos;
-    int recverr_extensions; /* with them, where ICMP extensions begin */
+    int recverr_extensions; /* with recverr: says where in an error its ICMP extensions begin */
     int mtu_discover;
     int ttl;         /* of one packet */
     int default_ttl; /* of all that a socket sends */
-    int recv_ttl, recv_tos, recv_pktinfo; /* -1: the header is received anyway */
+    int recv_ttl, recv_tos, recv_pktinfo; /* -1: an IPv4 raw socket gives the header itself */
 };
 
 extern const struct family families[FAMILIES];
@@ -76,6 +76,10 @@ bool address_is_unspecified(const struct address *address);
 /* Multicast or IPv4's limited broadcast: answers come from other addresses than the target. */
 bool address_is_group(enum family_id family, const struct address *address);
 
+/*
+ * True when it means something on one link or interface only, and so needs a scope: IPv6 unicast fe80::/10, and
+ * multicast of scopes 1 and 2 (RFC 4291, sections 2.5.6 and 2.7).
+ */
 bool address_is_link_local(enum family_id family, const struct address *address);
 
 /* Exactly LENGTH characters of text; false when they are no address of this family. */

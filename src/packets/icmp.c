@@ -32,8 +32,8 @@ build(const struct request *request, struct identity *identity, struct writer *w
 }
 
 /*
- * The quoted IP header, and behind it the quoted bytes of the transport's header. What a quote is padded with is cut
- * off by the length in its header (RFC 4884, section 5.1, pads with zeros).
+ * The quoted IP header, and behind it the quoted bytes of the transport's header. Short quotes are padded with zeros
+ * (RFC 4884, section 4): the length in the quoted header cuts these off, unless it is too small to be one of ours.
  */
 static bool
 read_quoted_v4(struct reader *quote, uint8_t *number, struct answer *answer)
@@ -56,7 +56,10 @@ read_quoted_v4(struct reader *quote, uint8_t *number, struct answer *answer)
     return read_skip(quote, header);
 }
 
-/* Steps over an extension header that stands before the transport's; false when it can't be followed (RFC 8200). */
+/*
+ * Steps over an extension header that stands before the transport's (RFC 8200, section 4). False when it is cut short,
+ * or that of a later fragment, behind which there is no transport's header.
+ */
 static bool
 skip_extension_header(struct reader *quote, uint8_t *number)
 {
@@ -143,7 +146,7 @@ read_answer(struct reader bytes, struct answer *answer)
     if (!read_u8(&bytes, &answer->icmp_type) || !read_u8(&bytes, &answer->icmp_code) || !read_u16(&bytes, &checksum) ||
         !read_u16(&bytes, &answer->near) || !read_u16(&bytes, &answer->far))
         return false;
-    /* An IPv4 raw socket sees messages before the kernel has checked them; an IPv6 one with a filter, after. */
+    /* An IPv4 raw socket sees messages before the kernel looks at their checksum; an ICMPv6 one, only right ones. */
     if (answer->family == IPV4 && checksum_finish(checksum_add(0, whole.at, whole.left)) != 0)
         return false;
     if (answer->icmp_type == family->echo_reply)
@@ -153,7 +156,7 @@ read_answer(struct reader bytes, struct answer *answer)
     answer->meaning = row->meaning;
     if (answer->meaning == MEANS_NOTHING)
         return false;
-    if (answer->meaning == MEANS_TOO_BIG) /* IPv4: 16 bits (RFC 1191); IPv6: 32 */
+    if (answer->meaning == MEANS_TOO_BIG) /* IPv4: 16 bits (RFC 1191, section 4); IPv6: 32 (RFC 4443, section 3.2) */
         answer->mtu = answer->family == IPV4 ? answer->far : (uint32_t)answer->near << 16 | answer->far;
     if (!row->has_quote_length || !read_skip(&whole, family->quote_length_offset) || !read_u8(&whole, &quote_length))
         quote_length = 0;

@@ -10,11 +10,11 @@
 #define TYPE_MPLS_STACK 1
 #define CLASS_INTERFACE 2
 
-/* Bits of an interface object's type (RFC 5837, section 4.1): what is in it, in this order, and the role above. */
+/* Bits of an interface object's type (RFC 5837, section 4.1): what is in it, in this order. The top two: the role. */
 enum { HAS_INDEX = 8, HAS_ADDRESS = 4, HAS_NAME = 2, HAS_MTU = 1 };
 #define ROLE_SHIFT 6
 
-#define NAME_MAX_SIZE 64 /* bytes of a name and the length before it, which counts itself (section 4.4) */
+#define NAME_MAX_SIZE 64 /* bytes of a name and the length before it, which counts itself (section 4.3) */
 
 /*
  * The objects of an extension structure. A checksum of 0 says that none was computed, which is believed only where the
@@ -70,7 +70,7 @@ extension_is_mpls(const struct extension *extension)
     return extension->class_number == CLASS_MPLS && extension->type == TYPE_MPLS_STACK;
 }
 
-/* A number of RFC 5837's choice for the family, two bytes of nothing, the address (section 4.3). */
+/* The address family's number (1: IPv4, 2: IPv6), two reserved bytes, the address (RFC 5837, section 4.2). */
 static bool
 read_interface_address(struct reader *payload, struct interface_info *info)
 {
@@ -81,7 +81,7 @@ read_interface_address(struct reader *payload, struct interface_info *info)
     return read_address(payload, info->family, &info->address);
 }
 
-/* What pads the name to whole words is not part of it. */
+/* The name is padded with zeros to a multiple of four bytes (section 4.3); these are not part of it. */
 static bool
 read_interface_name(struct reader *payload, struct interface_info *info)
 {

@@ -21,7 +21,7 @@ struct reader icmp_extensions(struct reader *body, size_t quoted);
  */
 struct reader icmp_extensions_at(struct reader *body, size_t at, bool announced);
 
-#define QUOTE_MIN 128 /* bytes; in the form without a length the extensions stand right behind */
+#define QUOTE_MIN 128 /* bytes of the quote in the form without a length field, right before the extensions */
 
 struct extension {
     uint8_t class_number;
@@ -36,7 +36,7 @@ bool extension_is_mpls(const struct extension *extension);
 
 /* What a router says of one of its interfaces (RFC 5837, section 4). */
 struct interface_info {
-    uint8_t role; /* that the probe came in by: 0; its part below IP: 1; that it was to leave by: 2; the next hop: 3 */
+    uint8_t role; /* 0: the probe came in by it; 1: by it, below IP; 2: it was to leave by it; 3: it is the next hop */
     bool has_index, has_address, has_mtu;
     uint32_t index;
     enum family_id family;

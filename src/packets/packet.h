@@ -23,7 +23,12 @@ struct identity {
     uint16_t ip_id;    /* IPv4 identification; IPv6: of fragments */
     uint16_t checksum; /* of the transport header, as sent */
     uint32_t flow_label : 20; /* IPv6 */
-    bool balanced : 1; /* two bytes behind what was asked for as payload make the checksum what it was set to before */
+
+    /*
+     * `checksum` was chosen first, and two bytes of payload, behind those that were asked for, make it right. So it can
+     * stay the same in a flow of echo requests, and differ between udp probes with the same ports.
+     */
+    bool balanced : 1;
 };
 
 #define BALANCE_SIZE 2 /* bytes */
@@ -34,20 +39,20 @@ size_t packet_free_size(const struct request *request);
 
 /*
  * Gives the identity a nonce if the request leaves room for it: enough bytes of which neither payload nor pattern were
- * asked for. `balanced` and `ip_id` are set before. The nonce is RANDOM but for its last two bytes, which are `ip_id`: so
- * a probe whose nonce came back is found by what it is indexed under, though all else that came back was rewritten.
+ * asked for. `balanced` and `ip_id` are set before. The nonce is RANDOM but for its last two bytes, which are `ip_id`,
+ * under which probes are indexed: so a nonce that comes back finds its probe, though all else was rewritten on the way.
  */
 void packet_offer_nonce(const struct request *request, struct identity *identity, uint64_t random);
 
 /* The identification of the probe that has this nonce. */
 uint16_t packet_nonce_ip_id(uint64_t nonce);
 
-/* By the request, or else as its protocol has it. */
+/* True when routers may not fragment the packet (IPv4: DF): as the request says, or else as its protocol does. */
 bool packet_forbids_fragments(const struct request *request);
 
 /*
- * The number after LAST for an IP identification, which may become a balanced checksum: never 0, nor 0xffff, which is the
- * same to a checksum.
+ * The number after LAST for an IP identification. It may become a balanced checksum too, so it is neither 0, which says
+ * "none" in UDP (RFC 768), nor 0xffff, which is the same to a checksum.
  */
 static inline uint16_t
 packet_next_ip_id(uint16_t last)
@@ -58,7 +63,7 @@ packet_next_ip_id(uint16_t last)
     return last;
 }
 
-#define FAR_PORT_FIRST 33434 /* of targets whose port varies: traceroute's, and so everyone's */
+#define FAR_PORT_FIRST 33434 /* of targets whose port varies: where traceroute(8) begins, so firewalls let these in */
 #define FAR_PORTS (UINT16_MAX - FAR_PORT_FIRST + 1)
 
 /* The next of these ports; *NEXT becomes 0 behind the last. */
@@ -94,10 +99,10 @@ uint64_t pseudo_header_sum(enum family_id family, const struct address *source, 
 /* What a socket received. */
 struct datagram {
     enum family_id family;
-    uint8_t number;       /* IPv6: protocol of the bytes; IPv4: stands in the header */
+    uint8_t number;       /* of the protocol; unused if the IP header, which has it, is there */
     struct reader bytes;  /* IPv4: from the IP header on; IPv6: from the transport header on */
-    bool bare;            /* IPv4 too without its IP header, as sockets give it that are not raw */
-    struct address from;  /* not where the IP header is there, as the next three */
+    bool bare;            /* IPv4 too is without its IP header, as sockets give it that are not raw */
+    struct address from;  /* unused if the IP header is there, as the next three */
     struct address to;
     uint8_t ttl;
     uint8_t tos;
@@ -143,7 +148,7 @@ struct answer {
 /*
  * False when the Internet checksum of what a socket received, at OFFSET in BYTES, is wrong. A raw socket sees
  * packets before the kernel looks at that, but for ICMPv6. A packet that never left the host, or came from a guest,
- * may bear an unfinished checksum, the pseudo header's sum alone: the interface would have finished it.
+ * may bear an unfinished checksum, the pseudo header's sum alone: a real interface would have finished it.
  */
 MUST_USE bool checksum_is_right(const struct answer *answer, uint8_t number, struct reader bytes, size_t offset);
 

@@ -24,9 +24,9 @@ struct protocol {
     bool sized;           /* `size` and the pattern count; else there is no payload */
     bool dont_fragment;   /* IPv4 DF */
     bool numbered;        /* identity.number goes out and comes back */
-    bool checksum_binds;  /* a quoted checksum that is not ours disproves; middleboxes rewrite the others' */
+    bool checksum_binds;  /* a quoted checksum must be ours; in other protocols middleboxes rewrite it */
 
-    /* Writes header and payload, whose IP addresses are SOURCE and the request's target; sets identity->checksum. */
+    /* Writes header and payload, to go from identity->source to the request's target; sets identity->checksum. */
     void (*build)(const struct request *request, struct identity *identity, struct writer *writer);
 
     /* Reads an answer that is no quote. ANSWER has its IP header's fields already. */
@@ -42,7 +42,7 @@ extern const struct protocol *const protocols[PROTOCOLS];
 /* The protocol with this number in a header of this family; false when it is none of ours. */
 MUST_USE bool protocol_by_number(enum family_id family, uint8_t number, enum protocol_id *id);
 
-/* Bytes of the headers of its probes, the IP header's included: none is smaller. */
+/* Bytes of its probes' headers, the IP header included: no probe is smaller, whatever `size` was asked for. */
 size_t protocol_headers_size(enum family_id family, enum protocol_id protocol);
 
 /* Writes the payload as request and identity ask for it. */
@@ -50,8 +50,8 @@ void write_payload(const struct request *request, const struct identity *identit
 
 /*
  * Makes the checksum of a balanced identity's packet what identity->checksum is already, by filling in the balance.
- * CHECKSUM is that of the transport's bytes without it; it is the one where there was no room. The payload begins at
- * offset PAYLOAD.
+ * CHECKSUM is that of the transport's bytes while the balance is 0; where there is no room for a balance, it stays, and
+ * becomes the identity's. The payload begins at offset PAYLOAD.
  */
 void write_balance(const struct request *request, struct identity *identity, struct writer *writer, size_t payload,
                    uint16_t checksum);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A request as a value: what a client asked for, as a line was read (lines/request.h) and as packets are built of it. */
+/* A request as a value: what a client asked for. Lines are read into it (lines/request.h), packets are built of it. */
 #ifndef HOPLINE_PACKETS_REQUEST_H
 #define HOPLINE_PACKETS_REQUEST_H
 
@@ -9,7 +9,7 @@
 
 enum command { COMMAND_SEND_PROBE, COMMAND_CHECK_SUPPORT };
 
-/* In the order of their wire names' table in protocol.c. */
+/* protocols[] in protocol.c has a row for each. */
 enum protocol_id { PROTOCOL_ICMP, PROTOCOL_UDP, PROTOCOL_TCP, PROTOCOL_SCTP, PROTOCOLS };
 
 /* What check-support can be asked for that comes with an argument or a reply. Transports need not have all of it. */
@@ -51,7 +51,7 @@ struct request {
     struct word scope;       /* of the target: an interface's name or number; length 0: none */
     struct word local_scope; /* of the source */
     struct word payload;     /* its first bytes, two hex digits each */
-    uint32_t flow;           /* told from 0 by request_has(), as the next two */
+    uint32_t flow;           /* 0 is a value too: request_has() says if it was given; as the next two */
     uint32_t flow_label;     /* IPv6 */
     uint32_t dont_fragment;  /* 1: neither here nor on the way; 0: both */
     uint32_t detail, broadcast, collect; /* 1: asked for */

@@ -11,7 +11,7 @@
 #define CHUNK_HEADER_SIZE 4
 #define CHUNK_INIT_SIZE 20 /* INIT ACK's fixed part is as long */
 #define INIT_VERIFICATION_TAG 0 /* section 8.5.1 */
-#define RECEIVE_WINDOW 106496
+#define RECEIVE_WINDOW 106496 /* as Linux announces, as the next two: an INIT like any other */
 #define STREAMS_OUT 10
 #define STREAMS_IN 65535
 
@@ -81,8 +81,8 @@ read_answer(struct reader bytes, struct answer *answer)
 }
 
 /*
- * Eight quoted bytes hold no more than the ports; the initiate tag stands at byte 16. It is not 0: where it is, or the
- * checksum is, a short quote was padded to make room for extensions.
+ * Eight quoted bytes hold no more than the ports; the initiate tag stands at byte 16. It is never 0: where it is, or
+ * the checksum is, that is taken for the zeros that pad a short quote (RFC 4884, section 4).
  */
 static bool
 read_quote(struct reader bytes, struct answer *answer)

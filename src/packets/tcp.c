@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* TCP probes (RFC 9293): one SYN. The kernel, which knows no such connection, answers a SYN-ACK with a RST by itself. */
+/* TCP probes (RFC 9293): one SYN. The kernel knows no such connection, so it answers a SYN-ACK with a RST by itself. */
 #include <netinet/tcp.h>
 
 #include "packets/checksum.h"
@@ -9,7 +9,7 @@
 #define CHECKSUM_OFFSET 16
 #define WINDOW 64240
 #define WINDOW_SCALE 7
-#define SEGMENT_OVERHEAD 20 /* bytes of a TCP header, taken off the MTU for the MSS option with the IP header's */
+#define SEGMENT_OVERHEAD 20 /* bytes of a TCP header without options: MSS is the MTU less this and the IP header */
 #define USUAL_MTU 1500
 
 /* The options of an ordinary SYN, in the order in which Linux sends them. */
@@ -71,7 +71,7 @@ read_answer(struct reader bytes, struct answer *answer)
            checksum_is_right(answer, IPPROTO_TCP, whole, CHECKSUM_OFFSET);
 }
 
-/* A checksum of 0 says nothing: a short quote is padded with zeros to make room for extensions (RFC 4884). */
+/* A checksum of 0 says nothing: short quotes are padded with zeros before extensions (RFC 4884, section 4). */
 static bool
 read_quote(struct reader bytes, struct answer *answer)
 {
