@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A growing array of equal elements that never moves: it grows by chunks, so growth costs the same at any size, needs no
- * second copy, and fails without harm when memory is short. It never shrinks. New elements are zero.
+ * A growing array of equal elements that never moves: it grows by chunks, so growth costs the same at any size, needs
+ * no second copy, and leaves what there is as it was when memory is short. It never shrinks. New elements are zero.
  */
 #ifndef HOPLINE_CHUNKS_H
 #define HOPLINE_CHUNKS_H

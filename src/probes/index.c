@@ -19,7 +19,10 @@ link_of(const struct index *index, uint32_t slot)
 static uint32_t *
 bucket_of(const struct index *index, uint32_t hash)
 {
-    /* Linear hashing: with a count between two powers of two, the upper half exists only in part. */
+    /*
+     * Linear hashing: with a count between two powers of two, the upper half exists only in part. What belongs into a
+     * bucket that does not exist yet is still in the one of the lower half that will be split.
+     */
     uint32_t mask = index->bucket_count;
     mask |= mask >> 1;
     mask |= mask >> 2;

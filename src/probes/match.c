@@ -7,14 +7,14 @@
 /* How well an answer fits a probe. The best fit counts, when it is the only one as good. */
 enum fit { IMPOSSIBLE, POSSIBLE, LIKELY, PROVEN };
 
-/* Readings of two clocks are compared here, which differ by some microseconds at worst. */
+/* Arrivals are stamped by the wall clock and translated (clock_of_stamp()): they may seem some microseconds early. */
 #define CLOCK_TOLERANCE (20 * NS_PER_US)
 
 /* What is said by the nonce in a payload that came back. */
 enum nonce { NONCE_ABSENT, NONCE_RIGHT, NONCE_WRONG };
 
 /*
- * A router that quotes little pads with zeros to make room for extensions (RFC 4884, section 5.1). So zeros up to the
+ * A router that quotes little pads with zeros to make room for extensions (RFC 4884, section 4). So zeros up to the
  * end, behind right bytes if any, prove nothing and disprove nothing.
  */
 static bool
@@ -38,8 +38,8 @@ look_at_nonce(const struct probe *probe, const struct answer *answer)
 }
 
 /*
- * The checksum that the echo request had, seen from its reply. In ICMPv6 it covers the addresses: who answers in a
- * group's name puts its own in the place of the group's.
+ * The checksum that the echo request had, seen from its reply. In ICMPv6 it covers the addresses (RFC 4443, section
+ * 2.3): who answers in a group's name puts its own in the place of the group's.
  */
 static uint16_t
 request_checksum(const struct probe *probe, const struct answer *answer)
@@ -96,12 +96,13 @@ fit_own_quote(const struct probe *probe, const struct answer *answer, enum nonce
         return IMPOSSIBLE;
     if (answer->has_number || nonce == NONCE_RIGHT)
         return PROVEN;
-    /* A balanced checksum, which is right, is the identification again. */
+    /* A balanced checksum says as much as the identification: it was made of that, or of an echo request's flow. */
     if ((answer->has_ip_id && answer->ip_id == identity->ip_id) || (same_checksum && identity->balanced))
         return LIKELY;
     /*
-     * Some routers rewrite the IPv4 identification, so another one does not disprove, unless ports are all there is, or
-     * all that is right: a checksum of SCTP that is not ours proves no more than none.
+     * Some routers rewrite the IPv4 identification, so a wrong one does not disprove where the checksum is right. But
+     * where only the ports are right, since a checksum is wanting, or was rewritten in tcp or sctp, they are believed
+     * only if no identification differs, and no other probe can share them.
      */
     bool ports_suffice = !answer->has_ip_id && !answer->ports_shared;
     return same_checksum || ports_suffice ? POSSIBLE : IMPOSSIBLE;
@@ -134,7 +135,7 @@ fit(const struct probe *probe, const struct answer *answer)
         return IMPOSSIBLE;
     if (address_same(&answer->source, &probe->identity.source))
         return fit_own_quote(probe, answer, nonce);
-    if (address_same(&answer->source, &answer->to)) /* not translated: another program's, from another address of ours */
+    if (address_same(&answer->source, &answer->to)) /* not translated: another program's, by another address of ours */
         return IMPOSSIBLE;
     return fit_translated_quote(probe, answer, nonce);
 }
@@ -263,7 +264,7 @@ look_for_quoted(const struct probes *probes, const struct answer *answer, struct
         search->ambiguous = search->ambiguous || !stands_out(probes, answer, search->found);
 }
 
-/* On the way from this host to itself our own datagram comes by, and looks like the answer to one the other way. */
+/* A udp probe to this host itself is received here too, and looks like the answer to a probe the other way round. */
 static bool
 is_our_own(const struct probes *probes, const struct answer *answer)
 {

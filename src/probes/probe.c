@@ -8,7 +8,7 @@
 #include "probes/index.h"
 #include "probes/timer.h"
 
-/* Counters of probes that have their target and `far` in common, or by chance their hash; 256 KiB. */
+/* For probes_is_alone(): counters of probes that have target and `far` in common, or by chance the hash; 256 KiB. */
 #define CROWDS (1u << 16)
 
 struct probes {
@@ -19,7 +19,7 @@ struct probes {
     uint32_t *crowds;    /* how many probes there are under each hash */
     uint32_t reached;    /* slots below this have memory */
     uint32_t free_count;
-    struct chunks free;  /* uint32_t: the free slots below `reached`, last freed last, so that memory in use stays warm */
+    struct chunks free;  /* uint32_t: free slots below `reached`; the last freed is taken first, while caches have it */
 };
 
 static struct probe *
@@ -70,9 +70,11 @@ mix(uint64_t hash, uint64_t word)
 }
 
 /*
- * Ports and numbers count up from probe to probe, each alone or both, or one of them down. So that many of each lie side
- * by side in memory, which with a million in flight takes half the time. Where, is secret and looks random, so no steps
- * bring more than so many into one bucket. The factor spreads these over all 32 bits.
+ * Ports and numbers count up or down from probe to probe, one of them or both. Their low bits are added to the hash as
+ * they are, so that probes which follow each other have buckets side by side in memory: with a million in flight that
+ * takes half the time. Where such a run begins depends on the secret seed, so whoever chooses ports can bring no more
+ * than SIDE_BY_SIDE into one bucket on purpose. The factor 0x10001 repeats the number's low bits in the upper half:
+ * where one of the two counts up and the other down, the lower half stays the same, but the hashes still differ.
  */
 #define SIDE_BY_SIDE 128
 
@@ -90,7 +92,7 @@ hash_key(const struct probes *probes, enum probe_index index, enum family_id fam
 
 static const struct address anyone;
 
-/* Who may answer: only the target, or, for an echo reply and to a group, anyone. */
+/* The address in BY_PORTS's hash: the target if only that may answer; 0 for echo and groups, where others may too. */
 static const struct address *
 indexed_target(enum family_id family, enum protocol_id protocol, const struct address *target)
 {
@@ -112,7 +114,7 @@ probes_hash_number(const struct probes *probes, enum family_id family, enum prot
     return hash_key(probes, BY_NUMBER, family, protocol, target, far, number);
 }
 
-/* What tells it from others with its ports. */
+/* What tells it from others with its ports: see BY_NUMBER. */
 static uint32_t
 number_of(const struct probe *probe)
 {

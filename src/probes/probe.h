@@ -22,7 +22,7 @@ struct probe {
     uint16_t payload_size; /* bytes */
     uint8_t family;        /* enum family_id, enum protocol_id: as bytes, since there may be a million */
     uint8_t protocol;
-    uint32_t collected : 27; /* answers so far, for: */
+    uint32_t collected : 27; /* answers so far, with: */
     bool collect : 1;      /* goes on until its deadline, whatever answers */
     bool detail : 1;
     bool scope_named : 1;  /* the request had a scope, by name or number: so will its replies */
@@ -74,7 +74,7 @@ bool probes_number_taken(const struct probes *probes, const struct probe *model)
 
 /*
  * True when no other probe of this family and protocol is in flight to the same target and `far`. Now and then it is
- * false though there is none.
+ * false though there is none: it goes by a hash, which others may share by chance.
  */
 bool probes_is_alone(const struct probes *probes, const struct probe *probe);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "probes/timer.h"
 
-/* Four children to a node: half the depth of a binary heap, and the children lie in one cache line. */
+/* Four children to a node: half the depth of a binary heap, and the children lie side by side in memory. */
 #define CHILDREN 4
 
 struct timer {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Deadlines by slot, in a heap: setting and ending one takes O(log n), and O(1) in the usual case that each new
- * deadline is later than those before it.
+ * Deadlines by slot, in a heap: setting and ending one takes O(log n); setting one that is later than all others, which
+ * is the usual case, O(1).
  */
 #ifndef HOPLINE_TIMER_H
 #define HOPLINE_TIMER_H
