@@ -5,8 +5,8 @@
 #include <time.h>
 
 /*
- * Both clocks are slewed alike, so their difference moves only by steps. Two readings of it differ by the time between
- * the two calls; below this many nanoseconds that is taken for the cause.
+ * Both clocks are slewed alike (adjtime(3)), so their difference changes only when the wall clock is stepped. Two
+ * readings of it differ too, since the clocks are not read at the same moment: up to so many nanoseconds count as that.
  */
 #define STEP_NOTICED (5 * NS_PER_US)
 

@@ -38,16 +38,16 @@ void clock_update(struct clock *clock, struct clock_reading reading);
 struct clock clock_renew(const struct clock *clock);
 
 /*
- * Every packet that had arrived by UNTIL has been read: a step before that does not matter any more. In the turn that
- * noticed it, it still does: what came between poll() and the reading has not been asked for yet.
+ * Every packet that had arrived by UNTIL has been read, so a step before that does not matter any more. In the turn of
+ * the loop that noticed the step it still does: packets that came after poll() and before the step may not be read yet.
  */
 void clock_settle(struct clock *clock, struct instant until);
 
 /*
  * The instant at which the kernel stamped a packet, never later than the newest reading. A step of the wall clock is
  * seen through, however long the packet waited: the old offset counts where it puts the packet before the step, and the
- * new one puts it neither behind the step nor before now. (A packet that came within the length of a step before it, and
- * waited for so long, fits both: for that the step must be shorter than a pause of this process.)
+ * new one does not put it between the step and now. (Both are possible for a packet that came just before a step back
+ * and has waited for longer than the step is long: it is taken to have come after the step.)
  */
 struct instant clock_of_stamp(const struct clock *clock, struct wall stamp);
 

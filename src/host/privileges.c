@@ -23,7 +23,7 @@ has(cap_t caps, cap_value_t cap, cap_flag_t flag)
     return cap_get_flag(caps, cap, flag, &value) == 0 && value == CAP_SET;
 }
 
-/* Copies one capability into a set that is otherwise empty. */
+/* A new set with CAP_NET_RAW in those of its flags that are asked for, and nothing else. */
 static cap_t
 only_net_raw(bool permitted, bool effective)
 {
@@ -39,7 +39,7 @@ only_net_raw(bool permitted, bool effective)
 struct privileges *
 privileges_raise_all(void)
 {
-    /* NET_ADMIN: larger receive buffers; SETPCAP: to give up for good what others give us */
+    /* NET_ADMIN: buffers over the host's limit (socket(7)); SETPCAP: to empty the bounding set, and lock securebits */
     const cap_value_t wanted[] = { CAP_NET_RAW, CAP_NET_ADMIN, CAP_SETPCAP };
     struct privileges *privileges = calloc(1, sizeof *privileges);
     cap_t caps = cap_get_proc();
@@ -75,8 +75,8 @@ privileges_free(struct privileges *privileges)
 }
 
 /*
- * Sets and locks bits, beside those that are set already. One that somebody has locked the other way stays so, and what
- * is set with it fails: so each is tried for itself.
+ * Sets and locks bits, beside those that are set already. A call that would change a locked bit fails as a whole, so
+ * what belongs together goes with a call of its own.
  */
 static void
 lock_securebits(unsigned bits, unsigned cleared)
@@ -84,7 +84,10 @@ lock_securebits(unsigned bits, unsigned cleared)
     cap_set_secbits((cap_get_secbits() & ~cleared) | bits);
 }
 
-/* Works where CAP_SETPCAP is held; a program with cap_net_raw by setcap has not got it, and nothing to bound either. */
+/*
+ * Works where CAP_SETPCAP is held. A program that has just cap_net_raw, by setcap(8), keeps its bounding set: there
+ * no_new_privs alone keeps exec from giving capabilities (privileges_drop()).
+ */
 static void
 empty_bounding_set(void)
 {
@@ -93,7 +96,7 @@ empty_bounding_set(void)
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); /* libcap would ask for each of them first */
     lock_securebits(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED, 0);
     lock_securebits(SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED, 0);
-    /* With the first of these, leaving uid 0 takes nothing along that the last would have to keep. */
+    /* NO_SETUID_FIXUP keeps capabilities when uid 0 is left, so KEEP_CAPS can be cleared (capabilities(7)). */
     lock_securebits(SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED, SECBIT_KEEP_CAPS);
 }
 
@@ -124,7 +127,7 @@ capabilities_are(cap_t wanted)
     return same;
 }
 
-/* Asks the kernel itself, with a socket that goes nowhere. */
+/* True if CAP_NET_RAW is enough for SO_MARK (since Linux 5.17): asks the kernel, with a socket that goes nowhere. */
 static bool
 mark_works(struct privileges *privileges)
 {
@@ -152,8 +155,8 @@ privileges_drop(struct privileges *privileges, bool keep_mark)
 {
     if (!keep_mark && !forget_mark(privileges))
         return false;
-    prctl(PR_SET_KEEPCAPS, 1); /* else leaving uid 0 would take CAP_NET_RAW along */
-    empty_bounding_set();      /* while we are who may */
+    prctl(PR_SET_KEEPCAPS, 1); /* else leaving uid 0 would clear CAP_NET_RAW */
+    empty_bounding_set();      /* while we still may */
     if (!drop_identity())
         return false;
     prctl(PR_SET_KEEPCAPS, 0); /* refused where the securebits lock it already, at 0 */

@@ -10,11 +10,11 @@ static void
 take(struct random *random, void *to, size_t count)
 {
     if (random->left < count) {
-        /* Up to 256 bytes come whole or, before the kernel's pool is ready, interrupted; more may come short. */
+        /* A signal may cut a call short (getrandom(2)): only up to 256 bytes always come whole. */
         for (size_t at = 0; at < sizeof random->pool;) {
             ssize_t got = getrandom(random->pool + at, sizeof random->pool - at, 0);
             if (got < 0 && errno != EINTR)
-                abort(); /* no kernel that we run on lacks it, and a guess instead would be a lie */
+                abort(); /* no kernel that we run on lacks it, and numbers that can be guessed would be worse */
             at += got > 0 ? (size_t)got : 0;
         }
         random->left = sizeof random->pool;

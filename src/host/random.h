@@ -11,7 +11,7 @@ struct random {
     size_t left; /* bytes of the pool not handed out yet */
 };
 
-/* Each starts with a zeroed struct random. */
+/* A struct random is zeroed before it is first used. */
 uint16_t random_u16(struct random *random);
 uint32_t random_u32(struct random *random);
 uint64_t random_u64(struct random *random);

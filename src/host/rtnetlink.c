@@ -5,7 +5,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
-#define ERRNO_MAX 4095 /* the kernel's own limit */
+#define ERRNO_MAX 4095 /* the kernel's MAX_ERRNO */
 
 /* Messages and attributes begin at multiples of four bytes; behind the last one there may be no padding. */
 static void
@@ -57,7 +57,7 @@ mtu_in(struct reader metrics)
     return 0;
 }
 
-/* Kernels give them with either sign. */
+/* Kernels give errno values in replies with either sign. */
 static int
 errno_of(int64_t error)
 {

@@ -12,7 +12,7 @@
 MUST_USE bool rtnetlink_read_route(struct reader message, uint32_t sequence, enum family_id family,
                                    struct route *route);
 
-/* One datagram of a dump of addresses; sets *ANY when there is one in it. False: it was the last. */
+/* One datagram of a dump of addresses; sets *ANY when there is one in it. False: no more datagrams follow. */
 MUST_USE bool rtnetlink_read_addresses(struct reader messages, bool *any);
 
 #endif

@@ -37,7 +37,7 @@ struct allowed_call {
 #define SET(who, level, option) { who, SCMP_SYS(setsockopt), 2, { IS(1, level), IS(2, option) } }
 #define GET(who, level, option) { who, SCMP_SYS(getsockopt), 2, { IS(1, level), IS(2, option) } }
 
-/* Flags may come with the type. */
+/* The type of socket(2) may bear two flags, which are not compared. */
 #define TYPE_MASK (~(scmp_datum_t)(SOCK_CLOEXEC | SOCK_NONBLOCK) & UINT32_MAX)
 #define OPEN(who, domain, type, protocol) \
     { who, SCMP_SYS(socket), 3, { IS(0, domain), BITS(1, TYPE_MASK, type), IS(2, protocol) } }
@@ -65,7 +65,7 @@ static const struct allowed_call allowed_calls[] = {
     ANY(BOTH, recvmmsg),    /* answers, */
     ANY(BOTH, recvmsg),     /* errors and stamps, */
     ANY(BOTH, recvfrom),    /* what rtnetlink says */
-    ANY(BOTH, bind),        /* parks and wakes receivers, holds ports, tries local addresses */
+    ANY(BOTH, bind),        /* parks and wakes receivers (raw/receiver.h), holds ports, tries local addresses */
     ANY(BOTH, close),       /* what was opened for one probe */
     ANY(PLAIN, connect),    /* a tcp probe */
     ANY(PLAIN, getsockname), /* which port the kernel chose */
@@ -144,8 +144,9 @@ static const struct allowed_call allowed_calls[] = {
 };
 
 /*
- * The C library of these has one call for all that is done with sockets, and mmap() too has its arguments in memory,
- * where no filter can look. A filter that let such calls through would promise what it does not keep.
+ * The C library of these has one call for all that is done with sockets (socketcall(2)), and mmap() too has its
+ * arguments in memory, where no filter can look. A filter that let such calls through would promise what it does not
+ * keep.
  */
 #if defined __i386__ || defined __s390__ || defined __sparc__ || defined __m68k__ || defined __sh__
 #define FILTERABLE false
@@ -167,7 +168,7 @@ say(const char *text)
     (void)ignored;
 }
 
-/* Names the refused call with nothing but what a signal handler may use. The names: see Makefile. */
+/* Names the refused call, with nothing but what a signal handler may use. The Makefile makes the table of names. */
 static void
 tell_violation(int signal_number, siginfo_t *info, void *context)
 {

@@ -12,9 +12,10 @@
 bool sandbox_available(void);
 
 /*
- * Locks the process in, for good. What is refused from then on ends the process with a line on stderr that names the
- * call. UNPRIVILEGED: the transport is the one of plain.h, which opens its sockets as it goes. False, with errno set, when that
- * failed. Without sandbox_available() it does nothing, and succeeds.
+ * Locks the process in, for good. A system call that is refused from then on ends the process, with a line on stderr
+ * that names it. UNPRIVILEGED: the transport is that of plain.h, which opens its sockets as it goes, so more calls are
+ * let through. False, with errno set, if the process could not be locked in. Without sandbox_available() it does
+ * nothing, and succeeds.
  */
 bool sandbox_enter(bool unprivileged);
 
