@@ -9,11 +9,11 @@
 #include <unistd.h>
 
 #define LINES_PER_TURN 64              /* then the sockets are looked at: their buffers are short */
-#define LINES_BETWEEN_LOOKS 8          /* at the clock: a line may cost 45 fragments */
+#define LINES_BETWEEN_LOOKS 8          /* at the clock: a line may cost 45 fragments (64 KiB at an MTU of 1500) */
 #define SENDING_MAX NS_PER_MS          /* in one turn, so that deadlines are kept */
 #define REPLIES_WAITING_MAX (64 * 1024) /* bytes; beyond, no request is read until the client reads */
 #define REPLIES_AT_ONCE (16 * 1024)    /* bytes; while there is more to do, so many are written together */
-#define RETRY_AFTER NS_PER_MS
+#define RETRY_AFTER NS_PER_MS          /* when a request could not be sent just now: see prober_take_line() */
 
 enum { PFD_INPUT, PFD_OUTPUT, PFD_SIGNAL, PFD_TRANSPORT };
 
@@ -22,8 +22,8 @@ struct state {
     bool backlog;         /* lines were left in the buffer when the turn was over */
     bool stuck;           /* the next line could not be sent: try again at `retry` */
     struct instant retry;
-    uint64_t lost;        /* answers, as last said */
-    struct instant told;  /* when */
+    uint64_t lost;        /* packets that the kernel had dropped when we last said so */
+    struct instant told;  /* when that was */
 };
 
 static bool

@@ -44,7 +44,7 @@ open_signals(void)
     return signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* As many descriptors as the host allows us: ports are held by them. */
+/* As many descriptors as the host allows us: each port that a probe keeps for itself is held by an open socket. */
 static void
 raise_descriptor_limit(void)
 {
@@ -91,7 +91,7 @@ fail_to_open(void)
     return fail("can't open sockets");
 }
 
-/* Raw sockets where we may have them, or else what needs no privilege. Without memory or descriptors neither is right. */
+/* Raw sockets where we may have them, else what needs no privilege: no help if memory or descriptors ran out. */
 static struct transport *
 open_transport(struct privileges *privileges, bool *unprivileged)
 {
@@ -100,7 +100,7 @@ open_transport(struct privileges *privileges, bool *unprivileged)
     return *unprivileged ? plain_open() : transport;
 }
 
-/* What needs no privilege, and must not have any: opening the client's output again. */
+/* To be done without privilege: opening the client's output again, which is right only if the user may. */
 static bool
 set_up(const struct options *options, struct loop *loop)
 {
@@ -157,7 +157,7 @@ main(int argc, char **argv)
     }
 
     raise_descriptor_limit();
-    mallopt(M_MMAP_THRESHOLD, 16 * 1024); /* tables are larger: what nobody uses of them takes no time and no memory */
+    mallopt(M_MMAP_THRESHOLD, 16 * 1024); /* so tables are fresh pages, which cost nothing until touched */
     struct loop loop = { .signal_fd = open_signals() };
     if (loop.signal_fd < 0)
         return fail("can't watch for signals");

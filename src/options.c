@@ -53,7 +53,7 @@ options_read(int argc, char **argv, struct options *options)
     const char *replies = getenv("MTR_PACKET_REPLIES");
     *options = (struct options){ .strict = false };
     if (replies)
-        read_replies(replies, options); /* it may be meant for another program: what we do not know, we leave */
+        read_replies(replies, options); /* a value that we do not know may be meant for another program: no error */
 
     for (int at = 1; at < argc; at++) {
         const char *option = argv[at];

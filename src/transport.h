@@ -35,8 +35,8 @@ struct transport_body {
     /*
      * Sends a probe and fills in MODEL's identity, departure and lease; the rest of it is set before. IN_FLIGHT is what
      * the new identity must differ from. 0; EAGAIN: not now, try the same request again in a millisecond; else the
-     * errno value with which the local host refused (ENODEV: no such device; EMSGSIZE: *MTU bytes would fit;
-     * ENOSPC: nothing left that would tell this probe from those in flight; EOVERFLOW: the packet has no room for that).
+     * errno value with which the local host refused (ENODEV: no such device; EMSGSIZE: *MTU bytes would fit; ENOSPC:
+     * all that would tell this probe from those in flight is in use; EOVERFLOW: the packet has no room for that).
      */
     int (*send)(struct transport *transport, const struct request *request, const struct probes *in_flight,
                 const struct clock *clock, struct probe *model, uint32_t *mtu);
@@ -48,7 +48,7 @@ struct transport_body {
     size_t (*watch)(struct transport *transport, struct pollfd *fds);
     void (*polled)(struct transport *transport, const struct pollfd *fds, size_t count, struct instant now);
 
-    /* As if every descriptor had been polled ready: to be called before probes expire. */
+    /* As if every descriptor had been polled ready, so that no probe expires whose answer came after the poll. */
     void (*expect_all)(struct transport *transport);
 
     /*
@@ -60,7 +60,7 @@ struct transport_body {
     /* Every answer that had arrived by this instant has been received. */
     struct instant (*received_until)(const struct transport *transport, const struct clock *clock);
 
-    /* What can be put away does so. True, and *WHEN: to be called again by then. */
+    /* Puts away what no probe needs any more, such as sockets that would go on receiving. True: call again by *WHEN. */
     bool (*rest)(struct transport *transport, struct instant now, struct instant *when);
 
     /* Answers that the kernel had to drop because we were slow. */
