@@ -56,6 +56,15 @@ raise_descriptor_limit(void)
 }
 
 static void
+tell_refused(const struct transport *transport)
+{
+    struct refused refused = transport->body->refused(transport);
+    for (enum wish wish = NEEDED + 1; wish < WISHES; wish++)
+        if ((refused.wishes >> wish & 1) && sockopt_loss(wish))
+            fprintf(stderr, "mtr-packet: this host refuses a socket option: %s\n", sockopt_loss(wish));
+}
+
+static void
 tell_support(const struct transport *transport, bool unprivileged)
 {
     if (unprivileged)
@@ -71,6 +80,7 @@ tell_support(const struct transport *transport, bool unprivileged)
     if (!transport->body->supports_mark(transport))
         fprintf(stderr, "mtr-packet: no mark: %s\n",
                 sandbox_available() ? "CAP_NET_RAW is wanting, or not enough for this kernel" : "there is no sandbox");
+    tell_refused(transport);
     if (transport->body->refusal(transport, IPV4, PROTOCOL_ICMP) == EACCES)
         fputs("mtr-packet: to have icmp, run as root: sysctl net.ipv4.ping_group_range='0 2147483647'\n", stderr);
 }

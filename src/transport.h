@@ -9,6 +9,7 @@
 #include <poll.h>
 
 #include "host/clock.h"
+#include "host/sockopt.h"
 #include "packets/packet.h"
 
 #define TRANSPORT_BATCH 32       /* answers that one receive() gives at most */
@@ -28,6 +29,9 @@ struct transport_body {
 
     /* True when probes of this protocol can have a flow, where it can send them at all. */
     bool (*has_flows)(const struct transport *transport, enum protocol_id protocol);
+
+    /* What was wished for of its sockets, and this host refused. */
+    struct refused (*refused)(const struct transport *transport);
 
     /* The name of an interface by its index; false when it is gone. */
     bool (*find_device_name)(const struct transport *transport, uint32_t device, char name[IFNAMSIZ]);

@@ -53,14 +53,11 @@ struct family {
 
     /* socket options, all at `level` */
     int level;
-    int recverr;
-    int freebind;
     int tos;
     int recverr_extensions; /* with recverr: says where in an error its ICMP extensions begin */
     int mtu_discover;
     int ttl;         /* of one packet */
     int default_ttl; /* of all that a socket sends */
-    int recv_ttl, recv_tos, recv_pktinfo; /* -1: an IPv4 raw socket gives the header itself */
 };
 
 extern const struct family families[FAMILIES];

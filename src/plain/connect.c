@@ -29,21 +29,19 @@ struct connection {
 };
 
 struct connections {
-    int epoll;
-    struct identities *identities;
+    struct outlets *outlets;
     struct chunks places; /* struct connection; they never move */
     uint32_t count;       /* places ever used */
     uint32_t free;        /* place + 1 of the first that is free, or 0 */
 };
 
 struct connections *
-connections_new(int epoll, struct identities *identities)
+connections_new(struct outlets *outlets)
 {
     struct connections *connections = calloc(1, sizeof *connections);
     if (!connections)
         return NULL;
-    connections->epoll = epoll;
-    connections->identities = identities;
+    connections->outlets = outlets;
     chunks_init(&connections->places, sizeof(struct connection));
     return connections;
 }
@@ -84,29 +82,21 @@ set(int fd, int level, int name, int value)
 }
 
 static int
-set_options(int fd, const struct errand *errand)
+set_options(int fd, const struct errand *errand, struct refused *refused)
 {
     const struct request *request = errand->request;
     const struct family *family = &families[request->family];
     const struct linger reset = { .l_onoff = 1 };
-    bool v4 = request->family == IPV4;
-    /* Without QUICKACK the SYN-ACK is not acknowledged at once, so that our RST comes first, as to a half-open probe. */
-    if (!set(fd, family->level, family->recverr, 1) ||
-        !set(fd, family->level, family->recverr_extensions, 1) ||
-        !set(fd, family->level, family->default_ttl, (int)request->ttl) ||
-        !set(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1) || !set(fd, IPPROTO_TCP, TCP_SYNCNT, 1) ||
-        !set(fd, IPPROTO_TCP, TCP_QUICKACK, 0) ||
+    int error = sockopt_set_up(fd, USE_SYN, request->family, refused);
+    if (error)
+        return error;
+    if (!set(fd, family->level, family->default_ttl, (int)request->ttl) ||
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset) < 0 ||
         (request->tos && !set(fd, family->level, family->tos, (int)request->tos)) ||
-        (!v4 && !set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)))
-        return errno;
-    if (errand->device && !set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, (int)errand->device))
-        return errno;
-    if (request_has(request, FEATURE_DONT_FRAGMENT) &&
-        !set(fd, family->level, family->mtu_discover, request->dont_fragment ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT))
-        return errno;
-    if (!v4 && (!set(fd, IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 0) ||
-                (errand->flow_label && !set(fd, IPPROTO_IPV6, IPV6_FLOWINFO_SEND, 1))))
+        (errand->device && !set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, (int)errand->device)) ||
+        (request_has(request, FEATURE_DONT_FRAGMENT) &&
+         !set(fd, family->level, family->mtu_discover, request->dont_fragment ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT)) ||
+        (errand->flow_label && !set(fd, IPPROTO_IPV6, IPV6_FLOWINFO_SEND, 1)))
         return errno;
     return 0;
 }
@@ -145,11 +135,12 @@ connect_refusal(int error, const struct errand *errand)
 }
 
 static int
-start(const struct connection *connection, const struct errand *errand, struct instant *departed)
+start(const struct connection *connection, const struct errand *errand, struct refused *refused,
+      struct instant *departed)
 {
     struct sockaddr_storage name;
     int fd = connection->outlet.fd;
-    int error = set_options(fd, errand);
+    int error = set_options(fd, errand, refused);
     if (!error)
         error = bind_local(fd, errand);
     if (error)
@@ -197,7 +188,7 @@ connections_send(struct connections *connections, const struct errand *errand, s
 {
     static const struct near_source kernel; /* which chooses the port, and keeps what it chose to itself */
     const struct request *request = errand->request;
-    int error = identities_make(connections->identities, &kernel, request, errand->in_flight, 0, model);
+    int error = identities_make(&connections->outlets->identities, &kernel, request, errand->in_flight, 0, model);
     if (!error)
         error = open_connection(connections, request->family, &model->lease);
     if (error)
@@ -206,11 +197,11 @@ connections_send(struct connections *connections, const struct errand *errand, s
     struct epoll_event event = { .events = EPOLLOUT, .data.ptr = connection };
     connection->identity = model->identity;
     connection->target = model->target;
-    error = start(connection, errand, &model->departed);
+    error = start(connection, errand, &connections->outlets->refused, &model->departed);
     connection->departed = model->departed;
     if (!error && request->detail)
         connection->identity.near = model->identity.near = find_near(connection);
-    if (!error && epoll_ctl(connections->epoll, EPOLL_CTL_ADD, connection->outlet.fd, &event) < 0)
+    if (!error && epoll_ctl(connections->outlets->epoll, EPOLL_CTL_ADD, connection->outlet.fd, &event) < 0)
         error = errno;
     return error;
 }

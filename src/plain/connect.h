@@ -10,8 +10,8 @@
 
 struct connections;
 
-/* EPOLL and IDENTITIES must outlive it. NULL: no memory. */
-struct connections *connections_new(int epoll, struct identities *identities);
+/* OUTLETS must outlive it. NULL: no memory. */
+struct connections *connections_new(struct outlets *outlets);
 void connections_free(struct connections *connections);
 
 /* Whether a socket of this family can be had: 0, or an errno value. */

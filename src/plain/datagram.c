@@ -36,8 +36,7 @@ struct pool {
 };
 
 struct datagrams {
-    int epoll;
-    struct identities *identities;
+    struct outlets *outlets;
     struct pool pools[FAMILIES];
     struct slot *taken;    /* the one that came up last */
     struct slot *named[NAMED_MAX]; /* closed ones stay: an event that waits to be looked at may still point to them */
@@ -46,13 +45,12 @@ struct datagrams {
 };
 
 struct datagrams *
-datagrams_new(int epoll, struct identities *identities)
+datagrams_new(struct outlets *outlets)
 {
     struct datagrams *datagrams = calloc(1, sizeof *datagrams);
     if (!datagrams)
         return NULL;
-    datagrams->epoll = epoll;
-    datagrams->identities = identities;
+    datagrams->outlets = outlets;
     return datagrams;
 }
 
@@ -82,7 +80,7 @@ datagrams_check(const struct datagrams *datagrams, enum family_id family)
 {
     static const struct address any;
     struct outlet outlet = { .fd = -1, .family = family, .protocol = PROTOCOL_UDP };
-    int error = outlet_open(&outlet, datagrams->epoll, &any, 0, 0);
+    int error = outlet_open(&outlet, datagrams->outlets, &any, 0, 0);
     outlet_close(&outlet);
     return error;
 }
@@ -102,7 +100,7 @@ open_slot(struct datagrams *datagrams, enum family_id family, const struct addre
         .device = device,
         .chosen = !near,
     };
-    return outlet_open(&(*slot)->outlet, datagrams->epoll, source, device, near);
+    return outlet_open(&(*slot)->outlet, datagrams->outlets, source, device, near);
 }
 
 /* ---- ports that the kernel chose ---- */
@@ -298,7 +296,7 @@ allot(struct datagrams *datagrams, const struct errand *errand, struct probe *mo
     if (named)
         error = lease_named(datagrams, errand, model, found);
     if (!error)
-        error = identities_make(datagrams->identities, &nears, request, errand->in_flight,
+        error = identities_make(&datagrams->outlets->identities, &nears, request, errand->in_flight,
                                 named ? (*found)->outlet.near : 0, model);
     if (error || named)
         return error;

@@ -11,8 +11,8 @@
 
 struct datagrams;
 
-/* EPOLL and IDENTITIES must outlive it. NULL: no memory. */
-struct datagrams *datagrams_new(int epoll, struct identities *identities);
+/* OUTLETS must outlive it. NULL: no memory. */
+struct datagrams *datagrams_new(struct outlets *outlets);
 void datagrams_free(struct datagrams *datagrams);
 
 /* Whether a socket of this family can be had: 0, or an errno value. */

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <linux/in6.h>
-#include <linux/net_tstamp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -13,58 +12,14 @@
 #include "packets/protocol.h"
 #include "plain/errqueue.h"
 
-#define BUFFER (16 << 20) /* bytes, to send and to receive; the kernel gives as much of it as it allows */
-
 /*
  * A call that failed may have failed with the error that the answer to an earlier probe left on the socket, which takes
  * it away. So it is tried again; more answers may come meanwhile, but not as fast as this.
  */
 #define TRIES 32
 
-struct option {
-    int level, name, value;
-};
-
-/* OMIT: without DF, in fragments where it must be, and yet we are told when a router finds it too big (ip(7)). */
-static const struct option options_v4[] = {
-    { IPPROTO_IP, IP_RECVERR, 1 },  { IPPROTO_IP, IP_RECVERR_RFC4884, 1 }, { IPPROTO_IP, IP_RECVTTL, 1 },
-    { IPPROTO_IP, IP_RECVTOS, 1 },  { IPPROTO_IP, IP_PKTINFO, 1 },         { IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT },
-    { 0, 0, 0 },
-};
-
-static const struct option options_v6[] = {
-    { IPPROTO_IPV6, IPV6_V6ONLY, 1 },
-    { IPPROTO_IPV6, IPV6_RECVERR, 1 },
-    { IPPROTO_IPV6, IPV6_RECVERR_RFC4884, 1 },
-    { IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1 },
-    { IPPROTO_IPV6, IPV6_RECVTCLASS, 1 },
-    { IPPROTO_IPV6, IPV6_RECVPKTINFO, 1 },
-    { IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT },
-    { IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 0 }, /* probes to one target take one path */
-    { 0, 0, 0 },
-};
-
+/* How they treat packets beyond an MTU, see sockopt.c. */
 static const int discoveries[FAMILIES] = { [IPV4] = IP_PMTUDISC_OMIT, [IPV6] = IPV6_PMTUDISC_WANT };
-
-static const struct option *const options[FAMILIES] = { [IPV4] = options_v4, [IPV6] = options_v6 };
-
-static const struct option options_all[] = {
-    { SOL_SOCKET, SO_TIMESTAMPNS, 1 },
-    { SOL_SOCKET, SO_TIMESTAMPING, SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_TSONLY },
-    { SOL_SOCKET, SO_RXQ_OVFL, 1 },
-    { SOL_SOCKET, SO_SNDBUF, BUFFER },
-    { SOL_SOCKET, SO_RCVBUF, BUFFER },
-    { 0, 0, 0 },
-};
-
-static int
-set_options(int fd, const struct option *option)
-{
-    for (; option->name; option++)
-        if (setsockopt(fd, option->level, option->name, &option->value, sizeof option->value) < 0)
-            return errno;
-    return 0;
-}
 
 /* Binds what is to be bound; *NEAR becomes what the kernel chose. */
 static int
@@ -95,7 +50,7 @@ outlet_device(const struct errand *errand, const struct address *source)
 }
 
 int
-outlet_open(struct outlet *outlet, int epoll, const struct address *source, uint32_t device, uint16_t near)
+outlet_open(struct outlet *outlet, struct outlets *outlets, const struct address *source, uint32_t device, uint16_t near)
 {
     const struct family *family = &families[outlet->family];
     int number = outlet->protocol == PROTOCOL_ICMP ? family->icmp_protocol : 0;
@@ -105,12 +60,10 @@ outlet_open(struct outlet *outlet, int epoll, const struct address *source, uint
         return errno;
     outlet->lost = 0;
     outlet->shared = false;
-    int error = set_options(outlet->fd, options_all);
-    if (!error)
-        error = set_options(outlet->fd, options[outlet->family]);
+    int error = sockopt_set_up(outlet->fd, USE_OUTLET, outlet->family, &outlets->refused);
     if (!error)
         error = bind_outlet(outlet, source, device, near);
-    if (!error && epoll_ctl(epoll, EPOLL_CTL_ADD, outlet->fd, &event) < 0)
+    if (!error && epoll_ctl(outlets->epoll, EPOLL_CTL_ADD, outlet->fd, &event) < 0)
         error = errno;
     if (error)
         outlet_close(outlet);

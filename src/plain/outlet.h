@@ -8,8 +8,16 @@
 
 #include "host/inbox.h"
 #include "host/route.h"
+#include "host/sockopt.h"
 #include "packets/packet.h"
 #include "probes/identity.h"
+
+/* What all of them have in common. */
+struct outlets {
+    int epoll; /* watches them */
+    struct refused refused;
+    struct identities identities;
+};
 
 struct outlet {
     int fd; /* -1: closed */
@@ -45,11 +53,12 @@ struct errand {
 };
 
 /*
- * Opens a datagram socket (or, for tcp, one to connect with) and watches it by EPOLL, with the outlet's address as its
+ * Opens a datagram socket (or, for tcp, one to connect with) and watches it, with the outlet's address as its
  * data, so it must not move. SOURCE and NEAR are bound; unspecified and 0: the kernel's choice. DEVICE is an interface
  * index, to which it is bound as well, or 0. 0, or an errno value: then fd is -1.
  */
-int outlet_open(struct outlet *outlet, int epoll, const struct address *source, uint32_t device, uint16_t near);
+int outlet_open(struct outlet *outlet, struct outlets *outlets, const struct address *source, uint32_t device,
+                uint16_t near);
 void outlet_close(struct outlet *outlet);
 
 /*

@@ -26,9 +26,8 @@ struct named {
 };
 
 struct pings {
-    int epoll;
-    struct identities *identities;
-    struct outlet outlets[FAMILIES][ECHO_IDS]; /* each with an identifier; opened when their turn comes first */
+    struct outlets *outlets;
+    struct outlet common[FAMILIES][ECHO_IDS]; /* each with an identifier; opened when their turn comes first */
     struct named named[NAMED_MAX];
     struct outlet *chosen; /* by which the next probe leaves */
     uint64_t lost;         /* answers, by named ones that are closed */
@@ -37,16 +36,15 @@ struct pings {
 static const struct address any;
 
 struct pings *
-pings_new(int epoll, struct identities *identities)
+pings_new(struct outlets *outlets)
 {
     struct pings *pings = calloc(1, sizeof *pings);
     if (!pings)
         return NULL;
-    pings->epoll = epoll;
-    pings->identities = identities;
+    pings->outlets = outlets;
     for (enum family_id family = 0; family < FAMILIES; family++)
         for (size_t i = 0; i < ECHO_IDS; i++)
-            pings->outlets[family][i] = (struct outlet){ .fd = -1, .family = family, .protocol = PROTOCOL_ICMP };
+            pings->common[family][i] = (struct outlet){ .fd = -1, .family = family, .protocol = PROTOCOL_ICMP };
     for (size_t i = 0; i < NAMED_MAX; i++)
         pings->named[i].outlet = (struct outlet){ .fd = -1, .protocol = PROTOCOL_ICMP };
     return pings;
@@ -58,7 +56,7 @@ pings_free(struct pings *pings)
     if (!pings)
         return;
     for (size_t i = 0; i < (size_t)FAMILIES * ECHO_IDS; i++)
-        outlet_close(&pings->outlets[i / ECHO_IDS][i % ECHO_IDS]);
+        outlet_close(&pings->common[i / ECHO_IDS][i % ECHO_IDS]);
     for (size_t i = 0; i < NAMED_MAX; i++)
         outlet_close(&pings->named[i].outlet);
     free(pings);
@@ -71,9 +69,9 @@ pings_free(struct pings *pings)
 static int
 open_outlet(struct pings *pings, struct outlet *outlet, uint16_t wanted, const struct address *source, uint32_t device)
 {
-    int error = outlet_open(outlet, pings->epoll, source, device, wanted);
+    int error = outlet_open(outlet, pings->outlets, source, device, wanted);
     for (int tries = 0; tries < TRIES && error == EADDRINUSE; tries++)
-        error = outlet_open(outlet, pings->epoll, source, device, random_u16(&pings->identities->random));
+        error = outlet_open(outlet, pings->outlets, source, device, random_u16(&pings->outlets->identities.random));
     return error;
 }
 
@@ -81,7 +79,7 @@ open_outlet(struct pings *pings, struct outlet *outlet, uint16_t wanted, const s
 static int
 open_common(struct pings *pings, enum family_id family, size_t place)
 {
-    return open_outlet(pings, &pings->outlets[family][place], (uint16_t)(pings->identities->echo_id + place), &any, 0);
+    return open_outlet(pings, &pings->common[family][place], (uint16_t)(pings->outlets->identities.echo_id + place), &any, 0);
 }
 
 /*
@@ -111,8 +109,8 @@ check_hop_limit(const struct outlet *outlet)
 int
 pings_open(struct pings *pings, enum family_id family)
 {
-    size_t first = pings->identities->echo_number >> 16;
-    struct outlet *outlet = &pings->outlets[family][first];
+    size_t first = pings->outlets->identities.echo_number >> 16;
+    struct outlet *outlet = &pings->common[family][first];
     int error = open_common(pings, family, first);
     if (!error && family == IPV6)
         error = check_hop_limit(outlet);
@@ -126,7 +124,7 @@ static bool
 find_identifier(void *context, enum family_id family, unsigned place, uint16_t *identifier)
 {
     struct pings *pings = context;
-    struct outlet *outlet = &pings->outlets[family][place];
+    struct outlet *outlet = &pings->common[family][place];
     if (outlet->fd < 0 && open_common(pings, family, place) != 0)
         return false;
     pings->chosen = outlet;
@@ -168,7 +166,7 @@ choose_named(struct pings *pings, const struct errand *errand, const struct prob
     named->source = model->identity.source;
     named->device = device;
     return named->outlet.fd >= 0 ? 0
-                                 : open_outlet(pings, &named->outlet, random_u16(&pings->identities->random),
+                                 : open_outlet(pings, &named->outlet, random_u16(&pings->outlets->identities.random),
                                                &named->source, device);
 }
 
@@ -180,7 +178,7 @@ pings_send(struct pings *pings, const struct errand *errand, struct probe *model
     bool is_named = !address_is_unspecified(&errand->request->local);
     int error = is_named ? choose_named(pings, errand, model) : 0;
     if (!error)
-        error = identities_make(pings->identities, &nears, errand->request, errand->in_flight,
+        error = identities_make(&pings->outlets->identities, &nears, errand->request, errand->in_flight,
                                 is_named ? pings->chosen->near : 0, model);
     if (error)
         return error;
@@ -193,7 +191,7 @@ pings_lost(const struct pings *pings)
 {
     uint64_t lost = pings->lost;
     for (size_t i = 0; i < (size_t)FAMILIES * ECHO_IDS; i++)
-        lost += pings->outlets[i / ECHO_IDS][i % ECHO_IDS].lost;
+        lost += pings->common[i / ECHO_IDS][i % ECHO_IDS].lost;
     for (size_t i = 0; i < NAMED_MAX; i++)
         lost += pings->named[i].outlet.lost;
     return lost;

@@ -7,8 +7,8 @@
 
 struct pings;
 
-/* EPOLL and IDENTITIES must outlive it. NULL: no memory. */
-struct pings *pings_new(int epoll, struct identities *identities);
+/* OUTLETS must outlive it. NULL: no memory. */
+struct pings *pings_new(struct outlets *outlets);
 void pings_free(struct pings *pings);
 
 /* Opens the first socket of a family. 0, or an errno value. */

@@ -15,13 +15,12 @@
 
 struct plain {
     struct transport transport;
-    int epoll; /* all sockets are watched by this one */
+    struct outlets outlets;
     int refusals[FAMILIES][PROTOCOLS]; /* errno values: why it can't be had; 0: it can */
     struct pings *pings;
     struct datagrams *datagrams;
     struct connections *connections;
     struct routes *routes;
-    struct identities identities;
     struct inbox *inbox;
     struct stash stash;
 
@@ -70,6 +69,12 @@ static bool
 find_device_name(const struct transport *transport, uint32_t device, char name[IFNAMSIZ])
 {
     return routes_find_device_name(const_plain_of(transport)->routes, device, name);
+}
+
+static struct refused
+refused_wishes(const struct transport *transport)
+{
+    return const_plain_of(transport)->outlets.refused;
 }
 
 /* ---- what differs by protocol ---- */
@@ -186,7 +191,7 @@ send_by_route(struct plain *plain, const struct request *request, const struct p
         .route = &route,
         .packet = plain->packet,
         .stash = &plain->stash,
-        .flow_label = flow_label_for(&plain->identities.flows, request),
+        .flow_label = flow_label_for(&plain->outlets.identities.flows, request),
     };
     int error = routes_find_for(plain->routes, request, &errand.device, &route);
     if (error)
@@ -225,7 +230,7 @@ send_probe(struct transport *transport, const struct request *request, const str
 static size_t
 watch(struct transport *transport, struct pollfd *fds)
 {
-    fds[0] = (struct pollfd){ .fd = plain_of(transport)->epoll, .events = POLLIN };
+    fds[0] = (struct pollfd){ .fd = plain_of(transport)->outlets.epoll, .events = POLLIN };
     return 1;
 }
 
@@ -248,7 +253,7 @@ static bool
 find_events(struct plain *plain, const struct clock *clock)
 {
     plain->looked = clock->now.instant;
-    int got = epoll_pwait(plain->epoll, plain->events, INBOX_BATCH, 0, NULL);
+    int got = epoll_pwait(plain->outlets.epoll, plain->events, INBOX_BATCH, 0, NULL);
     plain->event = 0;
     plain->errors_taken = false;
     plain->event_count = got > 0 ? (size_t)got : 0;
@@ -344,8 +349,8 @@ close_plain(struct transport *transport)
     connections_free(plain->connections);
     routes_free(plain->routes);
     inbox_free(plain->inbox);
-    if (plain->epoll >= 0)
-        close(plain->epoll);
+    if (plain->outlets.epoll >= 0)
+        close(plain->outlets.epoll);
     free(plain);
 }
 
@@ -354,6 +359,7 @@ static const struct transport_body body = {
     .has_address = has_address,
     .supports_mark = supports_mark,
     .has_flows = has_flows,
+    .refused = refused_wishes,
     .find_device_name = find_device_name,
     .send = send_probe,
     .release = release,
@@ -370,12 +376,12 @@ static const struct transport_body body = {
 static bool
 allocate(struct plain *plain)
 {
-    plain->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (plain->epoll < 0)
+    plain->outlets.epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (plain->outlets.epoll < 0)
         return false;
-    plain->pings = pings_new(plain->epoll, &plain->identities);
-    plain->datagrams = datagrams_new(plain->epoll, &plain->identities);
-    plain->connections = connections_new(plain->epoll, &plain->identities);
+    plain->pings = pings_new(&plain->outlets);
+    plain->datagrams = datagrams_new(&plain->outlets);
+    plain->connections = connections_new(&plain->outlets);
     plain->routes = routes_new();
     plain->inbox = plain->stash.inbox = inbox_new();
     return plain->pings && plain->datagrams && plain->connections && plain->routes && plain->inbox;
@@ -402,8 +408,8 @@ plain_open(void)
     if (!plain)
         return NULL;
     plain->transport.body = &body;
-    plain->epoll = -1;
-    identities_init(&plain->identities);
+    plain->outlets.epoll = -1;
+    identities_init(&plain->outlets.identities);
     int error = allocate(plain) ? open_all(plain) : errno;
     if (!error)
         return &plain->transport;

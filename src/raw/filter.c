@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "raw/filter.h"
 
-#include <errno.h>
 #include <linux/filter.h>
 #include <linux/icmp.h>
 #include <netinet/icmp6.h>
@@ -31,38 +30,37 @@ static const struct sock_filter at_transport[FAMILIES] = {
 #define ACCEPT BPF_STMT(BPF_RET | BPF_K, 0xffffffff)
 #define REFUSE BPF_STMT(BPF_RET | BPF_K, 0)
 
-static int
-attach(int fd, struct sock_filter *code, size_t length)
+static void
+attach(int fd, struct sock_filter *code, size_t length, struct refused *refused)
 {
     struct sock_fprog program = { .len = (unsigned short)length, .filter = code };
     int on = 1;
-    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on) < 0)
-        return errno;
-    return 0;
+    sockopt_set(fd, WISH_FILTERS, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program, refused);
+    sockopt_set(fd, WISH_LOCKS, SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on, refused);
 }
 
-#define ATTACH(fd, code) attach(fd, code, sizeof(code) / sizeof *(code))
+#define ATTACH(fd, code, refused) attach(fd, code, sizeof(code) / sizeof *(code), refused)
 
-int
-filter_everything(int fd)
+void
+filter_everything(int fd, struct refused *refused)
 {
     struct sock_filter code[] = { REFUSE };
-    return ATTACH(fd, code);
+    ATTACH(fd, code, refused);
 }
 
 /*
  * Both kernels' own ICMP filters are asked before a packet is even copied for the socket; the BPF program then looks at
  * echo identifiers, and at the protocol that an error quotes. More of a quote may be a translator's, and tells nothing.
  */
-static int
-limit_icmp_types(int fd, enum family_id family)
+static void
+limit_icmp_types(int fd, enum family_id family, struct refused *refused)
 {
     if (family == IPV4) {
         struct icmp_filter types = {
             ~(1u << ICMP_ECHOREPLY | 1u << ICMP_DEST_UNREACH | 1u << ICMP_TIME_EXCEEDED),
         };
-        return setsockopt(fd, SOL_RAW, ICMP_FILTER, &types, sizeof types) < 0 ? errno : 0;
+        sockopt_set(fd, WISH_FILTERS, SOL_RAW, ICMP_FILTER, &types, sizeof types, refused);
+        return;
     }
     struct icmp6_filter types;
     ICMP6_FILTER_SETBLOCKALL(&types);
@@ -71,7 +69,7 @@ limit_icmp_types(int fd, enum family_id family)
     ICMP6_FILTER_SETPASS(ICMP6_PACKET_TOO_BIG, &types);
     ICMP6_FILTER_SETPASS(ICMP6_TIME_EXCEEDED, &types);
     ICMP6_FILTER_SETPASS(ICMP6_PARAM_PROB, &types);
-    return setsockopt(fd, IPPROTO_ICMPV6, ICMP6_FILTER, &types, sizeof types) < 0 ? errno : 0;
+    sockopt_set(fd, WISH_FILTERS, IPPROTO_ICMPV6, ICMP6_FILTER, &types, sizeof types, refused);
 }
 
 /*
@@ -88,8 +86,8 @@ static const struct {
 
 #define QUOTED_NUMBER(family) (8 + ((family) == IPV4 ? 9u : 6u)) /* behind the ICMP header, in the quoted one */
 
-static int
-filter_icmp(int fd, enum family_id family, uint16_t echo_id)
+static void
+filter_icmp(int fd, enum family_id family, uint16_t echo_id, struct refused *refused)
 {
     struct sock_filter code[8 + sizeof quoted->numbers + 2] = {
         at_transport[family],
@@ -107,13 +105,14 @@ filter_icmp(int fd, enum family_id family, uint16_t echo_id)
         code[length++] = (struct sock_filter)IF_EQUAL(quoted[family].numbers[i], (uint8_t)(count - i), 0);
     code[length++] = (struct sock_filter)REFUSE;
     code[length++] = (struct sock_filter)ACCEPT;
-    int error = limit_icmp_types(fd, family);
-    return error ? error : attach(fd, code, length);
+    limit_icmp_types(fd, family, refused);
+    attach(fd, code, length, refused);
 }
 
-static int
-filter_udp(int fd, enum family_id family)
+static void
+filter_udp(int fd, enum family_id family, uint16_t echo_id, struct refused *refused)
 {
+    (void)echo_id;
     struct sock_filter code[] = {
         at_transport[family],
         LOAD_U16(2),
@@ -121,12 +120,13 @@ filter_udp(int fd, enum family_id family)
         REFUSE,
         ACCEPT,
     };
-    return ATTACH(fd, code);
+    ATTACH(fd, code, refused);
 }
 
-static int
-filter_tcp(int fd, enum family_id family)
+static void
+filter_tcp(int fd, enum family_id family, uint16_t echo_id, struct refused *refused)
 {
+    (void)echo_id;
     struct sock_filter code[] = {
         at_transport[family],
         LOAD_U16(2),
@@ -138,12 +138,13 @@ filter_tcp(int fd, enum family_id family)
         REFUSE,
         ACCEPT,
     };
-    return ATTACH(fd, code);
+    ATTACH(fd, code, refused);
 }
 
-static int
-filter_sctp(int fd, enum family_id family)
+static void
+filter_sctp(int fd, enum family_id family, uint16_t echo_id, struct refused *refused)
 {
+    (void)echo_id;
     struct sock_filter code[] = {
         at_transport[family],
         LOAD_U16(2),
@@ -154,23 +155,17 @@ filter_sctp(int fd, enum family_id family)
         REFUSE,
         ACCEPT,
     };
-    return ATTACH(fd, code);
+    ATTACH(fd, code, refused);
 }
 
-int
-filter_answers(int fd, enum family_id family, enum protocol_id protocol, uint16_t echo_id)
+void
+filter_answers(int fd, enum family_id family, enum protocol_id protocol, uint16_t echo_id, struct refused *refused)
 {
-    switch (protocol) {
-    case PROTOCOL_ICMP:
-        return filter_icmp(fd, family, echo_id);
-    case PROTOCOL_UDP:
-        return filter_udp(fd, family);
-    case PROTOCOL_TCP:
-        return filter_tcp(fd, family);
-    case PROTOCOL_SCTP:
-        return filter_sctp(fd, family);
-    case PROTOCOLS:
-        break;
-    }
-    return EPROTONOSUPPORT;
+    static void (*const filters[PROTOCOLS])(int fd, enum family_id family, uint16_t echo_id, struct refused *refused) = {
+        [PROTOCOL_ICMP] = filter_icmp,
+        [PROTOCOL_UDP] = filter_udp,
+        [PROTOCOL_TCP] = filter_tcp,
+        [PROTOCOL_SCTP] = filter_sctp,
+    };
+    filters[protocol](fd, family, echo_id, refused);
 }

@@ -3,15 +3,16 @@
 #ifndef HOPLINE_FILTER_H
 #define HOPLINE_FILTER_H
 
+#include "host/sockopt.h"
 #include "packets/request.h"
 
 /*
  * Puts a filter for this protocol on a raw socket of this family, for good (SO_LOCK_FILTER). ECHO_ID: the lowest of our
- * echo identifiers. 0, or an errno value.
+ * echo identifiers. Where the host refuses it we are woken more often, and matching sorts out what is ours.
  */
-int filter_answers(int fd, enum family_id family, enum protocol_id protocol, uint16_t echo_id);
+void filter_answers(int fd, enum family_id family, enum protocol_id protocol, uint16_t echo_id, struct refused *refused);
 
-/* Lets nothing in but errors, for good, for sockets that only send or hold a port. 0, or an errno value. */
-int filter_everything(int fd);
+/* Lets nothing in but errors, for good, for sockets that only send or keep a port. */
+void filter_everything(int fd, struct refused *refused);
 
 #endif

@@ -120,16 +120,15 @@ ports_free(struct ports *ports)
 static int
 bind_port(enum family_id family, const struct address *source, uint32_t scope, uint16_t port, bool nowhere)
 {
-    const struct family *of = &families[family];
     struct sockaddr_storage name;
     socklen_t length = address_to_socket(family, source, scope, port, &name);
-    int on = nowhere;
-    int fd = socket(of->domain, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(families[family].domain, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -1;
-    int error = filter_everything(fd);
-    if (!error && (setsockopt(fd, of->level, of->freebind, &on, sizeof on) < 0 ||
-                   bind(fd, (struct sockaddr *)&name, length) < 0))
+    struct refused refused = { 0 }; /* told of the sockets that probes need */
+    filter_everything(fd, &refused);
+    int error = nowhere ? sockopt_set_up(fd, USE_GUARD, family, &refused) : 0;
+    if (!error && bind(fd, (struct sockaddr *)&name, length) < 0)
         error = errno;
     if (!error)
         return fd;

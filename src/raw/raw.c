@@ -23,6 +23,7 @@ struct raw {
     struct send_buffers *send_buffers;
     struct allotter *allotter;
     struct routes *routes;
+    struct refused refused;
     struct probe halfway; /* the probe of which the sender has `unsent` fragments */
 };
 
@@ -68,6 +69,12 @@ static bool
 find_device_name(const struct transport *transport, uint32_t device, char name[IFNAMSIZ])
 {
     return routes_find_device_name(const_raw_of(transport)->routes, device, name);
+}
+
+static struct refused
+refused_wishes(const struct transport *transport)
+{
+    return const_raw_of(transport)->refused;
 }
 
 /* ---- sending ---- */
@@ -302,6 +309,7 @@ static const struct transport_body body = {
     .has_address = has_address,
     .supports_mark = supports_mark,
     .has_flows = has_flows,
+    .refused = refused_wishes,
     .find_device_name = find_device_name,
     .send = send_probe,
     .release = release,
@@ -319,11 +327,12 @@ static const struct transport_body body = {
 static void
 open_family(struct raw *raw, enum family_id family)
 {
-    int error = sender_open(&raw->senders[family], family, raw->privileges, raw->send_buffers, raw->inbox);
+    int error = sender_open(&raw->senders[family], family, raw->privileges, raw->send_buffers, raw->inbox, &raw->refused);
     for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++) {
         struct receiver *receiver = &raw->receivers[family][protocol];
         raw->refusals[family][protocol] =
-            error ? error : receiver_open(receiver, family, protocol, allotter_echo_id(raw->allotter));
+            error ? error : receiver_open(receiver, family, protocol, allotter_echo_id(raw->allotter),
+                                          &raw->refused);
     }
 }
 

@@ -7,7 +7,6 @@
 #include "packets/protocol.h"
 #include "raw/filter.h"
 
-#define RECEIVE_BUFFER (16 << 20) /* bytes; only what is queued takes memory */
 #define PARK_AFTER (200 * NS_PER_MS)
 
 /* Class E, which no host has, and the discard prefix (RFC 6666). */
@@ -15,13 +14,6 @@ static const struct address nobody[FAMILIES] = {
     [IPV4] = { { 240, 0, 0, 1 } },
     [IPV6] = { { 0x01 } },
 };
-
-static bool
-enable(int fd, int level, int option)
-{
-    int on = 1;
-    return option < 0 || setsockopt(fd, level, option, &on, sizeof on) == 0;
-}
 
 static int
 bind_address(const struct receiver *receiver, const struct address *address)
@@ -34,24 +26,21 @@ bind_address(const struct receiver *receiver, const struct address *address)
 static int
 set_up(struct receiver *receiver, uint16_t echo_id)
 {
-    const struct family *family = &families[receiver->family];
-    int fd = receiver->fd;
-    int size = RECEIVE_BUFFER;
-    int error = filter_answers(fd, receiver->family, receiver->protocol, echo_id);
+    filter_answers(receiver->fd, receiver->family, receiver->protocol, echo_id, receiver->refused);
+    int error = sockopt_set_up(receiver->fd, USE_RECEIVER, receiver->family, receiver->refused);
     if (error)
         return error;
-    if (!enable(fd, SOL_SOCKET, SO_TIMESTAMPNS) || !enable(fd, SOL_SOCKET, SO_RXQ_OVFL) ||
-        !enable(fd, family->level, family->freebind) || !enable(fd, family->level, family->recv_pktinfo))
-        return errno;
-    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) < 0)
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size); /* as much as the host allows */
-    return bind_address(receiver, &nobody[receiver->family]);
+    receiver->awake = bind_address(receiver, &nobody[receiver->family]) != 0;
+    if (receiver->awake)
+        sockopt_refuse(WISH_PARKING, receiver->refused);
+    return 0;
 }
 
 int
-receiver_open(struct receiver *receiver, enum family_id family, enum protocol_id protocol, uint16_t echo_id)
+receiver_open(struct receiver *receiver, enum family_id family, enum protocol_id protocol, uint16_t echo_id,
+              struct refused *refused)
 {
-    *receiver = (struct receiver){ .family = family, .protocol = protocol };
+    *receiver = (struct receiver){ .family = family, .protocol = protocol, .refused = refused };
     receiver->fd = socket(families[family].domain, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
                           protocols[protocol]->number[family]);
     int error = receiver->fd < 0 ? errno : set_up(receiver, echo_id);
@@ -81,14 +70,11 @@ int
 receiver_expect(struct receiver *receiver, bool detail)
 {
     static const struct address any;
-    const struct family *family = &families[receiver->family];
     int error = receiver->awake ? 0 : bind_address(receiver, &any);
     if (error)
         return error;
     if (detail && !receiver->detail) {
-        if (!enable(receiver->fd, family->level, family->recv_ttl) ||
-            !enable(receiver->fd, family->level, family->recv_tos))
-            return errno;
+        sockopt_set_up(receiver->fd, USE_DETAIL, receiver->family, receiver->refused);
         receiver->detail = true;
     }
     receiver->awake = true;

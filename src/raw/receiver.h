@@ -10,11 +10,13 @@
 #include <poll.h>
 
 #include "host/inbox.h"
+#include "host/sockopt.h"
 
 struct receiver {
     int fd; /* -1: could not be had */
     enum family_id family;
     enum protocol_id protocol;
+    struct refused *refused;
     bool awake;
     bool detail;              /* a probe with `detail` was sent */
     bool ready;               /* there may be something to receive */
@@ -24,8 +26,9 @@ struct receiver {
     uint32_t lost;            /* packets that did not fit in the socket's buffer */
 };
 
-/* Opens and parks it. ECHO_ID: see filter.h. 0, or an errno value; then receiver->fd is -1. */
-int receiver_open(struct receiver *receiver, enum family_id family, enum protocol_id protocol, uint16_t echo_id);
+/* Opens and parks it. ECHO_ID: see filter.h. REFUSED must outlive it. 0, or an errno value; then receiver->fd is -1. */
+int receiver_open(struct receiver *receiver, enum family_id family, enum protocol_id protocol, uint16_t echo_id,
+                  struct refused *refused);
 void receiver_close(struct receiver *receiver);
 
 /*

@@ -2,8 +2,6 @@
 #include "raw/sender.h"
 
 #include <errno.h>
-#include <linux/net_tstamp.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "host/device.h"
@@ -12,39 +10,27 @@
 #include "packets/protocol.h"
 #include "raw/filter.h"
 
-#define SEND_BUFFER (64 << 20) /* bytes; only what is queued takes memory */
 #define TRIES 4                /* to send; nobody's messages come as fast as that */
 #define DRAIN_BATCH 4          /* messages of the error queue: mostly there is one */
 #define DRAIN_ROUNDS 64
 
-/* RECVERR: else a full queue of the interface would drop packets in silence. */
 static int
-set_up(struct sender *sender, const struct family *family)
+set_up(struct sender *sender, enum family_id family, struct refused *refused)
 {
-    int on = 1;
-    int size = SEND_BUFFER;
-    int stamps = SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_TSONLY;
     socklen_t length = sizeof sender->discovery;
-    int error = filter_everything(sender->fd); /* else packets of protocol 255 wait there; errors still come */
-    if (error)
-        return error;
-    if (setsockopt(sender->fd, family->level, family->recverr, &on, sizeof on) < 0 ||
-        getsockopt(sender->fd, family->level, family->mtu_discover, &sender->discovery, &length) < 0)
-        return errno;
-    /* Packets that wait for a neighbour's address count: a few silent neighbours must not hold up all others. */
-    if (setsockopt(sender->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
-        setsockopt(sender->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-    setsockopt(sender->fd, SOL_SOCKET, SO_TIMESTAMPING, &stamps, sizeof stamps); /* without it no stamps, no harm */
-    return 0;
+    filter_everything(sender->fd, refused); /* else packets of protocol 255 wait there; errors still come */
+    sender->discovery = IP_PMTUDISC_WANT;   /* the kernel's default, if it does not say */
+    getsockopt(sender->fd, families[family].level, families[family].mtu_discover, &sender->discovery, &length);
+    return sockopt_set_up(sender->fd, USE_SENDER, family, refused);
 }
 
 int
 sender_open(struct sender *sender, enum family_id family, struct privileges *privileges, struct send_buffers *buffers,
-            struct inbox *inbox)
+            struct inbox *inbox, struct refused *refused)
 {
     *sender = (struct sender){ .privileges = privileges, .buffers = buffers, .inbox = inbox };
     sender->fd = socket(families[family].domain, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
-    int error = sender->fd < 0 ? errno : set_up(sender, &families[family]);
+    int error = sender->fd < 0 ? errno : set_up(sender, family, refused);
     if (error)
         sender_close(sender);
     return error;

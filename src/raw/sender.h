@@ -9,6 +9,7 @@
 #include "host/inbox.h"
 #include "host/privileges.h"
 #include "host/route.h"
+#include "host/sockopt.h"
 #include "packets/packet.h"
 
 /* Memory for one packet and one fragment, shared by the senders of both families. */
@@ -40,7 +41,7 @@ struct sender {
 
 /* PRIVILEGES, BUFFERS and INBOX must outlive it. 0, or an errno value. */
 int sender_open(struct sender *sender, enum family_id family, struct privileges *privileges,
-                struct send_buffers *buffers, struct inbox *inbox);
+                struct send_buffers *buffers, struct inbox *inbox, struct refused *refused);
 void sender_close(struct sender *sender);
 
 /*

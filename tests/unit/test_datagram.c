@@ -9,7 +9,7 @@
 #include "suites.h"
 #include "support.h"
 
-static struct identities identities;
+static struct outlets outlets;
 
 /* Sends a datagram to this host by a port that the client named; its port and lease are in *MODEL then. */
 static void
@@ -51,10 +51,10 @@ next_event(int epoll)
 START_TEST(test_event_of_a_closed_socket)
 {
     struct probe model;
-    int epoll = epoll_create1(EPOLL_CLOEXEC);
-    struct datagrams *datagrams = datagrams_new(epoll, &identities);
+    int epoll = outlets.epoll = epoll_create1(EPOLL_CLOEXEC);
+    struct datagrams *datagrams = datagrams_new(&outlets);
     struct instant when, now = clock_now();
-    uint16_t port = (uint16_t)(20000 + random_below(&identities.random, 10000));
+    uint16_t port = (uint16_t)(20000 + random_below(&outlets.identities.random, 10000));
     send_named(datagrams, port, &model);
     struct outlet *outlet = next_event(epoll);
     ck_assert_int_eq(outlet->near, port);
@@ -78,9 +78,9 @@ START_TEST(test_datagram_behind_an_error)
     size_t count = 0;
     struct clock clock = { .offset = 0 };
     struct inbox *inbox = inbox_new();
-    int epoll = epoll_create1(EPOLL_CLOEXEC), other = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    struct datagrams *datagrams = datagrams_new(epoll, &identities);
-    uint16_t port = (uint16_t)(20000 + random_below(&identities.random, 10000));
+    int epoll = outlets.epoll = epoll_create1(EPOLL_CLOEXEC), other = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct datagrams *datagrams = datagrams_new(&outlets);
+    uint16_t port = (uint16_t)(20000 + random_below(&outlets.identities.random, 10000));
     struct sockaddr_in name = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
     };
