@@ -45,8 +45,6 @@ struct family {
     const char *target_name; /* the protocol's words: mtr-packet(8) */
     const char *local_name;
     uint8_t icmp_protocol;
-    uint8_t echo_request;
-    uint8_t echo_reply;
     size_t quote_unit;          /* bytes that one count of RFC 4884's length stands for */
     size_t quote_length_offset; /* where that length stands in the ICMP header */
     const struct icmp_meaning *meanings; /* first match counts; ends with MEANS_NOTHING */

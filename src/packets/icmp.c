@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* ICMP echo (RFC 792, RFC 4443), and the errors that quote probes of all protocols. */
+#include "packets/icmp.h"
+
+#include <netinet/icmp6.h>
+#include <netinet/ip_icmp.h>
+
 #include "packets/checksum.h"
 #include "packets/icmpext.h"
 #include "packets/protocol.h"
@@ -10,19 +15,19 @@
 static void
 build(const struct request *request, struct identity *identity, struct writer *writer)
 {
-    const struct family *family = &families[request->family];
+    const struct icmp_kind *kind = &icmp_kinds[request->icmp_request];
     size_t start = writer->used;
-    write_u8(writer, family->echo_request);
+    write_u8(writer, kind->request[request->family]);
     write_u8(writer, 0);
     write_u16(writer, 0);
     write_u16(writer, identity->near);
     write_u16(writer, identity->far);
-    write_payload(request, identity, writer);
+    kind->write(request, identity, writer);
 
     size_t length = writer->used - start;
     uint64_t sum = 0;
     if (request->family == IPV6)
-        sum = pseudo_header_sum(IPV6, &identity->source, &request->target, family->icmp_protocol, length);
+        sum = pseudo_header_sum(IPV6, &identity->source, &request->target, families[IPV6].icmp_protocol, length);
     uint16_t checksum = checksum_finish(checksum_add(sum, writer->start + start, length));
     if (identity->balanced)
         write_balance(request, identity, writer, start + HEADER_SIZE, checksum);
@@ -125,15 +130,51 @@ read_error(struct reader message, size_t quoted, struct answer *answer)
  * payload without keeping any.
  */
 static bool
-read_echo_reply(struct reader message, uint16_t checksum, struct answer *answer)
+read_echo_reply(struct reader rest, uint16_t checksum, struct answer *answer)
 {
-    const struct family *family = &families[answer->family];
+    const struct icmp_kind *kind = &icmp_kinds[ICMP_REQUEST_ECHO];
     answer->has_checksum = true;
-    answer->checksum = checksum_adjust(checksum, (uint16_t)(family->echo_reply << 8),
-                                       (uint16_t)(family->echo_request << 8));
+    answer->checksum = checksum_adjust(checksum, (uint16_t)(kind->reply[answer->family] << 8),
+                                       (uint16_t)(kind->request[answer->family] << 8));
     answer->has_payload = true;
-    answer->payload = message;
+    answer->payload = rest;
     return true;
+}
+
+static bool
+read_echo_quote(struct reader rest, uint16_t checksum, struct answer *answer)
+{
+    answer->has_checksum = true;
+    answer->checksum = checksum;
+    answer->has_payload = true;
+    answer->payload = rest;
+    return true;
+}
+
+static void
+write_echo(const struct request *request, const struct identity *identity, struct writer *writer)
+{
+    write_payload(request, identity, writer);
+}
+
+const struct icmp_kind icmp_kinds[ICMP_REQUESTS] = {
+    [ICMP_REQUEST_ECHO] = {
+        .request = { [IPV4] = ICMP_ECHO, [IPV6] = ICMP6_ECHO_REQUEST },
+        .reply = { [IPV4] = ICMP_ECHOREPLY, [IPV6] = ICMP6_ECHO_REPLY },
+        .write = write_echo,
+        .read_reply = read_echo_reply,
+        .read_quote = read_echo_quote,
+    },
+};
+
+/* The kind whose replies, or REQUESTs, have this type; NULL: there is none. */
+static const struct icmp_kind *
+find_kind(enum family_id family, uint8_t type, bool request)
+{
+    for (size_t i = 0; i < ICMP_REQUESTS; i++)
+        if (type == (request ? icmp_kinds[i].request[family] : icmp_kinds[i].reply[family]))
+            return &icmp_kinds[i];
+    return NULL;
 }
 
 static bool
@@ -149,8 +190,9 @@ read_answer(struct reader bytes, struct answer *answer)
     /* An IPv4 raw socket sees messages before the kernel looks at their checksum; an ICMPv6 one, only right ones. */
     if (answer->family == IPV4 && checksum_finish(checksum_add(0, whole.at, whole.left)) != 0)
         return false;
-    if (answer->icmp_type == family->echo_reply)
-        return answer->icmp_code == 0 && read_echo_reply(bytes, checksum, answer);
+    const struct icmp_kind *kind = find_kind(answer->family, answer->icmp_type, false);
+    if (kind)
+        return answer->icmp_code == 0 && kind->read_reply(bytes, checksum, answer);
 
     const struct icmp_meaning *row = family_icmp_meaning(family, answer->icmp_type, answer->icmp_code);
     answer->meaning = row->meaning;
@@ -167,13 +209,12 @@ static bool
 read_quote(struct reader bytes, struct answer *answer)
 {
     uint8_t type, code;
-    if (!read_u8(&bytes, &type) || !read_u8(&bytes, &code) || !read_u16(&bytes, &answer->checksum) ||
+    uint16_t checksum;
+    if (!read_u8(&bytes, &type) || !read_u8(&bytes, &code) || !read_u16(&bytes, &checksum) ||
         !read_u16(&bytes, &answer->near) || !read_u16(&bytes, &answer->far))
         return false;
-    answer->has_checksum = true;
-    answer->has_payload = true;
-    answer->payload = bytes;
-    return type == families[answer->family].echo_request && code == 0;
+    const struct icmp_kind *kind = find_kind(answer->family, type, true);
+    return kind && code == 0 && kind->read_quote(bytes, checksum, answer);
 }
 
 const struct protocol protocol_icmp = {

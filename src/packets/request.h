@@ -12,6 +12,9 @@ enum command { COMMAND_SEND_PROBE, COMMAND_CHECK_SUPPORT };
 /* protocols[] in protocol.c has a row for each. */
 enum protocol_id { PROTOCOL_ICMP, PROTOCOL_UDP, PROTOCOL_TCP, PROTOCOL_SCTP, PROTOCOLS };
 
+/* The rows of icmp_kinds[] in icmp.c. */
+enum icmp_request { ICMP_REQUEST_ECHO, ICMP_REQUESTS };
+
 /* What check-support can be asked for that comes with an argument or a reply. Transports need not have all of it. */
 enum feature {
     FEATURE_NONE,
@@ -34,6 +37,7 @@ struct request {
     enum command command;
     enum family_id family; /* the target's */
     enum protocol_id protocol;
+    enum icmp_request icmp_request;
     struct address target;
     struct address local;  /* unspecified: the kernel's choice */
     uint32_t port;         /* 0: as the protocol has it */

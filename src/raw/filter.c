@@ -6,6 +6,7 @@
 #include <netinet/icmp6.h>
 #include <netinet/tcp.h>
 
+#include "packets/icmp.h"
 #include "packets/protocol.h"
 #include "probes/identity.h"
 
@@ -92,7 +93,7 @@ filter_icmp(int fd, enum family_id family, uint16_t echo_id, struct refused *ref
     struct sock_filter code[8 + sizeof quoted->numbers + 2] = {
         at_transport[family],
         LOAD_U8(0),
-        IF_EQUAL(families[family].echo_reply, 0, 4),
+        IF_EQUAL(icmp_kinds[ICMP_REQUEST_ECHO].reply[family], 0, 4),
         LOAD_U16(4),
         AND(ECHO_ID_MASK),
         IF_EQUAL(echo_id, (uint8_t)(quoted[family].count + 3), 0),

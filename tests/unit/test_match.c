@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "packets/icmp.h"
 #include "packets/protocol.h"
 #include "probes/match.h"
 #include "suites.h"
@@ -171,7 +172,7 @@ echo_from(const struct sent *sent, size_t count, const char *from)
     enum family_id family = sent->request.family;
     size_t header = families[family].header_size;
     start_packet(&writer, family, families[family].icmp_protocol, 8 + count, from);
-    write_u8(&writer, families[family].echo_reply);
+    write_u8(&writer, icmp_kinds[ICMP_REQUEST_ECHO].reply[family]);
     write_fill(&writer, 0, 3);
     write_bytes(&writer, sent->packet + header + 4, 4 + count);
     return finish_icmp(&writer, family, from);
