@@ -58,9 +58,8 @@ raise_descriptor_limit(void)
 static void
 tell_refused(const struct transport *transport)
 {
-    struct refused refused = transport->body->refused(transport);
     for (enum wish wish = NEEDED + 1; wish < WISHES; wish++)
-        if ((refused.wishes >> wish & 1) && sockopt_loss(wish))
+        if ((transport->refused.wishes >> wish & 1) && sockopt_loss(wish))
             fprintf(stderr, "mtr-packet: this host refuses a socket option: %s\n", sockopt_loss(wish));
 }
 
@@ -71,7 +70,7 @@ tell_support(const struct transport *transport, bool unprivileged)
         fputs("mtr-packet: no raw sockets; to have them, run it as root, or once: setcap cap_net_raw+p its file\n", stderr);
     for (enum family_id family = 0; family < FAMILIES; family++) {
         for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++) {
-            int error = transport->body->refusal(transport, family, protocol);
+            int error = transport->refusals[family][protocol];
             if (error)
                 fprintf(stderr, "mtr-packet: no %s with %s: %s\n", protocols[protocol]->name,
                         families[family].target_name, strerror(error));
@@ -81,7 +80,7 @@ tell_support(const struct transport *transport, bool unprivileged)
         fprintf(stderr, "mtr-packet: no mark: %s\n",
                 sandbox_available() ? "CAP_NET_RAW is wanting, or not enough for this kernel" : "there is no sandbox");
     tell_refused(transport);
-    if (transport->body->refusal(transport, IPV4, PROTOCOL_ICMP) == EACCES)
+    if (transport->refusals[IPV4][PROTOCOL_ICMP] == EACCES)
         fputs("mtr-packet: to have icmp, run as root: sysctl net.ipv4.ping_group_range='0 2147483647'\n", stderr);
 }
 

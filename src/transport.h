@@ -9,6 +9,7 @@
 #include <poll.h>
 
 #include "host/clock.h"
+#include "host/route.h"
 #include "host/sockopt.h"
 #include "packets/packet.h"
 
@@ -20,18 +21,12 @@ struct probe;  /* probe.h, as the next */
 struct probes;
 
 struct transport_body {
-    /* Why this process can't send such probes: an errno value. 0: it can. */
-    int (*refusal)(const struct transport *transport, enum family_id family, enum protocol_id protocol);
-
     /* True when the host has an address of this family, without which none of its probes would leave. */
     bool (*has_address)(struct transport *transport, enum family_id family);
     bool (*supports_mark)(const struct transport *transport);
 
     /* True when probes of this protocol can have a flow, where it can send them at all. */
     bool (*has_flows)(const struct transport *transport, enum protocol_id protocol);
-
-    /* What was wished for of its sockets, and this host refused. */
-    struct refused (*refused)(const struct transport *transport);
 
     /* The name of an interface by its index; false when it is gone. */
     bool (*find_device_name)(const struct transport *transport, uint32_t device, char name[IFNAMSIZ]);
@@ -73,8 +68,19 @@ struct transport_body {
     void (*close)(struct transport *transport);
 };
 
+/* What both bodies have; each begins with it. */
 struct transport {
     const struct transport_body *body;
+    int refusals[FAMILIES][PROTOCOLS]; /* errno values: why this process can't send such probes; 0: it can */
+    struct refused refused;            /* what was wished for of its sockets, and this host refused */
+    struct routes *routes;
 };
+
+/* The reason when no probe of any kind can be sent, else 0. */
+int transport_refusal(const struct transport *transport);
+
+/* For the bodies' tables: what the routes know. */
+bool transport_has_address(struct transport *transport, enum family_id family);
+bool transport_find_device_name(const struct transport *transport, uint32_t device, char name[IFNAMSIZ]);
 
 #endif

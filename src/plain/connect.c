@@ -197,7 +197,7 @@ connections_send(struct connections *connections, const struct errand *errand, s
     struct epoll_event event = { .events = EPOLLOUT, .data.ptr = connection };
     connection->identity = model->identity;
     connection->target = model->target;
-    error = start(connection, errand, &connections->outlets->refused, &model->departed);
+    error = start(connection, errand, connections->outlets->refused, &model->departed);
     connection->departed = model->departed;
     if (!error && request->detail)
         connection->identity.near = model->identity.near = find_near(connection);

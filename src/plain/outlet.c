@@ -60,7 +60,7 @@ outlet_open(struct outlet *outlet, struct outlets *outlets, const struct address
         return errno;
     outlet->lost = 0;
     outlet->shared = false;
-    int error = sockopt_set_up(outlet->fd, USE_OUTLET, outlet->family, &outlets->refused);
+    int error = sockopt_set_up(outlet->fd, USE_OUTLET, outlet->family, outlets->refused);
     if (!error)
         error = bind_outlet(outlet, source, device, near);
     if (!error && epoll_ctl(outlets->epoll, EPOLL_CTL_ADD, outlet->fd, &event) < 0)

@@ -15,7 +15,7 @@
 /* What all of them have in common. */
 struct outlets {
     int epoll; /* watches them */
-    struct refused refused;
+    struct refused *refused;
     struct identities identities;
 };
 

@@ -16,11 +16,9 @@
 struct plain {
     struct transport transport;
     struct outlets outlets;
-    int refusals[FAMILIES][PROTOCOLS]; /* errno values: why it can't be had; 0: it can */
     struct pings *pings;
     struct datagrams *datagrams;
     struct connections *connections;
-    struct routes *routes;
     struct inbox *inbox;
     struct stash stash;
 
@@ -46,35 +44,11 @@ const_plain_of(const struct transport *transport)
     return (const struct plain *)(const void *)transport;
 }
 
-static int
-refusal(const struct transport *transport, enum family_id family, enum protocol_id protocol)
-{
-    return const_plain_of(transport)->refusals[family][protocol];
-}
-
-static bool
-has_address(struct transport *transport, enum family_id family)
-{
-    return routes_have_address(plain_of(transport)->routes, family);
-}
-
 static bool
 supports_mark(const struct transport *transport)
 {
     (void)transport;
     return false; /* SO_MARK needs a capability */
-}
-
-static bool
-find_device_name(const struct transport *transport, uint32_t device, char name[IFNAMSIZ])
-{
-    return routes_find_device_name(const_plain_of(transport)->routes, device, name);
-}
-
-static struct refused
-refused_wishes(const struct transport *transport)
-{
-    return const_plain_of(transport)->outlets.refused;
 }
 
 /* ---- what differs by protocol ---- */
@@ -172,7 +146,7 @@ static uint32_t
 find_mtu(const struct plain *plain, const struct request *request, const struct route *route)
 {
     bool by_route = route->mtu && !request_has(request, FEATURE_DONT_FRAGMENT);
-    return by_route ? route->mtu : routes_find_device_mtu(plain->routes, route->device);
+    return by_route ? route->mtu : routes_find_device_mtu(plain->transport.routes, route->device);
 }
 
 /*
@@ -193,11 +167,11 @@ send_by_route(struct plain *plain, const struct request *request, const struct p
         .stash = &plain->stash,
         .flow_label = flow_label_for(&plain->outlets.identities.flows, request),
     };
-    int error = routes_find_for(plain->routes, request, &errand.device, &route);
+    int error = routes_find_for(plain->transport.routes, request, &errand.device, &route);
     if (error)
         return error;
     errand.astray = request->family == IPV6 && errand.device &&
-                    routes_prefer_another(plain->routes, request, &route.source, errand.device);
+                    routes_prefer_another(plain->transport.routes, request, &route.source, errand.device);
     model->identity.source = route.source;
     model->scope = request_has(request, FEATURE_SCOPE_ID) ? errand.device : route.device;
     model->group = model->group || route.broadcast;
@@ -215,7 +189,7 @@ send_probe(struct transport *transport, const struct request *request, const str
     bool stale = false;
     int error = send_by_route(plain, request, in_flight, clock, model, mtu, &stale);
     if (stale) {
-        routes_forget(plain->routes);
+        routes_forget(plain->transport.routes);
         release(transport, model);
         error = send_by_route(plain, request, in_flight, clock, model, mtu, &stale);
     }
@@ -239,7 +213,7 @@ polled(struct transport *transport, const struct pollfd *fds, size_t count, stru
 {
     struct plain *plain = plain_of(transport);
     plain->ready = plain->ready || (count > 0 && fds[0].revents != 0);
-    routes_refresh(plain->routes, now);
+    routes_refresh(plain->transport.routes, now);
 }
 
 static void
@@ -347,7 +321,7 @@ close_plain(struct transport *transport)
     pings_free(plain->pings);
     datagrams_free(plain->datagrams);
     connections_free(plain->connections);
-    routes_free(plain->routes);
+    routes_free(plain->transport.routes);
     inbox_free(plain->inbox);
     if (plain->outlets.epoll >= 0)
         close(plain->outlets.epoll);
@@ -355,12 +329,10 @@ close_plain(struct transport *transport)
 }
 
 static const struct transport_body body = {
-    .refusal = refusal,
-    .has_address = has_address,
+    .has_address = transport_has_address,
     .supports_mark = supports_mark,
     .has_flows = has_flows,
-    .refused = refused_wishes,
-    .find_device_name = find_device_name,
+    .find_device_name = transport_find_device_name,
     .send = send_probe,
     .release = release,
     .watch = watch,
@@ -376,29 +348,25 @@ static const struct transport_body body = {
 static bool
 allocate(struct plain *plain)
 {
+    plain->outlets.refused = &plain->transport.refused;
     plain->outlets.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (plain->outlets.epoll < 0)
         return false;
     plain->pings = pings_new(&plain->outlets);
     plain->datagrams = datagrams_new(&plain->outlets);
     plain->connections = connections_new(&plain->outlets);
-    plain->routes = routes_new();
+    plain->transport.routes = routes_new();
     plain->inbox = plain->stash.inbox = inbox_new();
-    return plain->pings && plain->datagrams && plain->connections && plain->routes && plain->inbox;
+    return plain->pings && plain->datagrams && plain->connections && plain->transport.routes && plain->inbox;
 }
 
-/* The reason when no probe of any kind can be sent, else 0. */
-static int
+static void
 open_all(struct plain *plain)
 {
-    bool any = false;
-    for (size_t i = 0; i < (size_t)FAMILIES * PROTOCOLS; i++) {
-        const struct way *way = &ways[i % PROTOCOLS];
-        int *error = &plain->refusals[i / PROTOCOLS][i % PROTOCOLS];
-        *error = way->open ? way->open(plain, (enum family_id)(i / PROTOCOLS)) : EPROTONOSUPPORT;
-        any = any || !*error;
-    }
-    return any ? 0 : plain->refusals[IPV4][PROTOCOL_ICMP];
+    for (enum family_id family = 0; family < FAMILIES; family++)
+        for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++)
+            plain->transport.refusals[family][protocol] =
+                ways[protocol].open ? ways[protocol].open(plain, family) : EPROTONOSUPPORT;
 }
 
 struct transport *
@@ -410,7 +378,11 @@ plain_open(void)
     plain->transport.body = &body;
     plain->outlets.epoll = -1;
     identities_init(&plain->outlets.identities);
-    int error = allocate(plain) ? open_all(plain) : errno;
+    int error = allocate(plain) ? 0 : errno;
+    if (!error) {
+        open_all(plain);
+        error = transport_refusal(&plain->transport);
+    }
     if (!error)
         return &plain->transport;
     close_plain(&plain->transport);

@@ -66,7 +66,7 @@ say(struct prober *prober, const struct reply *reply)
 static bool
 can_send(const struct prober *prober, enum family_id family, enum protocol_id protocol)
 {
-    return prober->transport->body->refusal(prober->transport, family, protocol) == 0;
+    return prober->transport->refusals[family][protocol] == 0;
 }
 
 static bool

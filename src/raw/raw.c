@@ -18,12 +18,9 @@ struct raw {
     struct privileges *privileges;
     struct sender senders[FAMILIES];
     struct receiver receivers[FAMILIES][PROTOCOLS];
-    int refusals[FAMILIES][PROTOCOLS]; /* errno values: why it can't be had; 0: it can */
     struct inbox *inbox;
     struct send_buffers *send_buffers;
     struct allotter *allotter;
-    struct routes *routes;
-    struct refused refused;
     struct probe halfway; /* the probe of which the sender has `unsent` fragments */
 };
 
@@ -37,18 +34,6 @@ static const struct raw *
 const_raw_of(const struct transport *transport)
 {
     return (const struct raw *)(const void *)transport;
-}
-
-static int
-refusal(const struct transport *transport, enum family_id family, enum protocol_id protocol)
-{
-    return const_raw_of(transport)->refusals[family][protocol];
-}
-
-static bool
-has_address(struct transport *transport, enum family_id family)
-{
-    return routes_have_address(raw_of(transport)->routes, family);
 }
 
 static bool
@@ -65,18 +50,6 @@ has_flows(const struct transport *transport, enum protocol_id protocol)
     return protocol != PROTOCOL_SCTP;
 }
 
-static bool
-find_device_name(const struct transport *transport, uint32_t device, char name[IFNAMSIZ])
-{
-    return routes_find_device_name(const_raw_of(transport)->routes, device, name);
-}
-
-static struct refused
-refused_wishes(const struct transport *transport)
-{
-    return const_raw_of(transport)->refused;
-}
-
 /* ---- sending ---- */
 
 /*
@@ -90,7 +63,7 @@ send_by_route(struct raw *raw, const struct request *request, const struct probe
     uint32_t device;
     struct route route;
     struct sender *sender = &raw->senders[request->family];
-    int error = routes_find_for(raw->routes, request, &device, &route);
+    int error = routes_find_for(raw->transport.routes, request, &device, &route);
     if (error)
         return error;
     model->identity.source = route.source;
@@ -167,7 +140,7 @@ send_probe(struct transport *transport, const struct request *request, const str
     bool stale = false;
     error = send_by_route(raw, request, in_flight, clock, model, mtu, &stale);
     if (stale) {
-        routes_forget(raw->routes);
+        routes_forget(raw->transport.routes);
         allot_release(raw->allotter, model);
         error = send_by_route(raw, request, in_flight, clock, model, mtu, &stale);
     }
@@ -221,7 +194,7 @@ polled(struct transport *transport, const struct pollfd *fds, size_t count, stru
         fds++;
         count--;
     }
-    routes_refresh(raw_of(transport)->routes, now);
+    routes_refresh(transport->routes, now);
 }
 
 static void
@@ -300,17 +273,15 @@ close_raw(struct transport *transport)
     inbox_free(raw->inbox);
     free(raw->send_buffers);
     allotter_free(raw->allotter);
-    routes_free(raw->routes);
+    routes_free(raw->transport.routes);
     free(raw);
 }
 
 static const struct transport_body body = {
-    .refusal = refusal,
-    .has_address = has_address,
+    .has_address = transport_has_address,
     .supports_mark = supports_mark,
     .has_flows = has_flows,
-    .refused = refused_wishes,
-    .find_device_name = find_device_name,
+    .find_device_name = transport_find_device_name,
     .send = send_probe,
     .release = release,
     .watch = watch,
@@ -327,23 +298,13 @@ static const struct transport_body body = {
 static void
 open_family(struct raw *raw, enum family_id family)
 {
-    int error = sender_open(&raw->senders[family], family, raw->privileges, raw->send_buffers, raw->inbox, &raw->refused);
+    int error = sender_open(&raw->senders[family], family, raw->privileges, raw->send_buffers, raw->inbox, &raw->transport.refused);
     for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++) {
         struct receiver *receiver = &raw->receivers[family][protocol];
-        raw->refusals[family][protocol] =
+        raw->transport.refusals[family][protocol] =
             error ? error : receiver_open(receiver, family, protocol, allotter_echo_id(raw->allotter),
-                                          &raw->refused);
+                                          &raw->transport.refused);
     }
-}
-
-/* The reason when no probe of any kind can be sent, else 0. */
-static int
-find_refusal(const struct raw *raw)
-{
-    for (size_t i = 0; i < RECEIVERS; i++)
-        if (!raw->refusals[i / PROTOCOLS][i % PROTOCOLS])
-            return 0;
-    return raw->refusals[IPV4][PROTOCOL_ICMP];
 }
 
 /* What needs no privilege, but memory. */
@@ -351,10 +312,10 @@ static bool
 allocate(struct raw *raw)
 {
     raw->allotter = allotter_new();
-    raw->routes = routes_new();
+    raw->transport.routes = routes_new();
     raw->inbox = inbox_new();
     raw->send_buffers = calloc(1, sizeof *raw->send_buffers);
-    return raw->allotter && raw->routes && raw->inbox && raw->send_buffers;
+    return raw->allotter && raw->transport.routes && raw->inbox && raw->send_buffers;
 }
 
 struct transport *
@@ -374,7 +335,7 @@ raw_open(struct privileges *privileges)
     for (enum family_id family = 0; family < FAMILIES && !error; family++)
         open_family(raw, family);
     if (!error)
-        error = find_refusal(raw);
+        error = transport_refusal(&raw->transport);
     if (!error)
         return &raw->transport;
     close_raw(&raw->transport);

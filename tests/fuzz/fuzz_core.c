@@ -75,15 +75,6 @@ static struct {
 
 /* ---- the transport ---- */
 
-static int
-fake_refusal(const struct transport *transport, enum family_id family, enum protocol_id protocol)
-{
-    (void)transport;
-    bool refused = ((world.options & OPTION_NO_IPV6) && family == IPV6) ||
-                   ((world.options & OPTION_NO_SCTP) && protocol == PROTOCOL_SCTP);
-    return refused ? EPERM : 0;
-}
-
 static bool
 fake_has_address(struct transport *transport, enum family_id family)
 {
@@ -202,7 +193,6 @@ fake_received_until(const struct transport *transport, const struct clock *clock
 }
 
 static const struct transport_body fake_body = {
-    .refusal = fake_refusal,
     .has_address = fake_has_address,
     .supports_mark = fake_supports_mark,
     .has_flows = fake_has_flows,
@@ -432,6 +422,11 @@ set_up(struct reader input)
     world.input = input;
     world.transport.body = &fake_body;
     world.options = take_u8(&world.input);
+    for (enum family_id family = 0; family < FAMILIES; family++)
+        for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++)
+            if (((world.options & OPTION_NO_IPV6) && family == IPV6) ||
+                ((world.options & OPTION_NO_SCTP) && protocol == PROTOCOL_SCTP))
+                world.transport.refusals[family][protocol] = EPERM;
     world.now.ns = NS_PER_S;
     world.batch = 1;
     MUST(pipe2(world.pipe, O_NONBLOCK) == 0 && fcntl(world.pipe[1], F_SETPIPE_SZ, OUTPUT_BYTES) >= 0);

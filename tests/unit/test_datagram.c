@@ -9,7 +9,8 @@
 #include "suites.h"
 #include "support.h"
 
-static struct outlets outlets;
+static struct refused refused;
+static struct outlets outlets = { .refused = &refused };
 
 /* Sends a datagram to this host by a port that the client named; its port and lease are in *MODEL then. */
 static void

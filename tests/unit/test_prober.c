@@ -14,7 +14,7 @@ static struct {
     struct transport transport;
     int error;
     uint32_t mtu;
-    bool no_ipv6, no_sctp, no_mark;
+    bool no_mark;
     uint32_t no_flows; /* a bit for each protocol */
     uint32_t scope; /* of the probes sent */
     uint32_t sent, released;
@@ -26,14 +26,6 @@ static struct {
 } fake;
 
 static const struct instant departure = { 1000 * NS_PER_MS };
-
-static int
-fake_refusal(const struct transport *transport, enum family_id family, enum protocol_id protocol)
-{
-    (void)transport;
-    bool refused = (fake.no_ipv6 && family == IPV6) || (fake.no_sctp && protocol == PROTOCOL_SCTP);
-    return refused ? EPERM : 0;
-}
 
 static bool
 fake_has_address(struct transport *transport, enum family_id family)
@@ -122,7 +114,6 @@ fake_received_until(const struct transport *transport, const struct clock *clock
 }
 
 static const struct transport_body fake_body = {
-    .refusal = fake_refusal,
     .has_address = fake_has_address,
     .supports_mark = fake_supports_mark,
     .has_flows = fake_has_flows,
@@ -133,6 +124,20 @@ static const struct transport_body fake_body = {
     .receive = fake_receive,
     .received_until = fake_received_until,
 };
+
+static void
+refuse_ipv6(void)
+{
+    for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++)
+        fake.transport.refusals[IPV6][protocol] = EPERM;
+}
+
+static void
+refuse_sctp(void)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++)
+        fake.transport.refusals[family][PROTOCOL_SCTP] = EPERM;
+}
 
 static struct prober *prober;
 static struct output *output;
@@ -267,7 +272,9 @@ END_TEST
 
 START_TEST(what_can_not_be_had)
 {
-    fake.no_ipv6 = fake.no_sctp = fake.no_mark = true;
+    refuse_ipv6();
+    refuse_sctp();
+    fake.no_mark = true;
     take("1 check-support feature ip-6");
     take("2 check-support feature sctp");
     take("3 check-support feature mark");
@@ -537,7 +544,7 @@ START_TEST(flows_of_some_protocols)
     ck_assert_str_eq(said(), "7 feature-support support ok\n");
     fake.no_flows = ~(1u << PROTOCOL_SCTP);
     take("7 check-support feature flow");
-    fake.no_sctp = true; /* and so there are none at all */
+    refuse_sctp(); /* and so there are none at all */
     take("7 check-support feature flow");
     ck_assert_str_eq(said(), "7 feature-support support ok\n7 feature-support support no\n");
 }
@@ -545,7 +552,7 @@ END_TEST
 
 START_TEST(additions_of_one_family)
 {
-    fake.no_ipv6 = true;
+    refuse_ipv6();
     take("7 check-support feature scope-id");
     take("7 check-support feature flow-label");
     take("7 check-support feature broadcast");
