@@ -511,6 +511,12 @@ check_line(const struct line_case *row, bool strict)
                   row->line, text.text, row->expected);
 }
 
+static void
+check_bytes(const char *line, size_t length, const char *expected)
+{
+    check_line(&(struct line_case){ line, length, expected }, false);
+}
+
 START_TEST(line)
 {
     check_line(&lines[_i], false);
@@ -557,7 +563,7 @@ START_TEST(any_number_of_pairs)
     for (int ttl = 1; length < sizeof text - 32; ttl = ttl % 200 + 1)
         length += (size_t)sprintf(text + length, " ttl %d a b", ttl);
     strcpy(text + length, " ttl 42");
-    ck_assert_str_eq(outcome(text, strlen(text), false).text, "7 192.0.2.1 ttl 42");
+    check_bytes(text, strlen(text), "7 192.0.2.1 ttl 42");
 }
 END_TEST
 
@@ -568,13 +574,13 @@ START_TEST(long_words)
         size_t length = (size_t)sprintf(text, "7 send-probe ip-4 192.0.2.1 ttl ");
         memset(text + length, '0', digits);
         text[length + digits] = '5';
-        ck_assert_str_eq(outcome(text, length + digits + 1, false).text, "7 192.0.2.1 ttl 5");
+        check_bytes(text, length + digits + 1, "7 192.0.2.1 ttl 5");
         memset(text + length, '9', digits + 1);
         const char *expected = digits < 2 ? "7 192.0.2.1 ttl 99" : RANGE("ttl");
-        ck_assert_str_eq(outcome(text, length + digits + 1, false).text, expected);
+        check_bytes(text, length + digits + 1, expected);
         length = (size_t)sprintf(text, "7 send-probe ip-4 ");
         memset(text + length, '1', digits);
-        ck_assert_str_eq(outcome(text, length + digits, false).text, BAD("ip-4"));
+        check_bytes(text, length + digits, BAD("ip-4"));
     }
     free(text);
 }
