@@ -11,7 +11,7 @@
 #include "raw/receiver.h"
 #include "raw/sender.h"
 
-#define RECEIVERS (FAMILIES * PROTOCOLS)
+#define RECEIVERS ((size_t)FAMILIES * PROTOCOLS)
 
 struct raw {
     struct transport transport;

@@ -17,7 +17,7 @@
 
 enum { OPTION_IPV6 = 1, OPTION_MEND = 8, OPTION_MEND_EXTENSIONS = 16, OPTION_OLD_WORDS = 32, OPTION_EARLY = 64 };
 
-static struct sent sent[FAMILIES * PROTOCOLS * VARIANTS];
+static struct sent sent[(size_t)FAMILIES * PROTOCOLS * VARIANTS];
 static struct probes *probes;
 static const struct instant departure = { 1000 * NS_PER_MS };
 
