@@ -11,11 +11,26 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+void *
+memory(size_t size)
+{
+    void *got = malloc(size);
+    MUST(got); /* also of 0 bytes, in every C library of Linux */
+    return got;
+}
+
+void *
+zeroed_memory(size_t count, size_t size)
+{
+    void *got = calloc(count, size);
+    MUST(got);
+    return got;
+}
+
 struct blob
 blob_copy(const void *bytes, size_t length)
 {
-    struct blob blob = { malloc(length), length };
-    MUST(blob.bytes || !length);
+    struct blob blob = { memory(length), length };
     if (length)
         memcpy(blob.bytes, bytes, length);
     return blob;

@@ -57,7 +57,7 @@ START_TEST(echo_numbers)
     struct request request = request_to(IPV4, PROTOCOL_ICMP);
     uint16_t lowest = allotter_echo_id(allotter);
     MUST((lowest & ECHO_ID_MASK) == lowest);
-    uint8_t *seen = calloc(1u << 20, 1);
+    uint8_t *seen = zeroed_memory(1u << 20, 1);
     for (uint32_t i = 0; i < 1u << 20; i++) { /* the next only after all others, though none is in flight any more */
         struct probe model = model_of(&request);
         MUST((allot(allotter, &request, in_flight, &model)) == 0);

@@ -123,7 +123,7 @@ START_TEST(too_little_room)
             identity.balanced = packets[i].balanced;
             identity.checksum = identity.ip_id;
             packet_offer_nonce(&request, &identity, NONCE);
-            uint8_t *room = malloc(size);
+            uint8_t *room = memory(size);
             size_t length = packet_build(&request, &identity, room, size);
             MUST(length == (size < length || size < 52 ? 0 : length));
             free(room);
@@ -393,7 +393,7 @@ reassemble(enum family_id family, const struct blob *packet, size_t mtu, struct 
     size_t overhead = header + (family == IPV6 ? 8 : 0);
     size_t offset = 0, length, count = 0;
     bool more = true;
-    uint8_t *room = malloc(mtu);
+    uint8_t *room = memory(mtu);
     *whole = blob_copy(packet->bytes, packet->length);
     memset(whole->bytes, 0xee, whole->length);
     while ((length = packet_fragment(family, packet->bytes, packet->length, mtu, 0xfedc, &offset, room)) > 0) {
@@ -470,7 +470,7 @@ START_TEST(an_mtu_too_small_for_any)
         size_t overhead = families[family].header_size + (family == IPV6 ? 8 : 0);
         for (size_t mtu = 0; mtu < overhead + 8; mtu++) {
             size_t offset = 0;
-            uint8_t *room = malloc(mtu);
+            uint8_t *room = memory(mtu);
             MUST((packet_fragment(family, packet.bytes, packet.length, mtu, 1, &offset, room)) == 0);
             MUST(offset == 0);
             free(room);

@@ -155,7 +155,7 @@ START_TEST(never_too_long)
                 .kind = REPLY_PACKET_TOO_BIG, .answered = true, .extensions = answer.extensions, .mtu = UINT32_MAX,
                 .detail = &detail,
             };
-            char *line = malloc(REPLY_MAX);
+            char *line = memory(REPLY_MAX);
             size_t length = reply_write(&reply, false, line);
             MUST(length > 0 && length <= REPLY_MAX && line[length - 1] == '\n' && !memchr(line, '\n', length - 1));
             MUST(memmem(line, length, SAID_BOTH, strlen(SAID_BOTH)));

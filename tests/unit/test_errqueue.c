@@ -152,7 +152,8 @@ START_TEST(controls)
     struct {
         struct sock_extended_err error;
         struct sockaddr_in offender;
-    } said = { .error = { .ee_origin = SO_EE_ORIGIN_ICMP, .ee_type = 11, .ee_info = 9 }, .offender = { AF_INET } };
+    } said = { .error = { .ee_origin = SO_EE_ORIGIN_ICMP, .ee_type = 11, .ee_info = 9 },
+               .offender = { .sin_family = AF_INET } };
     struct address router = address_of(IPV4, ROUTER), here = address_of(IPV4, HERE);
     struct in_pktinfo link = { .ipi_ifindex = 3 };
     struct timespec stamp = { 3, 5 };

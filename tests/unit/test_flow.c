@@ -23,7 +23,7 @@ START_TEST(different_and_constant)
 {
     for (int daemon = 0; daemon < 20; daemon++) {
         struct flows flows = new_flows();
-        uint8_t *labels = calloc(1u << 20, 1);
+        uint8_t *labels = zeroed_memory(1u << 20, 1);
         static uint8_t checksums[FLOWS];
         uint32_t same_checksums = 0;
         memset(checksums, 0, sizeof checksums);

@@ -34,7 +34,7 @@ take_out(struct index *index, struct model *model, uint32_t slot)
 static struct index *
 new_index(void)
 {
-    struct index *index = malloc(sizeof *index);
+    struct index *index = memory(sizeof *index);
     index_init(index);
     for (uint32_t slot = 0; slot < SLOTS; slot++)
         MUST(index_reach(index, slot));
@@ -81,7 +81,7 @@ END_TEST
 START_TEST(newest_first_through_growth)
 {
     struct index *index = new_index();
-    struct model *model = calloc(1, sizeof *model);
+    struct model *model = zeroed_memory(1, sizeof *model);
     for (uint32_t slot = 0; slot < SLOTS; slot++) {
         add(index, model, slot, slot % 37 << 6 | 5);
         if ((slot & (slot - 1)) == 0 || slot % 5003 == 0)
@@ -112,7 +112,7 @@ END_TEST
 START_TEST(random_against_model)
 {
     struct index *index = new_index();
-    struct model *model = calloc(1, sizeof *model);
+    struct model *model = zeroed_memory(1, sizeof *model);
     uint64_t state = 6;
     for (uint32_t round = 0; round < 200000; round++) {
         uint32_t slot = dice(&state) % SLOTS;

@@ -30,8 +30,7 @@ close_source(struct source *source)
 {
     input_free(source->input);
     close(source->read_fd);
-    if (source->write_fd >= 0)
-        close(source->write_fd);
+    close(source->write_fd); /* -1: it is closed */
 }
 
 /* Lines that are long are said by their length, and must be all one letter. */
@@ -163,7 +162,7 @@ static const size_t pieces[] = { 60000, 4096, 32768, 32767, 997 };
 
 START_TEST(long_line)
 {
-    char *bytes = malloc(long_lines[_i].length + 32);
+    char *bytes = memory(long_lines[_i].length + 32);
     size_t length = (size_t)sprintf(bytes, "before\n");
     memset(bytes + length, 'x', long_lines[_i].length);
     length += long_lines[_i].length;
@@ -184,7 +183,7 @@ START_TEST(one_byte_at_a_time)
 {
     for (size_t length = 32760; length < 32775; length++) {
         struct source source = open_source();
-        char *bytes = malloc(length);
+        char *bytes = memory(length);
         memset(bytes, 'x', length);
         feed(&source, bytes, 32750, 32750);
         feed(&source, bytes, length - 32750, 1);

@@ -992,8 +992,8 @@ START_TEST(thousands_of_one_port_pair)
     enum family_id family = _i % 2 ? IPV6 : IPV4;
     bool pattern = _i / 2;
     struct probes *probes = probes_new(16);
-    struct sent *sent = calloc(SAME_PORTS, sizeof *sent);
-    struct probe **in_flight = calloc(SAME_PORTS, sizeof *in_flight);
+    struct sent *sent = zeroed_memory(SAME_PORTS, sizeof *sent);
+    struct probe **in_flight = zeroed_memory(SAME_PORTS, sizeof *in_flight);
     for (uint32_t i = 0; i < SAME_PORTS; i++) {
         struct identity identity = identity_of(PROTOCOL_UDP);
         identity.balanced = true;
@@ -1022,8 +1022,8 @@ START_TEST(thousands_told_apart_by_ip_id)
 {
     bool pattern = _i;
     struct probes *probes = probes_new(16);
-    struct sent *sent = calloc(SAME_PORTS, sizeof *sent);
-    struct probe **in_flight = calloc(SAME_PORTS, sizeof *in_flight);
+    struct sent *sent = zeroed_memory(SAME_PORTS, sizeof *sent);
+    struct probe **in_flight = zeroed_memory(SAME_PORTS, sizeof *in_flight);
     for (uint32_t i = 0; i < SAME_PORTS; i++) {
         struct identity identity = identity_of(PROTOCOL_UDP);
         identity.ip_id = (uint16_t)(1000 + i);

@@ -99,7 +99,7 @@ static void
 expire_all(struct probes *probes)
 {
     struct instant deadline, before = { INT64_MIN };
-    uint8_t *seen = calloc(PROBES_MAX, 1);
+    uint8_t *seen = zeroed_memory(PROBES_MAX, 1);
     for (uint32_t left = PROBES_MAX; left > 0; left--) {
         struct probe *probe = probes_next_to_expire(probes, &deadline);
         MUST(probe && deadline.ns >= before.ns && !seen[probe->token]);
@@ -201,7 +201,7 @@ END_TEST
 START_TEST(many_share_one_key)
 {
     struct probes *probes = probes_new(SEED);
-    struct probe **all = malloc(MANY * sizeof *all);
+    struct probe **all = memory(MANY * sizeof *all);
     struct probe model = { .protocol = PROTOCOL_UDP, .identity = { .near = 5000, .far = 53 } };
     for (uint32_t i = 0; i < MANY; i++) {
         model.token = (int32_t)i;

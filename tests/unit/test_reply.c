@@ -95,7 +95,7 @@ static char *
 line_of(const struct reply *reply, bool old_words)
 {
     static char line[REPLY_MAX + 1];
-    char *exact = malloc(REPLY_MAX);
+    char *exact = memory(REPLY_MAX);
     size_t length = reply_write(reply, old_words, exact);
     ck_assert_uint_ge(length, 1);
     ck_assert_uint_le(length, REPLY_MAX);
@@ -251,7 +251,7 @@ END_TEST
 static struct blob
 long_stack(size_t count, size_t per_object, char *text)
 {
-    uint8_t *bytes = malloc(count * 8 + 64);
+    uint8_t *bytes = memory(count * 8 + 64);
     struct writer writer = { .start = bytes, .size = count * 8 + 64 };
     *text = '\0';
     for (size_t i = 0; i < count; i++) {
@@ -273,7 +273,7 @@ long_stack(size_t count, size_t per_object, char *text)
 START_TEST(a_stack_too_long_is_cut)
 {
     static const size_t per_object[] = { 1, 7, 1000 };
-    char *all = malloc(40000);
+    char *all = memory(40000);
     for (size_t i = 0; i < COUNT(per_object); i++) {
         struct blob objects = long_stack(1000, per_object[i], all);
         for (int64_t round_trip = 1; round_trip < INT64_C(10000000000000000); round_trip *= 10) {

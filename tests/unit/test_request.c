@@ -569,7 +569,7 @@ END_TEST
 
 START_TEST(long_words)
 {
-    char *text = malloc(40000);
+    char *text = memory(40000);
     for (size_t digits = 1; digits < 30000; digits = digits * 3 + 1) {
         size_t length = (size_t)sprintf(text, "7 send-probe ip-4 192.0.2.1 ttl ");
         memset(text + length, '0', digits);
@@ -622,7 +622,7 @@ START_TEST(long_payload)
 {
     struct request request;
     struct complaint complaint;
-    char *text = malloc(40000);
+    char *text = memory(40000);
     size_t start = (size_t)sprintf(text, "7 send-probe ip-4 192.0.2.1 payload ");
     size_t digits = (32767 - start) / 2 * 2;
     memset(text + start, 'a', digits);

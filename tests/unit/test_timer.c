@@ -11,7 +11,7 @@
 static struct timers *
 new_timers(uint32_t slots)
 {
-    struct timers *timers = malloc(sizeof *timers);
+    struct timers *timers = memory(sizeof *timers);
     timers_init(timers);
     for (uint32_t slot = 0; slot < slots; slot++)
         MUST(timers_reach(timers, slot));
@@ -78,7 +78,7 @@ compare(const void *a, const void *b)
 START_TEST(come_out_sorted)
 {
     struct timers *timers = new_timers(MANY);
-    int64_t *sorted = malloc(MANY * sizeof *sorted);
+    int64_t *sorted = memory(MANY * sizeof *sorted);
     uint64_t state = 8;
     for (uint32_t slot = 0; slot < MANY; slot++) {
         sorted[slot] = (int64_t)((uint64_t)dice(&state) << 24 ^ dice(&state));
