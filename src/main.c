@@ -2,7 +2,6 @@
 /* The order of the start, which is the order of trust: sockets, then no privilege, then the first byte of a client. */
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include "host/sandbox.h"
 #include "loop.h"
 #include "options.h"
+#include "packets/compat.h"
 #include "packets/protocol.h"
 #include "plain/plain.h"
 #include "raw/raw.h"

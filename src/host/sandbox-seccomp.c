@@ -6,7 +6,6 @@
 #include <linux/net_tstamp.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
-#include <malloc.h>
 #include <netinet/in.h>
 #include <linux/in6.h>
 #include <netinet/tcp.h>
@@ -18,6 +17,8 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "packets/compat.h"
 
 /* Which transport needs a call; see plain.h. */
 enum needed_by { BOTH, RAW, PLAIN };

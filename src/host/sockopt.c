@@ -6,6 +6,8 @@
 #include <linux/net_tstamp.h>
 #include <netinet/tcp.h>
 
+#include "packets/compat.h"
+
 #define BUFFER (16 << 20)        /* bytes: only what is queued takes memory, and the kernel gives what it allows */
 #define SENDER_BUFFER (64 << 20) /* packets that wait for a neighbour's address count, and must not hold up all others */
 #define STAMPS (SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_TSONLY)

@@ -6,6 +6,8 @@
 #include <netinet/ip_icmp.h>
 #include <string.h>
 
+#include "packets/compat.h"
+
 /* RFC 792 and RFC 1812, section 5.2.7.1 */
 static const struct icmp_meaning meanings_v4[] = {
     { ICMP_TIME_EXCEEDED, ANY_CODE, MEANS_TTL_EXPIRED, true },

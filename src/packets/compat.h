@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* What the headers of a kernel before 5.9, or of another C library than glibc, lack; the only place that asks which. */
+#ifndef HOPLINE_COMPAT_H
+#define HOPLINE_COMPAT_H
+
+#include <netinet/in.h>
+#include <stdlib.h>
+
+#ifndef IP_RECVERR_RFC4884
+#define IP_RECVERR_RFC4884 26
+#endif
+#ifndef IPV6_RECVERR_RFC4884
+#define IPV6_RECVERR_RFC4884 31
+#endif
+
+/* What only glibc can be told of its memory; without it nothing but memory is lost. */
+#ifdef __GLIBC__
+#include <malloc.h>
+#else
+#define mallopt(parameter, value) ((void)0)
+#define malloc_trim(pad) ((void)0)
+#endif
+
+#endif
