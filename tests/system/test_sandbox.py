@@ -25,7 +25,7 @@ from test_privileges import AS_NOBODY, NET_RAW, WAYS, copies, started, status  #
 
 CALLS_AT_MOST = 40
 PR_SET_SECUREBITS = 28
-ALLOW_LIST = ROOT / "src" / "sandbox-seccomp.c"
+ALLOW_LIST = ROOT / "src" / "host" / "sandbox-seccomp.c"
 PROBE = "sandbox_probe.c"
 
 # SECBIT_NOROOT, NO_SETUID_FIXUP, NO_CAP_AMBIENT_RAISE, each on and locked; KEEP_CAPS off and locked
