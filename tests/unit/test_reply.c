@@ -143,11 +143,11 @@ END_TEST
 /* ---- addresses ---- */
 
 static void
-check_address(enum family_id family, const struct address *address)
+check_address(enum family_id family, const struct address *address, const char *text)
 {
     struct reply reply = { SAY(7, REPLY), .answered = true, .family = family, .responder = *address };
     struct text expected = { .length = 0 };
-    text_add(&expected, "7 reply ip-%u %s round-trip-time 0", version_of(family), address_text(family, address));
+    text_add(&expected, "7 reply ip-%u %s round-trip-time 0", version_of(family), text);
     char *line = line_of(&reply, false);
     if (strcmp(line, expected.text) != 0)
         ck_abort_msg("\"%s\", not \"%s\"", line, expected.text);
@@ -159,9 +159,9 @@ static const struct {
 } addresses[] = {
     { IPV4, "0.0.0.0" }, { IPV4, "1.20.255.100" }, { IPV4, "255.255.255.255" },
     { IPV6, "::" }, { IPV6, "::1" }, { IPV6, "1::" }, { IPV6, "2001:db8::1" }, { IPV6, "2001:db8:0:1:1:1:1:1" },
-    { IPV6, "2001:0:0:1::1" }, { IPV6, "2001:db8::1:0:0:1" }, { IPV6, "0:1:0:1:0:1:0:1" },
+    { IPV6, "2001:0:0:1::1" }, { IPV6, "2001:db8::1:0:0:1" }, { IPV6, "::1:0:0:1:1:1" }, { IPV6, "0:1:0:1:0:1:0:1" },
     { IPV6, "fe80::a:b0:c00:d000" },
-    { IPV6, "::2:3:4:5:6:7:8" }, { IPV6, "1:2:3:4:5:6:7:0" }, { IPV6, "1:2:3:4:5:6::" }, { IPV6, "0:2:3:4:5:6:7:8" },
+    { IPV6, "1:2:3:4:5:6:7:0" }, { IPV6, "1:2:3:4:5:6::" }, { IPV6, "0:2:3:4:5:6:7:8" },
     { IPV6, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff" }, { IPV6, "64:ff9b::c000:201" },
 };
 
@@ -169,14 +169,23 @@ START_TEST(address_as_in_rfc_5952)
 {
     for (size_t i = 0; i < COUNT(addresses); i++) {
         struct address address = address_of(addresses[i].family, addresses[i].text);
-        check_address(addresses[i].family, &address);
+        check_address(addresses[i].family, &address, addresses[i].text);
     }
 }
 END_TEST
 
+/* musl's inet_ntop(3) compares runs of zeros by their characters, one less at the start: so it shortens the second. */
+static bool
+library_shortens_the_first(void)
+{
+    struct address address = address_of(IPV6, "::1:0:0:1:1:1");
+    return strcmp(address_text(IPV6, &address), "::1:0:0:1:1:1") == 0;
+}
+
 /* As the C library writes them; where it writes the last four bytes with dots, RFC 5952 leaves the choice. */
 START_TEST(random_addresses)
 {
+    bool any_start = library_shortens_the_first();
     uint64_t state = 19;
     for (uint32_t round = 0; round < 30000; round++) {
         enum family_id family = round % 2 ? IPV6 : IPV4;
@@ -186,8 +195,9 @@ START_TEST(random_addresses)
             address.bytes[i] = (uint8_t)(zero || dice(&state) % 3 == 0 ? 0 : dice(&state));
             address.bytes[i + 1] = (uint8_t)(zero ? 0 : dice(&state));
         }
-        if (family == IPV4 || !strchr(address_text(family, &address), '.'))
-            check_address(family, &address);
+        const char *text = address_text(family, &address);
+        if (family == IPV4 || (!strchr(text, '.') && (any_start || address.bytes[0] || address.bytes[1])))
+            check_address(family, &address, text);
     }
 }
 END_TEST
