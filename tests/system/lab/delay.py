@@ -11,7 +11,7 @@ import time
 
 TUNSETIFF = 0x400454CA
 IFF_TUN, IFF_NO_PI = 1, 0x1000
-QUEUE = 100_000  # packets
+QUEUE = 32_767  # packets: the most that Linux 7 allows
 BATCH = 100
 
 

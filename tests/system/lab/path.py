@@ -21,7 +21,7 @@ import typing
 from . import wire
 
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
-QUEUE = 50_000  # packets that may wait for their reader
+QUEUE = 32_767  # packets that may wait for their reader: the most that Linux 7 allows
 SYSTEM = pathlib.Path(__file__).resolve().parents[1]
 
 OURS = {4: "10.99.255.1", 6: "fd99::ffff:1"}
