@@ -70,5 +70,6 @@ def test_pairs(run):
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
 def test_short_enough_to_read(name):
-    """Under 40 lines each."""
-    assert len((EXAMPLES / name).read_text().splitlines()) < 40
+    """Under 40 lines each, the licence's aside."""
+    lines = (EXAMPLES / name).read_text().splitlines()
+    assert len([line for line in lines if "SPDX" not in line]) < 40
