@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "host/control.h"
 
+#include <errno.h>
 #include <string.h>
 
 void
@@ -118,4 +119,6 @@ controls_report(const struct controls *controls, struct send_report *report)
 {
     if (controls->has_departure && controls->error.ee_origin == SO_EE_ORIGIN_TIMESTAMPING)
         report->departure = controls->departure;
+    if (controls->error.ee_origin == SO_EE_ORIGIN_LOCAL && controls->error.ee_errno == EMSGSIZE)
+        report->mtu = controls->error.ee_info;
 }

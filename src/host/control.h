@@ -35,6 +35,7 @@ void controls_read(struct msghdr *message, struct controls *controls);
 /* What a socket's error queue says of packets that left by it, or did not. What it did not say is zero. */
 struct send_report {
     struct wall departure; /* of the last packet that was to be stamped */
+    uint32_t mtu;          /* bytes that would have fit, of the last that this host refused as too big */
 };
 
 /* Takes note of what came along with a message of the error queue. */

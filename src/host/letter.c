@@ -6,10 +6,11 @@
 #include <string.h>
 
 void
-letter_address(struct letter *letter, const struct request *request, uint32_t scope, uint16_t port)
+letter_address(struct letter *letter, enum family_id family, const struct address *to, uint32_t scope, uint16_t port)
 {
     letter->message = (struct msghdr){ .msg_name = &letter->target, .msg_control = letter->controls };
-    letter->message.msg_namelen = address_to_socket(request->family, &request->target, scope, port, &letter->target);
+    letter->flags = 0;
+    letter->message.msg_namelen = address_to_socket(family, to, scope, port, &letter->target);
 }
 
 void
@@ -19,9 +20,9 @@ letter_add(struct letter *letter, int level, int type, uint32_t value)
 }
 
 void
-letter_add_source(struct letter *letter, const struct request *request, const struct address *source, uint32_t device)
+letter_add_source(struct letter *letter, enum family_id family, const struct address *source, uint32_t device)
 {
-    if (request->family == IPV4) {
+    if (family == IPV4) {
         struct in_pktinfo info = { .ipi_ifindex = (int)device };
         if (source)
             memcpy(&info.ipi_spec_dst, source->bytes, sizeof info.ipi_spec_dst);

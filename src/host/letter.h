@@ -13,19 +13,20 @@
 
 struct letter {
     struct msghdr message;
+    int flags; /* what sendmsg() is told beside MSG_DONTWAIT */
     struct sockaddr_storage target;
     _Alignas(struct cmsghdr) char controls[LETTER_CONTROLS];
 };
 
-/* To the request's target. SCOPE is an interface index or 0, PORT in host order. */
-void letter_address(struct letter *letter, const struct request *request, uint32_t scope, uint16_t port);
+/* SCOPE is an interface index or 0, PORT in host order. */
+void letter_address(struct letter *letter, enum family_id family, const struct address *to, uint32_t scope,
+                    uint16_t port);
 
 /* Has a number go along. */
 void letter_add(struct letter *letter, int level, int type, uint32_t value);
 
 /* Has the source go along, unless it is NULL, and the interface by which it is to leave, unless DEVICE is 0. */
-void letter_add_source(struct letter *letter, const struct request *request, const struct address *source,
-                       uint32_t device);
+void letter_add_source(struct letter *letter, enum family_id family, const struct address *source, uint32_t device);
 
 /*
  * A probe that leaves so long after the one before is at rest: there is time to ask the kernel when exactly it left. That

@@ -4,16 +4,20 @@
 #include <errno.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "host/device.h"
-#include "host/rtnetlink.h"
+#include "host/lookup.h"
+#include "host/trial.h"
+#include "packets/icmp.h"
+#include "packets/protocol.h"
 
 #define CACHE_SIZE 4096u /* routes; a power of two. calloc() maps so much, and what nobody uses takes no memory */
-#define AGE_MAX NS_PER_S   /* of what no message tells: a path MTU that was learned, and expires */
-#define ROUTING_TOS 0x1c /* the bits of TOS that IPv4 routing looks at, and that RTM_GETROUTE takes; of IPv6, all */
+#define AGE_MAX NS_PER_S /* of what no message tells: a path MTU that was learned, and expires */
 
 struct cached_route {
     struct route_query query;
@@ -22,11 +26,21 @@ struct cached_route {
 };
 
 struct routes {
-    int query_fd;
-    int change_fd;
-    uint32_t sequence;
+    struct netlink netlink;
+    int change_fd; /* tells of changes; -1: nobody does */
+    int device_fd; /* any socket, for questions about interfaces */
     uint32_t epoch;
     struct instant forgotten; /* when all was, for its age */
+
+    /* What is set for each new socket of this process; a request's own come before it. */
+    uint32_t default_device, default_mark;
+
+    /* What this host's routing looks at, as far as known: see keys_of(). */
+    struct route_keys keys[FAMILIES];
+    bool keys_known;
+    bool hashes_ports[FAMILIES];   /* several next hops may be chosen from by ports */
+    bool names_protocol[FAMILIES]; /* raw packets are routed with their protocol named */
+
     struct cached_route *cache;
 };
 
@@ -35,43 +49,65 @@ static const int change_groups[] = {
     RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,   RTNLGRP_IPV6_RULE,
 };
 
+/* -1 where nobody tells of all changes: then what is remembered is forgotten by its age. */
 static int
-open_netlink(void)
+open_changes(void)
 {
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
     struct sockaddr_nl name = { .nl_family = AF_NETLINK };
-    if (fd >= 0 && bind(fd, (struct sockaddr *)&name, sizeof name) < 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
+    bool told = fd >= 0 && bind(fd, (struct sockaddr *)&name, sizeof name) == 0;
+    for (size_t i = 0; told && i < sizeof change_groups / sizeof *change_groups; i++)
+        told = setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &change_groups[i], sizeof *change_groups) == 0;
+    if (told || fd < 0)
+        return fd;
+    close(fd);
+    return -1;
 }
 
-static bool
-subscribe(int fd)
+static int
+open_device_socket(void)
 {
-    for (size_t i = 0; i < sizeof change_groups / sizeof *change_groups; i++)
-        if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &change_groups[i], sizeof *change_groups) < 0)
-            return false;
-    return true;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    return fd >= 0 ? fd : socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+}
+
+/* Layer 3 alone is policy 0, the kernel's default. Where it is not to be seen, it may be any. */
+static bool
+read_hash_policy(enum family_id family)
+{
+    static const char *const files[FAMILIES] = {
+        [IPV4] = "/proc/sys/net/ipv4/fib_multipath_hash_policy",
+        [IPV6] = "/proc/sys/net/ipv6/fib_multipath_hash_policy",
+    };
+    int policy;
+    FILE *file = fopen(files[family], "re");
+    bool known = file && fscanf(file, "%d", &policy) == 1;
+    if (file)
+        fclose(file);
+    return !known || policy != 0;
 }
 
 struct routes *
 routes_new(void)
 {
     struct routes *routes = calloc(1, sizeof *routes);
-    if (!routes)
+    struct cached_route *cache = calloc(CACHE_SIZE, sizeof *cache);
+    if (!routes || !cache) {
+        free(routes);
+        free(cache);
         return NULL;
-    routes->query_fd = open_netlink();
-    routes->change_fd = open_netlink();
-    routes->cache = calloc(CACHE_SIZE, sizeof *routes->cache);
+    }
+    routes->cache = cache;
     routes->epoch = 1;
-    if (routes->query_fd >= 0 && routes->change_fd >= 0 && subscribe(routes->change_fd) && routes->cache)
-        return routes;
-    int error = errno;
-    routes_free(routes);
-    errno = error;
-    return NULL;
+    bool asked = netlink_open(&routes->netlink) == 0;
+    routes->change_fd = asked ? open_changes() : -1;
+    routes->device_fd = open_device_socket();
+    trial_read_defaults(&routes->default_device, &routes->default_mark);
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        routes->hashes_ports[family] = read_hash_policy(family);
+        routes->names_protocol[family] = true;
+    }
+    return routes;
 }
 
 void
@@ -79,12 +115,19 @@ routes_free(struct routes *routes)
 {
     if (!routes)
         return;
-    if (routes->query_fd >= 0)
-        close(routes->query_fd);
+    netlink_close(&routes->netlink);
     if (routes->change_fd >= 0)
         close(routes->change_fd);
+    if (routes->device_fd >= 0)
+        close(routes->device_fd);
     free(routes->cache);
     free(routes);
+}
+
+bool
+routes_have_netlink(const struct routes *routes)
+{
+    return routes->netlink.fd >= 0;
 }
 
 void
@@ -94,15 +137,25 @@ routes_forget(struct routes *routes)
 }
 
 void
+routes_can_not_name_protocol(struct routes *routes, enum family_id family)
+{
+    routes->names_protocol[family] = false;
+    routes_forget(routes);
+}
+
+void
 routes_refresh(struct routes *routes, struct instant now)
 {
     if (instant_since(now, routes->forgotten) > AGE_MAX) {
         routes_forget(routes);
         routes->forgotten = now;
+        routes->keys_known = routes->keys_known && routes->change_fd >= 0;
     }
     char message[1024]; /* what has changed does not matter, so a message may be cut short */
-    while (recv(routes->change_fd, message, sizeof message, 0) >= 0 || errno == ENOBUFS)
+    while (routes->change_fd >= 0 && (recv(routes->change_fd, message, sizeof message, 0) >= 0 || errno == ENOBUFS)) {
         routes_forget(routes);
+        routes->keys_known = false;
+    }
 }
 
 static struct cached_route *
@@ -119,94 +172,243 @@ place_of(const struct routes *routes, const struct route_query *query)
     return &routes->cache[hash & (CACHE_SIZE - 1)];
 }
 
-struct route_message {
-    struct nlmsghdr header;
-    struct rtmsg route;
-    char attributes[96];
-};
+_Static_assert(sizeof(struct route_query) == 2 * sizeof(struct address) + 2 * sizeof(uint32_t) + 8, "has padding");
+
+/* ---- the kernel's answer to all keys of a socket ---- */
+
+static const struct route_keys *
+keys_of(struct routes *routes, enum family_id family)
+{
+    for (enum family_id each = 0; each < FAMILIES && !routes->keys_known; each++)
+        lookup_keys(&routes->netlink, each, &routes->keys[each]);
+    routes->keys_known = true;
+    return &routes->keys[family];
+}
+
+static struct trial
+trial_of(const struct route_query *query)
+{
+    return (struct trial){
+        .family = (enum family_id)query->family,
+        .target = query->target,
+        .local = query->local,
+        .device = query->device,
+        .mark = query->mark,
+        .tos = query->tos,
+    };
+}
+
+/*
+ * By which protocol to ask. For one by which the kernel can't be asked, or for none, another stands that no rule looks at,
+ * if there is one.
+ */
+static uint8_t
+number_to_ask_by(struct routes *routes, enum family_id family, uint8_t number)
+{
+    if (lookup_takes_protocol(number))
+        return number;
+    const struct route_keys *keys = keys_of(routes, family);
+    if (!keys->tcp || (keys->udp && keys->icmp))
+        return IPPROTO_TCP;
+    return keys->udp ? families[family].icmp_protocol : IPPROTO_UDP;
+}
+
+static struct lookup
+lookup_of(struct routes *routes, const struct route_query *query)
+{
+    enum family_id family = (enum family_id)query->family;
+    return (struct lookup){
+        .family = (enum family_id)query->family,
+        .target = query->target,
+        .source = query->local,
+        .device = query->device,
+        .mark = query->mark,
+        .near = query->near,
+        .far = query->far,
+        .tos = query->tos,
+        .number = number_to_ask_by(routes, family, protocols[query->protocol]->number[family]),
+    };
+}
+
+/*
+ * Where IPv4 sockets connect(), the kernel asks itself for a route to have a source, and then once more by that source:
+ * which may be another rule's, or another of several next hops. IPv6 sockets, and ping, take the first answer.
+ */
+static bool
+connects_twice(struct routes *routes, const struct route_query *query)
+{
+    const struct route_keys *keys = keys_of(routes, (enum family_id)query->family);
+    return query->family == IPV4 && protocols[query->protocol]->ports != PORTS_ECHO && (keys->sources || keys->next_hops);
+}
+
+static int
+ask_again(struct routes *routes, struct lookup *lookup, struct route_answer *answer)
+{
+    struct address source = answer->source;
+    lookup->source = source;
+    int error = lookup_route(&routes->netlink, lookup, answer);
+    answer->source = source;
+    return error;
+}
+
+/*
+ * The answer to LOOKUP, made whole where the kernel's is not. IPv6 takes an interface for a wish only, once the source is
+ * given: then the source is left out. Where a route is found by its source alone, so by none without (RFC 8028), the one
+ * that a socket would choose is put in, and *BY_SOURCE is set.
+ */
+static int
+ask(struct routes *routes, const struct route_query *query, struct lookup *lookup, struct route_answer *answer,
+    bool *by_source)
+{
+    struct trial_outcome outcome;
+    const struct trial trial = trial_of(query);
+    bool has_source = !address_is_unspecified(&lookup->source);
+    *by_source = false;
+    int error = lookup_route(&routes->netlink, lookup, answer);
+    if (!error && has_source && lookup->device && lookup->family == IPV6 &&
+        (answer->error || answer->device != lookup->device)) {
+        lookup->source = (struct address){ { 0 } };
+        error = lookup_route(&routes->netlink, lookup, answer);
+    }
+    if (!error && answer->error && !has_source && lookup->family == IPV6 && trial_run(&trial, &outcome) == 0) {
+        *by_source = true;
+        lookup->source = outcome.source;
+        error = lookup_route(&routes->netlink, lookup, answer);
+        if (!error && !answer->error && lookup->device && answer->device != lookup->device)
+            answer->error = ENETUNREACH;
+    }
+    if (!error && !answer->error && address_is_unspecified(&answer->source) && trial_run(&trial, &outcome) == 0)
+        answer->source = outcome.source;
+    if (!error && !answer->error && !has_source && connects_twice(routes, query))
+        error = ask_again(routes, lookup, answer);
+    return error;
+}
+
+/* ---- how a raw packet comes to take that route ---- */
+
+static bool
+same_way(struct routes *routes, const struct lookup *lookup, const struct route_answer *wanted)
+{
+    struct route_answer found;
+    return lookup_route(&routes->netlink, lookup, &found) == 0 && !found.error && found.device == wanted->device &&
+           address_same(&found.gateway, &wanted->gateway);
+}
+
+/*
+ * True when a packet that is sent to the router gets there. In IPv4 that can be had of the kernel by MSG_DONTROUTE
+ * (send(2)); in IPv6 a rule may have a default route for the router's own address, too.
+ */
+static bool
+reaches_router(struct routes *routes, const struct lookup *bare, const struct route_answer *wanted)
+{
+    struct route_answer found;
+    const struct lookup to_router = {
+        .family = bare->family,
+        .target = wanted->gateway,
+        .device = wanted->device,
+        .mark = bare->mark,
+    };
+    if (address_is_unspecified(&wanted->gateway) || wanted->encapsulates)
+        return false;
+    if (bare->family == IPV4)
+        return true;
+    return lookup_route(&routes->netlink, &to_router, &found) == 0 && !found.error && found.device == wanted->device &&
+           (address_is_unspecified(&found.gateway) || address_same(&found.gateway, &wanted->gateway));
+}
+
+/*
+ * The interface goes along where that alone brings the packet to the same router: where the route is that of a rule which
+ * does not see the packet, the kernel would take the target for a neighbour on that interface. Else the packet is sent to
+ * the router itself. (But not into a route that encapsulates, which is known by the target alone.)
+ */
+static enum route_way
+pin(struct routes *routes, struct lookup bare, const struct route_answer *wanted, bool only_one)
+{
+    bare.device = wanted->device;
+    if (only_one && same_way(routes, &bare, wanted))
+        return WAY_DEVICE;
+    return reaches_router(routes, &bare, wanted) ? WAY_NEXT_HOP : WAY_DEVICE;
+}
 
 static void
-add_attribute(struct route_message *message, unsigned short type, const void *data, size_t size)
+choose_way(struct routes *routes, const struct lookup *full, bool has_local, const struct route_answer *answer,
+           struct route *route)
 {
-    char *at = (char *)message + NLMSG_ALIGN(message->header.nlmsg_len);
-    struct rtattr attribute = { .rta_len = (unsigned short)RTA_LENGTH(size), .rta_type = type };
-    memcpy(at, &attribute, sizeof attribute);
-    memcpy(at + RTA_LENGTH(0), data, size);
-    message->header.nlmsg_len = (uint32_t)(NLMSG_ALIGN(message->header.nlmsg_len) + RTA_ALIGN(attribute.rta_len));
+    struct lookup bare = *full; /* what the kernel sees of a raw packet */
+    struct route_answer entry = { .next_hops = 0 };
+    const struct route_keys *keys = keys_of(routes, full->family);
+    route->by_ports = keys->ports;
+    if (answer->error || !(keys->next_hops || keys->protocol || keys->ports || keys->sources || route->by_source))
+        return;
+    bare.near = bare.far = 0;
+    if (!routes->names_protocol[full->family])
+        bare.number = number_to_ask_by(routes, full->family, 0);
+    if (!route->by_source && (!has_local || (full->family == IPV6 && full->device)))
+        bare.source = (struct address){ { 0 } };
+    if (keys->next_hops && lookup_entry(&routes->netlink, full, answer->device, &entry) != 0)
+        return;
+    /* Of routes that routers have announced IPv6 shows one at a time. */
+    bool shared = entry.next_hops > 1 || (full->family == IPV6 && keys->next_hops);
+    route->shared = shared;
+    route->by_ports = keys->ports || (shared && routes->hashes_ports[full->family]);
+    if (shared || !same_way(routes, &bare, answer))
+        route->way = pin(routes, bare, answer, !shared || entry.on_device <= 1);
 }
 
+/* ---- both together ---- */
+
+/* Without rtnetlink: what a connected socket has. */
 static int
-ask(struct routes *routes, const struct route_query *query)
+ask_socket(const struct route_query *query, struct route *route)
 {
-    const struct family *family = &families[query->family];
-    struct route_message message = {
-        .header = {
-            .nlmsg_len = NLMSG_LENGTH(sizeof message.route),
-            .nlmsg_type = RTM_GETROUTE,
-            .nlmsg_flags = NLM_F_REQUEST,
-            .nlmsg_seq = ++routes->sequence,
-        },
-        .route = {
-            .rtm_family = (unsigned char)family->domain,
-            .rtm_dst_len = (unsigned char)(family->address_size * 8),
-            .rtm_tos = query->family == IPV4 ? query->tos & ROUTING_TOS : query->tos,
-        },
+    struct trial_outcome outcome;
+    const struct trial trial = trial_of(query);
+    int error = trial_run(&trial, &outcome);
+    if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM)
+        return error;
+    *route = (struct route){
+        .source = outcome.source,
+        .device = query->device,
+        .mtu = outcome.mtu,
+        .error = error,
+        .broadcast = outcome.broadcast,
     };
-    add_attribute(&message, RTA_DST, query->target.bytes, family->address_size);
-    if (!address_is_unspecified(&query->local) && !query->device) { /* see address_letter() in sender.c */
-        message.route.rtm_src_len = message.route.rtm_dst_len;
-        add_attribute(&message, RTA_SRC, query->local.bytes, family->address_size);
-    }
-    if (query->device)
-        add_attribute(&message, RTA_OIF, &query->device, sizeof query->device);
-    if (query->mark)
-        add_attribute(&message, RTA_MARK, &query->mark, sizeof query->mark);
-    return send(routes->query_fd, &message, message.header.nlmsg_len, 0) < 0 ? errno : 0;
-}
-
-/* The kernel's answer to ask(); it is there as soon as the question is. */
-static int
-read_answer(struct routes *routes, const struct route_query *query, struct route *route)
-{
-    uint8_t bytes[4096];
-    ssize_t got;
-    do {
-        got = recv(routes->query_fd, bytes, sizeof bytes, 0);
-        if (got < 0)
-            return errno;
-    } while (!rtnetlink_read_route((struct reader){ bytes, (size_t)got }, routes->sequence,
-                                   (enum family_id)query->family, route));
     return 0;
 }
 
-/* 0 when the address is the host's, so that a socket may be bound to it. */
 static int
-check_local(const struct route_query *query)
+ask_kernel(struct routes *routes, const struct route_query *query, struct route *route)
 {
-    struct sockaddr_storage name;
-    enum family_id family = (enum family_id)query->family;
-    socklen_t length = address_to_socket(family, &query->local, query->device, 0, &name);
-    if (address_is_group(family, &query->local)) /* which a socket may be bound to, too */
-        return EADDRNOTAVAIL;
-    int fd = socket(families[family].domain, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return errno;
-    int error = bind(fd, (struct sockaddr *)&name, length) < 0 ? errno : 0;
-    close(fd);
-    return error;
+    struct route_answer answer;
+    struct lookup lookup = lookup_of(routes, query);
+    bool by_source;
+    int error = ask(routes, query, &lookup, &answer, &by_source);
+    if (error)
+        return error;
+    *route = (struct route){
+        .source = answer.source,
+        .next_hop = answer.gateway,
+        .device = answer.device,
+        .mtu = answer.mtu,
+        .error = answer.error,
+        .broadcast = answer.broadcast,
+        .by_source = by_source,
+        .in_vrf = query->device && lookup_is_in_vrf(&routes->netlink, query->device),
+    };
+    choose_way(routes, &lookup, !address_is_unspecified(&query->local), &answer, route);
+    return 0;
 }
 
 /* Only what the routes say is worth remembering, not that there was no descriptor to ask with. */
 static int
 ask_whole(struct routes *routes, const struct route_query *query, struct route *route)
 {
+    const struct trial trial = trial_of(query);
     bool has_local = !address_is_unspecified(&query->local);
-    int refused = has_local ? check_local(query) : 0;
+    int refused = has_local ? trial_bind(&trial) : 0;
     if (refused && refused != EADDRNOTAVAIL && refused != EINVAL)
         return refused;
-    int error = ask(routes, query);
-    if (!error)
-        error = read_answer(routes, query, route);
+    int error = routes_have_netlink(routes) ? ask_kernel(routes, query, route) : ask_socket(query, route);
     if (error)
         return error;
     if (route->error == EINVAL) /* a blackhole */
@@ -218,35 +420,12 @@ ask_whole(struct routes *routes, const struct route_query *query, struct route *
     return 0;
 }
 
-/* Takes what is left of a dump off the socket. True when it had an address in it. */
-static bool
-read_addresses(const struct routes *routes)
-{
-    uint8_t bytes[16384];
-    bool any = false;
-    ssize_t got;
-    do
-        got = recv(routes->query_fd, bytes, sizeof bytes, 0);
-    while (got >= 0 && rtnetlink_read_addresses((struct reader){ bytes, (size_t)got }, &any));
-    return any;
-}
-
 bool
 routes_have_address(struct routes *routes, enum family_id family)
 {
-    struct {
-        struct nlmsghdr header;
-        struct ifaddrmsg address;
-    } message = {
-        .header = {
-            .nlmsg_len = sizeof message,
-            .nlmsg_type = RTM_GETADDR,
-            .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-            .nlmsg_seq = ++routes->sequence,
-        },
-        .address = { .ifa_family = (unsigned char)families[family].domain },
-    };
-    return send(routes->query_fd, &message, sizeof message, 0) >= 0 && read_addresses(routes);
+    static const struct address loopback[FAMILIES] = { [IPV4] = { { 127, 0, 0, 1 } }, [IPV6] = { { [15] = 1 } } };
+    const struct trial trial = { .family = family, .local = loopback[family] };
+    return routes_have_netlink(routes) ? lookup_any_address(&routes->netlink, family) : trial_bind(&trial) == 0;
 }
 
 int
@@ -264,26 +443,56 @@ routes_find(struct routes *routes, const struct route_query *query, struct route
     return 0;
 }
 
-int
-routes_find_for(struct routes *routes, const struct request *request, uint32_t *device, struct route *route)
+/* ICMP has no ports: where the target's stands, the kernel's routing sees type and code of an echo request. */
+static struct route_query
+query_of(const struct routes *routes, const struct request *request, uint32_t device)
 {
-    struct route_query query = {
+    bool has_ports = protocols[request->protocol]->ports != PORTS_ECHO;
+    return (struct route_query){
         .target = request->target,
         .local = request->local,
-        .mark = request->mark,
+        .device = device ? device : routes->default_device,
+        .mark = request->mark ? request->mark : routes->default_mark,
+        .far = has_ports ? 0 : (uint16_t)(icmp_kinds[request->icmp_request].request[request->family] << 8),
         .tos = (uint8_t)request->tos,
         .family = (uint8_t)request->family,
+        .protocol = (uint8_t)request->protocol,
     };
-    int error = device_find(routes->query_fd, request, device);
+}
+
+static int
+find(struct routes *routes, const struct route_query *query, bool sure, struct route *route)
+{
+    int error = routes_find(routes, query, route);
     if (error)
-        return error;
-    query.device = *device;
-    error = routes_find(routes, &query, route);
-    if (error)
-        return error == EAGAIN || error == ENOBUFS ? EAGAIN : error;
+        return error == ENOBUFS ? EAGAIN : error;
+    if (route->by_ports && !sure)
+        return 0;
     if (route->error)
         return route->error;
     return address_is_unspecified(&route->source) ? EADDRNOTAVAIL : 0;
+}
+
+int
+routes_find_for(struct routes *routes, const struct request *request, uint32_t *device, struct route *route)
+{
+    int error = device_find(routes->device_fd, request, device);
+    if (error)
+        return error;
+    const struct route_query query = query_of(routes, request, *device);
+    return find(routes, &query, protocols[request->protocol]->ports == PORTS_ECHO, route);
+}
+
+int
+routes_find_by_ports(struct routes *routes, const struct request *request, uint32_t device, uint16_t near,
+                     uint16_t far, struct route *route)
+{
+    struct route_query query = query_of(routes, request, device);
+    if (protocols[request->protocol]->ports == PORTS_ECHO) /* it has none */
+        return 0;
+    query.near = near;
+    query.far = far;
+    return find(routes, &query, true, route);
 }
 
 bool
@@ -291,23 +500,20 @@ routes_prefer_another(struct routes *routes, const struct request *request, cons
                       uint32_t device)
 {
     struct route route;
-    struct route_query query = {
-        .target = request->target,
-        .local = *source,
-        .tos = (uint8_t)request->tos,
-        .family = (uint8_t)request->family,
-    };
+    struct route_query query = query_of(routes, request, 0);
+    query.local = *source;
+    query.mark = 0;
     return routes_find(routes, &query, &route) != 0 || route.error || route.device != device;
 }
 
 bool
 routes_find_device_name(const struct routes *routes, uint32_t device, char name[IFNAMSIZ])
 {
-    return device_find_name(routes->query_fd, device, name);
+    return device_find_name(routes->device_fd, device, name);
 }
 
 uint32_t
 routes_find_device_mtu(const struct routes *routes, uint32_t device)
 {
-    return device_mtu(routes->query_fd, device);
+    return device_mtu(routes->device_fd, device);
 }

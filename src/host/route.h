@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which source address a probe leaves from, and what fits through its route: the kernel's answer to RTM_GETROUTE
- * (rtnetlink(7)), which needs no privilege, remembered until routes, rules, addresses or links change.
+ * The way out of a probe: source address, interface, next hop, and what fits; decided once, by the kernel's answer to
+ * RTM_GETROUTE (rtnetlink(7)) to a question that has all keys by which a socket of that kind would be routed. It needs no
+ * privilege, and is remembered until routes, rules, addresses or links change. Where rtnetlink is refused, connected
+ * sockets tell the source, and what is remembered is forgotten each second.
  */
 #ifndef HOPLINE_ROUTE_H
 #define HOPLINE_ROUTE_H
@@ -16,31 +18,52 @@ struct route_query {
     struct address local; /* unspecified: the route's choice */
     uint32_t device;      /* interface index, or 0 */
     uint32_t mark;
+    uint16_t near, far;   /* ports, host order, where they are known and matter; else 0. ICMP: 0, and type and code */
     uint8_t tos;
-    uint8_t family;  /* enum family_id */
-    uint16_t zero;   /* queries are compared as bytes: no padding */
+    uint8_t family;       /* enum family_id */
+    uint8_t protocol;     /* enum protocol_id */
+    uint8_t zero;         /* queries are compared as bytes: no padding */
 };
+
+/*
+ * How a raw packet is made to take the route. The kernel routes it a second time, by fewer keys than a socket's: no ports,
+ * and no protocol on some kernels. Where that comes to the same, nothing is said; else the interface goes along with the
+ * packet, or it is sent to the router itself (a packet with a header of its own may bear another target than its message).
+ */
+enum route_way { WAY_PLAIN, WAY_DEVICE, WAY_NEXT_HOP };
 
 struct route {
     struct address source; /* the one asked for, else the route's; unspecified where it has none */
-    uint32_t device;       /* interface index by which it leaves */
+    struct address next_hop; /* the router; unspecified: none, or one of the other family */
+    uint32_t device;       /* interface index by which it leaves; 0: not known */
     uint32_t mtu;          /* bytes, if the route has one of its own or learned one, else 0 */
-    bool broadcast;        /* the target is everyone on the link */
     int error;             /* errno value of a route that refuses, or 0; EADDRNOTAVAIL: `local` is not the host's */
+    enum route_way way;
+    bool broadcast;        /* the target is everyone on the link */
+    bool by_source;        /* it is found only by its source, which so must go along (RFC 8028) */
+    bool by_ports;         /* other ports may take another route: ask again by routes_find_by_ports() */
+    bool shared;           /* its next hop is one of several, between which a source that is given may decide */
+    bool in_vrf;           /* the interface that was asked for is a VRF, or belongs to one */
 };
 
-/* NULL, with errno set, when there is no rtnetlink or no memory. */
+/* NULL: no memory. */
 struct routes *routes_new(void);
 void routes_free(struct routes *routes);
+
+/* False where rtnetlink is refused. */
+bool routes_have_netlink(const struct routes *routes);
 
 /* 0 and *ROUTE; or an errno value when the kernel did not answer. */
 int routes_find(struct routes *routes, const struct route_query *query, struct route *route);
 
 /*
  * The route of this request, and the index of the interface that it names, or 0. 0; EAGAIN: ask again later; or the errno
- * value with which the local host refuses (ENODEV: no such interface; ENETUNREACH: it names two).
+ * value with which the local host refuses (ENODEV: no such interface; ENETUNREACH: it names two). With `by_ports` neither
+ * the source nor an error is sure before routes_find_by_ports() was asked, when the ports are known.
  */
 int routes_find_for(struct routes *routes, const struct request *request, uint32_t *device, struct route *route);
+int routes_find_by_ports(struct routes *routes, const struct request *request, uint32_t device, uint16_t near,
+                         uint16_t far, struct route *route);
 
 /* True when a packet of this request from this source would leave by another interface, if routing could choose. */
 bool routes_prefer_another(struct routes *routes, const struct request *request, const struct address *source,
@@ -57,6 +80,9 @@ void routes_refresh(struct routes *routes, struct instant now);
 
 /* True when the host has any address of this family. */
 bool routes_have_address(struct routes *routes, enum family_id family);
+
+/* The kernel does not let raw packets of this family name their protocol: forgets everything. */
+void routes_can_not_name_protocol(struct routes *routes, enum family_id family);
 
 /* Forgets everything. */
 void routes_forget(struct routes *routes);

@@ -2,8 +2,13 @@
 #include "host/rtnetlink.h"
 
 #include <errno.h>
+#include <linux/fib_rules.h>
+#include <linux/if_link.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <string.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #define ERRNO_MAX 4095 /* the kernel's MAX_ERRNO */
 
@@ -65,30 +70,67 @@ errno_of(int64_t error)
     return positive <= ERRNO_MAX ? (int)positive : EIO;
 }
 
+/* An address of this family, whole; unspecified when it is anything else. */
+static struct address
+address_in(struct reader value, enum family_id family)
+{
+    struct address address = { { 0 } };
+    if (value.left != families[family].address_size || !read_address(&value, family, &address))
+        return (struct address){ { 0 } };
+    return address;
+}
+
+/* Next hops stand one behind the other, each with its length, and each may have attributes of its own. */
 static void
-read_attribute(uint16_t type, struct reader value, enum family_id family, struct route *route)
+count_next_hops(struct reader hops, uint32_t on_device, struct route_answer *answer)
+{
+    struct rtnexthop hop;
+    struct reader rest;
+    while (read_bytes(&hops, &hop, sizeof hop) && hop.rtnh_len >= sizeof hop &&
+           read_view(&hops, hop.rtnh_len - sizeof hop, &rest)) {
+        answer->next_hops++;
+        answer->on_device += (uint32_t)hop.rtnh_ifindex == on_device;
+        skip_padding(&hops, hop.rtnh_len);
+    }
+}
+
+static void
+read_attribute(uint16_t type, struct reader value, enum family_id family, uint32_t on_device,
+               struct route_answer *answer)
 {
     struct rta_cacheinfo info;
     switch (type) {
     case RTA_PREFSRC:
-        if (value.left != families[family].address_size || !read_address(&value, family, &route->source))
-            route->source = (struct address){ { 0 } };
+        answer->source = address_in(value, family);
         break;
     case RTA_OIF:
-        route->device = number_in(value);
+        answer->device = number_in(value);
+        break;
+    case RTA_GATEWAY:
+        answer->gateway = address_in(value, family);
+        break;
+    case RTA_VIA:
+        answer->gateway_foreign = true;
+        break;
+    case RTA_ENCAP:
+        answer->encapsulates = true;
+        break;
+    case RTA_MULTIPATH:
+        count_next_hops(value, on_device, answer);
         break;
     case RTA_METRICS:
-        route->mtu = mtu_in(value);
+        answer->mtu = mtu_in(value);
         break;
     case RTA_CACHEINFO:
         if (read_bytes(&value, &info, sizeof info))
-            route->error = errno_of((int32_t)info.rta_error);
+            answer->error = errno_of((int32_t)info.rta_error);
         break;
     }
 }
 
 bool
-rtnetlink_read_route(struct reader message, uint32_t sequence, enum family_id family, struct route *route)
+rtnetlink_read_route(struct reader message, uint32_t sequence, enum family_id family, uint32_t on_device,
+                     struct route_answer *answer)
 {
     struct nlmsghdr header;
     struct rtmsg fixed;
@@ -97,16 +139,85 @@ rtnetlink_read_route(struct reader message, uint32_t sequence, enum family_id fa
     int32_t error;
     if (!next_message(&message, &header, &body) || header.nlmsg_seq != sequence)
         return false;
-    *route = (struct route){ .error = EIO };
+    *answer = (struct route_answer){ .error = EIO };
     if (header.nlmsg_type == NLMSG_ERROR && read_bytes(&body, &error, sizeof error) && error)
-        route->error = errno_of(error);
+        answer->error = errno_of(error);
     if (header.nlmsg_type != RTM_NEWROUTE || !read_bytes(&body, &fixed, sizeof fixed) ||
         fixed.rtm_family != families[family].domain)
         return true;
-    route->error = 0;
-    route->broadcast = fixed.rtm_type == RTN_BROADCAST;
+    answer->error = 0;
+    answer->broadcast = fixed.rtm_type == RTN_BROADCAST;
     while (next_attribute(&body, &type, &value))
-        read_attribute(type, value, family, route);
+        read_attribute(type, value, family, on_device, answer);
+    return true;
+}
+
+static void
+read_rule_protocol(struct reader value, struct route_keys *keys)
+{
+    uint8_t number;
+    if (!read_u8(&value, &number))
+        return;
+    keys->icmp = keys->icmp || number == IPPROTO_ICMP || number == IPPROTO_ICMPV6;
+    keys->udp = keys->udp || number == IPPROTO_UDP;
+    keys->tcp = keys->tcp || number == IPPROTO_TCP;
+}
+
+/* What a rule looks at. One with an attribute that is newer than this program may look at anything. */
+static void
+read_rule(struct reader body, struct route_keys *keys)
+{
+    struct fib_rule_hdr fixed;
+    struct reader value;
+    uint16_t type;
+    if (!read_bytes(&body, &fixed, sizeof fixed))
+        return;
+    while (next_attribute(&body, &type, &value)) {
+        bool unknown = type > FRA_DPORT_RANGE;
+        if (type == FRA_IP_PROTO)
+            read_rule_protocol(value, keys);
+        keys->sources = keys->sources || type == FRA_SRC;
+        keys->protocol = keys->protocol || unknown || type == FRA_IP_PROTO;
+        keys->ports = keys->ports || unknown || type == FRA_SPORT_RANGE || type == FRA_DPORT_RANGE;
+    }
+}
+
+/* Several next hops of one route; or, as IPv6 takes them from routers' announcements, several default routes alike. */
+static void
+read_shared_route(struct reader body, struct route_keys *keys)
+{
+    struct rtmsg fixed;
+    struct reader value;
+    uint16_t type;
+    uint32_t metric = 0;
+    if (!read_bytes(&body, &fixed, sizeof fixed))
+        return;
+    keys->routes++;
+    while (next_attribute(&body, &type, &value)) {
+        keys->next_hops = keys->next_hops || type == RTA_MULTIPATH || type == RTA_NH_ID;
+        if (type == RTA_PRIORITY)
+            metric = number_in(value);
+    }
+    if (fixed.rtm_family != AF_INET6 || fixed.rtm_dst_len != 0 || fixed.rtm_type != RTN_UNICAST)
+        return;
+    keys->next_hops = keys->next_hops || (keys->has_default && keys->default_metric == metric);
+    keys->has_default = true;
+    keys->default_metric = metric;
+}
+
+bool
+rtnetlink_read_keys(struct reader messages, struct route_keys *keys)
+{
+    struct nlmsghdr header;
+    struct reader body;
+    while (next_message(&messages, &header, &body)) {
+        if (header.nlmsg_type == NLMSG_DONE || header.nlmsg_type == NLMSG_ERROR)
+            return false;
+        if (header.nlmsg_type == RTM_NEWRULE)
+            read_rule(body, keys);
+        else if (header.nlmsg_type == RTM_NEWROUTE)
+            read_shared_route(body, keys);
+    }
     return true;
 }
 
@@ -119,6 +230,40 @@ rtnetlink_read_addresses(struct reader messages, bool *any)
         if (header.nlmsg_type == NLMSG_DONE || header.nlmsg_type == NLMSG_ERROR)
             return false;
         *any = *any || header.nlmsg_type == RTM_NEWADDR;
+    }
+    return true;
+}
+
+static bool
+names_vrf(struct reader info)
+{
+    static const char vrf[] = { 'v', 'r', 'f' };
+    struct reader value;
+    uint16_t type;
+    while (next_attribute(&info, &type, &value))
+        if (type == IFLA_INFO_KIND)
+            return value.left >= sizeof vrf && memcmp(value.at, vrf, sizeof vrf) == 0;
+    return false;
+}
+
+bool
+rtnetlink_read_link(struct reader message, uint32_t sequence, uint32_t *master, bool *is_vrf)
+{
+    struct nlmsghdr header;
+    struct ifinfomsg fixed;
+    struct reader body, value;
+    uint16_t type;
+    *master = 0;
+    *is_vrf = false;
+    if (!next_message(&message, &header, &body) || header.nlmsg_seq != sequence)
+        return false;
+    if (header.nlmsg_type != RTM_NEWLINK || !read_bytes(&body, &fixed, sizeof fixed))
+        return true;
+    while (next_attribute(&body, &type, &value)) {
+        if (type == IFLA_MASTER)
+            *master = number_in(value);
+        else if (type == IFLA_LINKINFO)
+            *is_vrf = names_vrf(value);
     }
     return true;
 }

@@ -68,8 +68,8 @@ static const struct allowed_call allowed_calls[] = {
     ANY(BOTH, recvfrom),    /* what rtnetlink says */
     ANY(BOTH, bind),        /* parks and wakes receivers (raw/receiver.h), holds ports, tries local addresses */
     ANY(BOTH, close),       /* what was opened for one probe */
-    ANY(PLAIN, connect),    /* a tcp probe */
-    ANY(PLAIN, getsockname), /* which port the kernel chose */
+    ANY(BOTH, connect),     /* a tcp probe; a socket that sends nothing and tells how it would, see trial.h */
+    ANY(BOTH, getsockname), /* which port the kernel chose */
 
     OPEN(BOTH, AF_INET, SOCK_DGRAM, 0),   /* a port that is held, a local address that is tried; plain udp */
     OPEN(BOTH, AF_INET6, SOCK_DGRAM, 0),
@@ -103,17 +103,20 @@ static const struct allowed_call allowed_calls[] = {
     SET(PLAIN, IPPROTO_IPV6, IPV6_RECVPKTINFO),
     SET(PLAIN, IPPROTO_IP, IP_TTL),            /* what a SYN bears, which takes no control messages: its TTL, */
     SET(PLAIN, IPPROTO_IPV6, IPV6_UNICAST_HOPS),
-    SET(PLAIN, IPPROTO_IP, IP_TOS),            /* its TOS, */
-    SET(PLAIN, IPPROTO_IPV6, IPV6_TCLASS),
+    SET(BOTH, IPPROTO_IP, IP_TOS),            /* its TOS, */
+    SET(BOTH, IPPROTO_IPV6, IPV6_TCLASS),
     SET(PLAIN, IPPROTO_IPV6, IPV6_FLOWINFO_SEND), /* its flow label */
     SET(PLAIN, IPPROTO_IPV6, IPV6_AUTOFLOWLABEL), /* none that the kernel makes up: all take one path */
     SET(PLAIN, IPPROTO_IPV6, IPV6_V6ONLY),     /* no IPv4 by an IPv6 socket */
-    SET(PLAIN, SOL_SOCKET, SO_BINDTOIFINDEX),  /* by which interface it leaves */
+    SET(BOTH, SOL_SOCKET, SO_BINDTOIFINDEX),  /* by which interface it leaves */
     SET(PLAIN, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT), /* a source address, and no port before connect() */
     SET(PLAIN, SOL_SOCKET, SO_REUSEADDR),      /* one source port to several targets */
     SET(PLAIN, IPPROTO_TCP, TCP_SYNCNT),       /* as few SYNs as the kernel will, */
     SET(PLAIN, IPPROTO_TCP, TCP_QUICKACK),     /* no ACK before the RST */
     SET(PLAIN, SOL_SOCKET, SO_LINGER),         /* with which a connection is ended */
+    SET(BOTH, SOL_SOCKET, SO_MARK),            /* asks for the route of a probe with a mark; a socket takes none here */
+    GET(BOTH, IPPROTO_IP, IP_MTU),             /* what fits through it, */
+    GET(BOTH, IPPROTO_IPV6, IPV6_MTU),
     GET(PLAIN, IPPROTO_TCP, TCP_INFO),         /* its round trip, */
     GET(PLAIN, IPPROTO_TCP, TCP_TIMESTAMP),    /* which SYN was answered, */
     GET(PLAIN, SOL_SOCKET, SO_ERROR),          /* and how */

@@ -13,6 +13,10 @@
 #define IPV6_RECVERR_RFC4884 31
 #endif
 
+#ifndef IP_PROTOCOL
+#define IP_PROTOCOL 52
+#endif
+
 /* What only glibc can be told of its memory; without it nothing but memory is lost. */
 #ifdef __GLIBC__
 #include <malloc.h>

@@ -54,6 +54,7 @@ struct family {
     int tos;
     int recverr_extensions; /* with recverr: says where in an error its ICMP extensions begin */
     int mtu_discover;
+    int mtu; /* of the path of a connected socket */
     int ttl;         /* of one packet */
     int default_ttl; /* of all that a socket sends */
 };

@@ -112,7 +112,7 @@ bind_local(int fd, const struct errand *errand)
     if (request->local_port ? !set(fd, SOL_SOCKET, SO_REUSEADDR, 1)
                             : !set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1))
         return errno;
-    socklen_t length = address_to_socket(request->family, &errand->route->source, errand->route->device,
+    socklen_t length = address_to_socket(request->family, outlet_binding(errand), errand->route->device,
                                          (uint16_t)request->local_port, &name);
     return bind(fd, (struct sockaddr *)&name, length) < 0 ? errno : 0;
 }
@@ -152,16 +152,19 @@ start(const struct connection *connection, const struct errand *errand, struct r
     return connect(fd, (struct sockaddr *)&name, length) < 0 ? connect_refusal(errno, errand) : 0;
 }
 
-/* The port that the kernel chose; 0 when it does not say. */
-static uint16_t
-find_near(const struct connection *connection)
+/* The port and the source that the kernel chose, as far as it says. */
+static void
+read_name(const struct connection *connection, struct identity *identity)
 {
-    struct sockaddr_in in = { 0 }; /* the port is at the same place in both families */
+    struct sockaddr_in in; /* the port is at the same place in both families */
     struct sockaddr_storage name = { 0 };
     socklen_t length = sizeof name;
-    getsockname(connection->outlet.fd, (struct sockaddr *)&name, &length);
+    enum family_id family;
+    if (getsockname(connection->outlet.fd, (struct sockaddr *)&name, &length) < 0 ||
+        !address_from_socket(&name, &family, &identity->source))
+        return;
     memcpy(&in, &name, sizeof in);
-    return ntohs(in.sin_port);
+    identity->near = ntohs(in.sin_port);
 }
 
 static int
@@ -199,8 +202,10 @@ connections_send(struct connections *connections, const struct errand *errand, s
     connection->target = model->target;
     error = start(connection, errand, connections->outlets->refused, &model->departed);
     connection->departed = model->departed;
-    if (!error && request->detail)
-        connection->identity.near = model->identity.near = find_near(connection);
+    if (!error && (request->detail || errand->route->by_ports)) {
+        read_name(connection, &model->identity);
+        connection->identity = model->identity;
+    }
     if (!error && epoll_ctl(connections->outlets->epoll, EPOLL_CTL_ADD, connection->outlet.fd, &event) < 0)
         error = errno;
     return error;

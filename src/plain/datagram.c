@@ -288,13 +288,18 @@ allot(struct datagrams *datagrams, const struct errand *errand, struct probe *mo
         .awaits_late = next_awaits_late,
     };
     const struct request *request = errand->request;
-    bool bound = !address_is_unspecified(&request->local) && outlet_device(errand, &request->local);
+    bool bound = errand->route->in_vrf ||
+                 (!address_is_unspecified(&request->local) && outlet_device(errand, &request->local));
     bool named = request->local_port || bound;
     int error = 0;
     model->identity.near = (uint16_t)request->local_port;
     model->identity.far = (uint16_t)request->port;
-    if (named)
+    if (named) {
+        struct address source = model->identity.source;
+        model->identity.source = *outlet_binding(errand);
         error = lease_named(datagrams, errand, model, found);
+        model->identity.source = source;
+    }
     if (!error)
         error = identities_make(&datagrams->outlets->identities, &nears, request, errand->in_flight,
                                 named ? (*found)->outlet.near : 0, model);

@@ -42,11 +42,21 @@ bind_outlet(struct outlet *outlet, const struct address *source, uint32_t device
 uint32_t
 outlet_device(const struct errand *errand, const struct address *source)
 {
+    if (errand->route->in_vrf) /* what comes in there is for sockets of the VRF alone */
+        return errand->device;
     if (errand->request->family == IPV4)
         return 0;
     if (address_is_link_local(IPV6, source)) /* to ourselves the route is by `lo`, where the address is not */
         return errand->device ? errand->device : errand->route->device;
     return errand->astray ? errand->device : 0;
+}
+
+const struct address *
+outlet_binding(const struct errand *errand)
+{
+    static const struct address any;
+    bool sure = (!errand->route->by_ports && !errand->route->shared) || !address_is_unspecified(&errand->request->local);
+    return sure ? &errand->route->source : &any;
 }
 
 int
@@ -138,12 +148,15 @@ write_letter(struct letter *letter, const struct errand *errand, uint16_t port)
     const struct request *request = errand->request;
     const struct family *family = &families[request->family];
     bool has_local = !address_is_unspecified(&request->local);
-    letter_address(letter, request, outlet_scope(errand), port);
+    letter_address(letter, request->family, &request->target, outlet_scope(errand), port);
     letter_add(letter, family->level, family->ttl, request->ttl);
     if (request->tos)
         letter_add(letter, family->level, family->tos, request->tos);
-    if (errand->device || has_local)
-        letter_add_source(letter, request, has_local ? &request->local : NULL, errand->device);
+    /* Which of several next hops IPv4 takes for an echo request can't be asked: so the source is told to it. */
+    bool tells_source = has_local || (request->family == IPV4 && request->protocol == PROTOCOL_ICMP &&
+                                      errand->route->by_ports);
+    if (errand->device || tells_source)
+        letter_add_source(letter, request->family, tells_source ? &errand->route->source : NULL, errand->device);
     if (errand->flow_label)
         letter_add(letter, IPPROTO_IPV6, IPV6_FLOWINFO, htonl(errand->flow_label));
     if (request->family == IPV6 && request->dont_fragment)

@@ -68,6 +68,12 @@ void outlet_close(struct outlet *outlet);
  */
 uint32_t outlet_device(const struct errand *errand, const struct address *source);
 
+/*
+ * The address to bind to for a port, or an interface, that the request names: the source, so that ports of other addresses
+ * stay free. But any, where the source is not sure before the ports are known, or would itself decide the way.
+ */
+const struct address *outlet_binding(const struct errand *errand);
+
 /* The socket address of the request's target, with the scope that it needs. Returns its length. */
 socklen_t outlet_target(const struct errand *errand, uint16_t port, struct sockaddr_storage *to);
 

@@ -149,6 +149,16 @@ find_mtu(const struct plain *plain, const struct request *request, const struct 
     return by_route ? route->mtu : routes_find_device_mtu(plain->transport.routes, route->device);
 }
 
+/* The kernel has chosen the way, and so the source, by the ports too: only now these are known. */
+static void
+settle_source(struct plain *plain, const struct request *request, uint32_t device, struct probe *model)
+{
+    struct route route = { .source = model->identity.source };
+    if (routes_find_by_ports(plain->transport.routes, request, device, model->identity.near, model->identity.far,
+                             &route) == 0)
+        model->identity.source = route.source;
+}
+
 /*
  * Sends with the source that the route gives; *MTU becomes what would have fit. *STALE, where it fails: what we remember
  * of the route may be at fault.
@@ -176,6 +186,8 @@ send_by_route(struct plain *plain, const struct request *request, const struct p
     model->scope = request_has(request, FEATURE_SCOPE_ID) ? errand.device : route.device;
     model->group = model->group || route.broadcast;
     error = ways[request->protocol].send(plain, &errand, model);
+    if (!error && route.by_ports && address_same(&model->identity.source, &route.source)) /* connect() tells it */
+        settle_source(plain, request, errand.device, model);
     *mtu = error == EMSGSIZE ? find_mtu(plain, request, &route) : 0;
     *stale = refusal_may_be_stale(error, request);
     return error;

@@ -116,10 +116,15 @@ allotter_echo_id(const struct allotter *allotter)
 int
 allot(struct allotter *allotter, const struct request *request, const struct probes *in_flight, struct probe *model)
 {
-    int error = identities_make(&allotter->identities, &allotter->nears, request, in_flight, 0, model);
-    if (error || protocols[request->protocol]->ports != PORTS_FAR_VARIES || !request->local_port)
-        return error;
-    /* A UDP port that a client named is leased, so that no other program's answers come to it. */
+    return identities_make(&allotter->identities, &allotter->nears, request, in_flight, 0, model);
+}
+
+/* A UDP port that a client named, so that no other program's answers come to it. */
+int
+allot_lease(struct allotter *allotter, const struct request *request, struct probe *model)
+{
+    if (protocols[request->protocol]->ports != PORTS_FAR_VARIES || !request->local_port)
+        return 0;
     return ports_lease(allotter->ports, request->family, &model->identity.source, model->scope, model->identity.near,
                        &model->lease);
 }

@@ -14,12 +14,12 @@ void allotter_free(struct allotter *allotter);
 /* The lowest of the ICMP identifiers that echo requests bear. */
 uint16_t allotter_echo_id(const struct allotter *allotter);
 
-/*
- * Fills in the identity of MODEL, whose source is set, and its lease, where the client named a port. 0, or an errno
- * value; see identities_make(), and ports_lease().
- */
+/* Fills in the identity of MODEL, but for its source. 0, or an errno value; see identities_make(). */
 int allot(struct allotter *allotter, const struct request *request, const struct probes *in_flight,
           struct probe *model);
+
+/* With the source set: leases the port, where the client named one. 0, or an errno value; see ports_lease(). */
+int allot_lease(struct allotter *allotter, const struct request *request, struct probe *model);
 
 /* Gives up what was leased for a probe that has ended, or was not sent. */
 void allot_release(struct allotter *allotter, struct probe *probe);

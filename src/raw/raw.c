@@ -64,15 +64,23 @@ send_by_route(struct raw *raw, const struct request *request, const struct probe
     struct route route;
     struct sender *sender = &raw->senders[request->family];
     int error = routes_find_for(raw->transport.routes, request, &device, &route);
+    if (!error)
+        error = allot(raw->allotter, request, in_flight, model);
+    if (!error && route.by_ports)
+        error = routes_find_by_ports(raw->transport.routes, request, device, model->identity.near, model->identity.far,
+                                     &route);
     if (error)
         return error;
     model->identity.source = route.source;
     model->scope = request_has(request, FEATURE_SCOPE_ID) ? device : route.device;
     model->group = model->group || route.broadcast;
-    error = allot(raw->allotter, request, in_flight, model);
+    error = allot_lease(raw->allotter, request, model);
     if (error)
         return error;
+    bool could_name = sender->names_protocol;
     error = sender_send(sender, request, &model->identity, device, &route, clock, &model->departed);
+    if (could_name && !sender->names_protocol)
+        routes_can_not_name_protocol(raw->transport.routes, request->family);
     *mtu = route.mtu;
     *stale = refusal_may_be_stale(error, request);
     return error;

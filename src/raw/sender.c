@@ -7,21 +7,31 @@
 #include "host/device.h"
 #include "host/letter.h"
 #include "host/refusal.h"
+#include "packets/compat.h"
 #include "packets/protocol.h"
 #include "raw/filter.h"
 
 #define TRIES 4                /* to send; nobody's messages come as fast as that */
 #define DRAIN_BATCH 4          /* messages of the error queue: mostly there is one */
 #define DRAIN_ROUNDS 64
+#define MTU_TRIES 4            /* an MTU that was told may be found too large by what comes next on the way */
 
 static int
 set_up(struct sender *sender, enum family_id family, struct refused *refused)
 {
+    struct refused mine = { 0 };
     socklen_t length = sizeof sender->discovery;
     filter_everything(sender->fd, refused); /* else packets of protocol 255 wait there; errors still come */
     sender->discovery = IP_PMTUDISC_WANT;   /* the kernel's default, if it does not say */
     getsockopt(sender->fd, families[family].level, families[family].mtu_discover, &sender->discovery, &length);
-    return sockopt_set_up(sender->fd, USE_SENDER, family, refused);
+    int error = sockopt_set_up(sender->fd, USE_SENDER, family, &mine);
+    refused->wishes |= mine.wishes;
+    sender->stamps = !(mine.wishes >> WISH_DEPARTURES & 1);
+    sender->names_protocol = true;
+    /* Routing rules by user go by the owner of the socket, which of a set-uid program is root. */
+    int unowned = fchown(sender->fd, getuid(), (gid_t)-1);
+    (void)unowned; /* then root's rules count */
+    return error;
 }
 
 int
@@ -44,20 +54,37 @@ sender_close(struct sender *sender)
     sender->fd = -1;
 }
 
+/*
+ * Addresses the letter with the keys by which the kernel routes it, see route.h; without them it would be routed as a
+ * packet of protocol 255. ASKED is the interface that the request names, or 0. For rules that look at the source, that goes
+ * along where the client named it, or nothing else finds the route. But not with an interface in IPv6, which takes that
+ * for a wish only, once the source is given.
+ */
 static void
-write_letter(struct letter *letter, const struct request *request, const struct address *source, uint32_t device)
+write_letter(struct letter *letter, const struct sender *sender, const struct request *request,
+             const struct route *route, uint32_t asked)
 {
-    letter_address(letter, request, device, 0);
-    /*
-     * For the routing rules that look at the source, it goes along with the packet, unless the routes chose it. Not with
-     * a device, though: IPv6 takes a device for a wish only, once the source is given.
-     */
-    if (device || !address_is_unspecified(&request->local))
-        letter_add_source(letter, request, request->family == IPV6 && device ? NULL : source, device);
-    if (request->tos) /* the header has it already; this is for routing rules */
-        letter_add(letter, families[request->family].level, families[request->family].tos, request->tos);
+    const struct family *family = &families[request->family];
+    bool to_router = route->way == WAY_NEXT_HOP;
+    /* To the router it goes by no rule that is meant for the target. */
+    bool names_protocol = sender->names_protocol && !to_router;
+    uint8_t number = names_protocol ? protocols[request->protocol]->number[request->family] : 0;
+    uint32_t device = route->way == WAY_PLAIN ? asked : route->device;
+    bool has_source = !to_router && (route->by_source || !address_is_unspecified(&request->local));
+    if (request->family == IPV6 && asked && !route->by_source)
+        has_source = false;
+    /* In IPv6 the protocol stands where other sockets have a port (ipv6(7)). */
+    letter_address(letter, request->family, to_router ? &route->next_hop : &request->target, device,
+                   request->family == IPV6 ? number : 0);
+    if (device || has_source)
+        letter_add_source(letter, request->family, has_source ? &route->source : NULL, device);
+    if (number && request->family == IPV4)
+        letter_add(letter, IPPROTO_IP, IP_PROTOCOL, number);
+    if (request->tos && !to_router) /* the header has it already; this is for routing rules */
+        letter_add(letter, family->level, family->tos, request->tos);
     if (request->mark)
         letter_add(letter, SOL_SOCKET, SO_MARK, request->mark);
+    letter->flags = to_router ? MSG_DONTROUTE : 0;
 }
 
 /* `dont-fragment` looks past the path MTU that the kernel has learned (ip(7)). */
@@ -87,7 +114,7 @@ send_once(const struct sender *sender, const struct request *request, struct let
     if (request->mark)
         privileges_raise_for_mark(sender->privileges);
     int error = differs ? letter_set_state(sender->fd, request->family, &state, true) : 0;
-    if (!error && sendmsg(sender->fd, message, MSG_DONTWAIT) < 0)
+    if (!error && sendmsg(sender->fd, message, MSG_DONTWAIT | letter->flags) < 0)
         error = errno;
     if (differs)
         letter_set_state(sender->fd, request->family, &state, false);
@@ -128,14 +155,14 @@ send_fragments(struct sender *sender, const struct request *request, struct lett
 /* Only a packet that has left in part, and whose rest may follow, is kept for later. */
 static int
 start_fragments(struct sender *sender, const struct request *request, struct letter *letter,
-                const struct identity *identity, size_t length, size_t mtu, uint32_t device)
+                const struct identity *identity, size_t length, const struct route *route, uint32_t device)
 {
     sender->unsent = (struct unsent){
         .left = length - families[request->family].header_size,
         .length = length,
-        .mtu = mtu < PACKET_MAX ? mtu : PACKET_MAX, /* `lo` has more, and the buffer has not */
+        .mtu = route->mtu < PACKET_MAX ? route->mtu : PACKET_MAX, /* `lo` has more, and the buffer has not */
+        .route = *route,
         .device = device,
-        .source = identity->source,
         .id = identity->ip_id,
     };
     int error = send_fragments(sender, request, letter);
@@ -148,7 +175,7 @@ int
 sender_resume(struct sender *sender, const struct request *request)
 {
     struct letter letter;
-    write_letter(&letter, request, &sender->unsent.source, sender->unsent.device);
+    write_letter(&letter, sender, request, &sender->unsent.route, sender->unsent.device);
     int error = send_fragments(sender, request, &letter);
     if (!refusal_passes(error))
         sender->unsent.left = 0;
@@ -172,31 +199,82 @@ drain_errors(const struct sender *sender, const struct clock *clock)
     return report;
 }
 
+/*
+ * Old kernels and emulators refuse a message for what they do not know of what goes along with it, with EINVAL; which is
+ * then left out for good. What is at fault itself is refused without it, too.
+ */
+static int
+send_whole(struct sender *sender, const struct request *request, const struct route *route, uint32_t asked,
+           bool at_rest, size_t length)
+{
+    bool *const extras[] = { &sender->stamps, &sender->names_protocol };
+    struct letter letter;
+    int error = EINVAL;
+    for (size_t without = 0; without <= sizeof extras / sizeof *extras && error == EINVAL; without++) {
+        bool *extra = without > 0 ? extras[without - 1] : NULL;
+        if (extra && !*extra)
+            continue;
+        if (extra)
+            *extra = false;
+        write_letter(&letter, sender, request, route, asked);
+        if (at_rest && sender->stamps)
+            letter_ask_for_stamp(&letter);
+        error = send_bytes(sender, request, &letter, sender->buffers->packet, length);
+        if (extra)
+            *extra = error == EINVAL;
+    }
+    return error;
+}
+
+/*
+ * Sends it in fragments, of the size that fits. The route may not know what IPsec or a tunnel of this host adds: then the
+ * kernel says with its refusal how much is left (ee_info, ip(7)).
+ */
+static int
+send_in_fragments(struct sender *sender, const struct request *request, const struct identity *identity,
+                  struct route *route, uint32_t asked, const struct clock *clock, size_t length, bool was_refused)
+{
+    struct letter letter;
+    size_t too_many = length; /* bytes */
+    bool may = protocols[request->protocol]->sized && !request->dont_fragment;
+    int error = EMSGSIZE;
+    write_letter(&letter, sender, request, route, asked);
+    for (int tries = 0; tries < MTU_TRIES && error == EMSGSIZE; tries++) {
+        uint32_t mtu = was_refused ? drain_errors(sender, clock).mtu : 0;
+        if (mtu && mtu < too_many)
+            route->mtu = mtu;
+        if (!may || !route->mtu || (tries > 0 && route->mtu >= too_many))
+            break;
+        error = start_fragments(sender, request, &letter, identity, length, route, asked);
+        too_many = route->mtu;
+        was_refused = true;
+        if (sender->unsent.offset > 0) /* some have left */
+            break;
+    }
+    return error;
+}
+
 int
 sender_send(struct sender *sender, const struct request *request, struct identity *identity, uint32_t device,
             struct route *route, const struct clock *clock, struct instant *departed)
 {
-    struct letter letter;
     size_t length = packet_build(request, identity, sender->buffers->packet, sizeof sender->buffers->packet);
-    write_letter(&letter, request, &identity->source, device);
     if (request_has(request, FEATURE_DONT_FRAGMENT)) /* what the kernel has learned of the path does not count */
         route->mtu = 0;
     if (length > families[request->family].mtu_min && !route->mtu)
         route->mtu = device_mtu(sender->fd, route->device);
 
     bool whole = !route->mtu || length <= route->mtu;
-    int error = EMSGSIZE;
     *departed = clock_now();
     /* To a group the host answers itself, before the interface stamps the packet. */
     bool group = route->broadcast || address_is_group(request->family, &request->target);
     bool at_rest = whole && !group && instant_since(*departed, sender->last) > LETTER_REST;
     sender->last = *departed;
-    if (at_rest)
-        letter_ask_for_stamp(&letter);
-    if (whole)
-        error = send_bytes(sender, request, &letter, sender->buffers->packet, length);
-    if (error == EMSGSIZE && protocols[request->protocol]->sized && !request->dont_fragment)
-        error = start_fragments(sender, request, &letter, identity, length, route->mtu, device);
+    int error = whole ? send_whole(sender, request, route, device, at_rest, length) : EMSGSIZE;
+    if (error == EMSGSIZE)
+        error = send_in_fragments(sender, request, identity, route, device, clock, length, whole);
+    if (error == EMSGSIZE && route->mtu >= length) /* what is told must be less than what was too much */
+        route->mtu = 0;
     if (error || at_rest)
         clock_correct_departure(clock, drain_errors(sender, clock).departure, departed);
     return error;

@@ -24,8 +24,8 @@ struct unsent {
     size_t length; /* of the packet */
     size_t offset;
     size_t mtu;
-    uint32_t device;
-    struct address source;
+    struct route route;
+    uint32_t device; /* that the request names, or 0 */
     uint16_t id;
 };
 
@@ -36,6 +36,8 @@ struct sender {
     struct send_buffers *buffers;
     struct inbox *inbox; /* for what the error queue says */
     struct instant last; /* when a packet left */
+    bool stamps;         /* packets may ask for the time of their departure */
+    bool names_protocol; /* packets may be routed with their protocol named; the kernel has not refused that so far */
     struct unsent unsent;
 };
 

@@ -164,6 +164,8 @@ send_one(void)
     world.asked = 0;
     uint32_t leases = world.leases;
     int error = allot(allotter, &request, world.probes, &model);
+    if (!error)
+        error = allot_lease(allotter, &request, &model);
     MUST(!error || (!model.lease && world.leases == leases));
     if (error == ENOSPC && error != world.lease_error)
         check_exhausted(&request, model);

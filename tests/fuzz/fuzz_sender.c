@@ -32,7 +32,7 @@ fuzz_sendmsg(int fd, const struct msghdr *message, int flags)
 {
     (void)fd;
     const struct family *family = &families[kernel.request.family];
-    MUST(flags == MSG_DONTWAIT && kernel.raised == (kernel.request.mark != 0) && message->msg_iovlen == 1);
+    MUST((flags & ~MSG_DONTROUTE) == MSG_DONTWAIT && kernel.raised == (kernel.request.mark != 0) && message->msg_iovlen == 1);
     MUST(((const struct sockaddr *)message->msg_name)->sa_family == family->domain);
     struct msghdr controls = *message;
     for (struct cmsghdr *control = CMSG_FIRSTHDR(&controls); control; control = CMSG_NXTHDR(&controls, control))
@@ -146,13 +146,20 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint32_t device = options & 2 ? 3 : 0;
     kernel.request.local = options & 4 ? identity.source : (struct address){ { 0 } };
     struct route route = { .source = identity.source, .mtu = take_u32(&kernel.input) % MTU_LIMIT };
+    route.way = options >> 5 & 3;
+    route.way = route.way > WAY_NEXT_HOP ? WAY_PLAIN : route.way;
+    route.by_source = options >> 7;
+    route.next_hop = identity.source;
+    route.device = 4;
     kernel.mtu = route.mtu;
     kernel.length = families[kernel.request.family].header_size + protocols[kernel.request.protocol]->header_size +
                     packet_payload_size(&kernel.request);
 
     static struct inbox *inbox;
     inbox = inbox ? inbox : inbox_new();
-    struct sender sender = { .buffers = malloc(sizeof *sender.buffers), .inbox = inbox };
+    struct sender sender = {
+        .buffers = malloc(sizeof *sender.buffers), .inbox = inbox, .stamps = true, .names_protocol = true,
+    };
     if (options & 8)
         sender.last = before; /* not at rest */
     clock_update(&clock, (struct clock_reading){ before, { before.ns } });

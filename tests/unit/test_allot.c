@@ -34,12 +34,21 @@ model_of(const struct request *request)
     };
 }
 
+/* As a probe that is sent gets it: the identity, then the lease. */
+static int
+allot_whole(struct allotter *allotter, const struct request *request, const struct probes *in_flight,
+            struct probe *model)
+{
+    int error = allot(allotter, request, in_flight, model);
+    return error ? error : allot_lease(allotter, request, model);
+}
+
 static struct probe *
 add(struct allotter *allotter, struct probes *in_flight, const struct request *request)
 {
     struct probe model = model_of(request);
     MUST(probes_reserve(in_flight));
-    MUST((allot(allotter, request, in_flight, &model)) == 0);
+    MUST((allot_whole(allotter, request, in_flight, &model)) == 0);
     return probes_add(in_flight, &model, (struct instant){ 0 });
 }
 
@@ -60,7 +69,7 @@ START_TEST(echo_numbers)
     uint8_t *seen = zeroed_memory(1u << 20, 1);
     for (uint32_t i = 0; i < 1u << 20; i++) { /* the next only after all others, though none is in flight any more */
         struct probe model = model_of(&request);
-        MUST((allot(allotter, &request, in_flight, &model)) == 0);
+        MUST((allot_whole(allotter, &request, in_flight, &model)) == 0);
         uint32_t id = (uint32_t)model.identity.near - lowest;
         MUST(id < 16);
         uint32_t number = id << 16 | model.identity.far;
@@ -82,7 +91,7 @@ START_TEST(echo_numbers_in_flight_are_skipped)
     for (uint32_t i = 0; i < (1u << 20) + 10; i++) {
         struct probe model = model_of(&request);
         request.target.bytes[3] = (uint8_t)i; /* anyone may answer, so another target makes no difference */
-        MUST((allot(allotter, &request, in_flight, &model)) == 0);
+        MUST((allot_whole(allotter, &request, in_flight, &model)) == 0);
         MUST(model.identity.near != probe->identity.near || model.identity.far != probe->identity.far);
     }
     probes_free(in_flight);
@@ -99,10 +108,10 @@ START_TEST(echo_numbers_exhausted)
     for (uint32_t i = 0; i < PROBES_MAX; i++)
         add(allotter, in_flight, &request);
     struct probe model = model_of(&request);
-    MUST((allot(allotter, &request, in_flight, &model)) == ENOSPC);
+    MUST((allot_whole(allotter, &request, in_flight, &model)) == ENOSPC);
     model.family = IPV4; /* of the other family there are as many */
     request.family = IPV4;
-    MUST((allot(allotter, &request, in_flight, &model)) == 0);
+    MUST((allot_whole(allotter, &request, in_flight, &model)) == 0);
     probes_free(in_flight);
     allotter_free(allotter);
 }
@@ -224,7 +233,7 @@ START_TEST(both_ports_given)
         seen[probe->identity.ip_id] = true;
     }
     struct probe model = model_of(&request); /* all are in use, but not to another port or target */
-    MUST(allot(allotter, &request, in_flight, &model) == ENOSPC && !model.lease);
+    MUST(allot_whole(allotter, &request, in_flight, &model) == ENOSPC && !model.lease);
     request.port = 54;
     add(allotter, in_flight, &request);
     request.port = 53;
@@ -294,7 +303,7 @@ START_TEST(a_hold_that_can_not_be_had)
     struct probe model = model_of(&request);
     request.local_port = 4325;
     model.identity.source = address_of(IPV4, "192.0.2.77");
-    MUST((allot(allotter, &request, in_flight, &model)) == EADDRNOTAVAIL);
+    MUST((allot_whole(allotter, &request, in_flight, &model)) == EADDRNOTAVAIL);
     MUST(model.lease == 0);
     allot_release(allotter, &model); /* nothing to give up */
     probes_free(in_flight);
@@ -369,7 +378,7 @@ START_TEST(a_flow_is_full)
         freed = i == 5000 ? probe : freed;
     }
     struct probe model = model_of(&request);
-    MUST((allot(allotter, &request, in_flight, &model)) == ENOSPC);
+    MUST((allot_whole(allotter, &request, in_flight, &model)) == ENOSPC);
     struct identity was = freed->identity;
     drop(allotter, in_flight, freed);
     struct probe *again = add(allotter, in_flight, &request);
@@ -403,7 +412,7 @@ START_TEST(room_in_a_flow)
         request.size = all[i].size;
         request.payload = (struct word){ "00112233445566778899aabb", 2 * all[i].payload };
         struct probe model = model_of(&request);
-        int error = allot(allotter, &request, in_flight, &model);
+        int error = allot_whole(allotter, &request, in_flight, &model);
         ck_assert_msg(error == all[i].error, "row %zu: %d", i, error);
         MUST(error || all[i].payload == 0 || model.identity.nonce == 0);
     }

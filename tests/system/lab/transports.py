@@ -13,7 +13,7 @@ import tempfile
 
 RAW, PLAIN = "raw", "plain"
 TWICE = ("test_hosts", "test_path", "test_wire", "test_clients", "test_storm", "test_flow", "test_detail", "test_too_big",
-         "test_segment")
+         "test_segment", "test_way_out")
 
 # An ordinary user without any capability, and no way to get one.
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs", "--bounding-set=-all",
@@ -33,6 +33,7 @@ LACKS = [
     (r"test_mtr_options\[plain--u-P53-L4000",
      "with both ports fixed a probe is known by its payload alone, and some routers quote none"),
     (r"test_header\[.*both-tcp", "the kernel sets the two ECN bits of TOS itself in tcp"),
+    (r"test_rules_by_user", "it has no other user's rights"),
     (r"test_tcp_is_never_retransmitted", RETRANSMITTED),
     (r"test_packet_too_big\[.*tcp", "the kernel takes packet too big for its own path MTU discovery in tcp"),
     (r"mapping.*ip4-(3/99|11/1)$|mapping.*ip4-(3/99|11/1)\]",

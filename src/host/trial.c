@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#include "host/trial.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ANY_PORT 33434 /* nothing is sent to it */
+
+static int
+open_trial(const struct trial *trial)
+{
+    const struct family *family = &families[trial->family];
+    int tos = trial->tos, device = (int)trial->device;
+    int fd = socket(family->domain, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    /* What is refused here is refused to the probe as well, or does not matter. */
+    if (device)
+        setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device, sizeof device);
+    if (trial->mark)
+        setsockopt(fd, SOL_SOCKET, SO_MARK, &trial->mark, sizeof trial->mark);
+    if (tos)
+        setsockopt(fd, family->level, family->tos, &tos, sizeof tos);
+    return fd;
+}
+
+static int
+bind_to(int fd, const struct trial *trial)
+{
+    struct sockaddr_storage name;
+    if (address_is_unspecified(&trial->local))
+        return 0;
+    if (address_is_group(trial->family, &trial->local)) /* which a socket may be bound to, too */
+        return EADDRNOTAVAIL;
+    socklen_t length = address_to_socket(trial->family, &trial->local, trial->device, 0, &name);
+    return bind(fd, (struct sockaddr *)&name, length) < 0 ? errno : 0;
+}
+
+static int
+connect_to(int fd, const struct trial *trial, struct trial_outcome *outcome)
+{
+    struct sockaddr_storage name;
+    int on = 1;
+    socklen_t length = address_to_socket(trial->family, &trial->target, trial->device, ANY_PORT, &name);
+    if (connect(fd, (struct sockaddr *)&name, length) == 0)
+        return 0;
+    if (errno != EACCES || setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &on, sizeof on) < 0)
+        return errno;
+    outcome->broadcast = true;
+    return connect(fd, (struct sockaddr *)&name, length) < 0 ? errno : 0;
+}
+
+int
+trial_run(const struct trial *trial, struct trial_outcome *outcome)
+{
+    const struct family *family = &families[trial->family];
+    struct sockaddr_storage name = { 0 };
+    socklen_t length = sizeof name;
+    enum family_id family_id;
+    int mtu = 0;
+    *outcome = (struct trial_outcome){ .mtu = 0 };
+    int fd = open_trial(trial);
+    int error = fd < 0 ? errno : bind_to(fd, trial);
+    if (!error)
+        error = connect_to(fd, trial, outcome);
+    if (!error && (getsockname(fd, (struct sockaddr *)&name, &length) < 0 ||
+                   !address_from_socket(&name, &family_id, &outcome->source)))
+        error = EADDRNOTAVAIL;
+    length = sizeof mtu;
+    if (!error && getsockopt(fd, family->level, family->mtu, &mtu, &length) == 0 && mtu > 0)
+        outcome->mtu = (uint32_t)mtu;
+    if (fd >= 0)
+        close(fd);
+    return error;
+}
+
+int
+trial_bind(const struct trial *trial)
+{
+    int fd = open_trial(trial);
+    int error = fd < 0 ? errno : bind_to(fd, trial);
+    if (fd >= 0)
+        close(fd);
+    return error;
+}
+
+static uint32_t
+read_option(int fd, int option)
+{
+    uint32_t value = 0;
+    socklen_t length = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, option, &value, &length) == 0 ? value : 0;
+}
+
+void
+trial_read_defaults(uint32_t *device, uint32_t *mark)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    *device = *mark = 0;
+    if (fd < 0)
+        return;
+    *device = read_option(fd, SO_BINDTOIFINDEX);
+    *mark = read_option(fd, SO_MARK);
+    close(fd);
+}

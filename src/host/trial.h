@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a connected datagram socket takes for a target: connect() sends nothing, but has the kernel choose a source and a
+ * route as for real traffic. For what rtnetlink can't be asked, and for hosts where it may not be asked at all.
+ */
+#ifndef HOPLINE_TRIAL_H
+#define HOPLINE_TRIAL_H
+
+#include "packets/family.h"
+
+struct trial {
+    enum family_id family;
+    struct address target;
+    struct address local; /* unspecified: the kernel's choice */
+    uint32_t device;      /* interface index to bind to, or 0 */
+    uint32_t mark;        /* where this process may set one */
+    uint8_t tos;
+};
+
+struct trial_outcome {
+    struct address source;
+    uint32_t mtu;   /* bytes that fit, what IPsec and tunnels of this host add counted in; 0: it does not say */
+    bool broadcast; /* the target is everyone on the link */
+};
+
+/* 0, or the errno value with which it was refused: EADDRNOTAVAIL: `local` is none of this host's. */
+int trial_run(const struct trial *trial, struct trial_outcome *outcome);
+
+/* 0 when a socket can be bound to the local address. */
+int trial_bind(const struct trial *trial);
+
+/* What a program around us (`ip vrf exec`, a service manager) sets for each new socket: an interface and a mark, or 0. */
+void trial_read_defaults(uint32_t *device, uint32_t *mark);
+
+#endif
