@@ -119,7 +119,7 @@ allot(struct allotter *allotter, const struct request *request, const struct pro
     return identities_make(&allotter->identities, &allotter->nears, request, in_flight, 0, model);
 }
 
-/* A UDP port that a client named, so that no other program's answers come to it. */
+/* A UDP port that a client named is held until the probe ends, so that no other program has it, see ports.h. */
 int
 allot_lease(struct allotter *allotter, const struct request *request, struct probe *model)
 {

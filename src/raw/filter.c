@@ -15,8 +15,9 @@
 #define SCTP_ABORT 6
 
 /*
- * IPv4 raw sockets see the IP header, IPv6 ones do not. So every program starts by loading the index register with the
- * transport header's offset, and all offsets below are relative to that.
+ * IPv4 raw sockets see the IP header (raw(7)), IPv6 ones do not (ipv6(7)). So every program starts by loading the index
+ * register with the transport header's offset (BPF_MSH: the length that stands in an IPv4 header's first byte), and all
+ * offsets below are relative to that.
  */
 static const struct sock_filter at_transport[FAMILIES] = {
     [IPV4] = BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0),
@@ -50,8 +51,9 @@ filter_everything(int fd, struct refused *refused)
 }
 
 /*
- * Both kernels' own ICMP filters are asked before a packet is even copied for the socket; the BPF program then looks at
- * echo identifiers, and at the protocol that an error quotes. More of a quote may be a translator's, and tells nothing.
+ * The kernel's own filters by ICMP type (raw(7), ICMP_FILTER; RFC 3542, section 3.2) are asked before a packet is even
+ * copied for the socket. The BPF program then looks at echo identifiers, and at the protocol that an error quotes. It
+ * looks at no more of a quote: a NAT on the way may have left its own addresses and numbers there.
  */
 static void
 limit_icmp_types(int fd, enum family_id family, struct refused *refused)
@@ -74,8 +76,8 @@ limit_icmp_types(int fd, enum family_id family, struct refused *refused)
 }
 
 /*
- * What may be quoted, by its number in the IP header. In IPv6 extension headers may come first: then it is read later,
- * whose it is.
+ * What may be quoted, by its number in the IP header. In IPv6 extension headers may come first (RFC 8200, section 4),
+ * and the program does not look behind them: such a quote is let in, and packet_decode() finds out whose it is.
  */
 static const struct {
     uint8_t count, numbers[9];
@@ -85,7 +87,7 @@ static const struct {
                     IPPROTO_ROUTING, IPPROTO_DSTOPTS, IPPROTO_AH } },
 };
 
-#define QUOTED_NUMBER(family) (8 + ((family) == IPV4 ? 9u : 6u)) /* behind the ICMP header, in the quoted one */
+#define QUOTED_NUMBER(family) (8 + ((family) == IPV4 ? 9u : 6u)) /* its offset, behind the ICMP header */
 
 static void
 filter_icmp(int fd, enum family_id family, uint16_t echo_id, struct refused *refused)
@@ -162,7 +164,8 @@ filter_sctp(int fd, enum family_id family, uint16_t echo_id, struct refused *ref
 void
 filter_answers(int fd, enum family_id family, enum protocol_id protocol, uint16_t echo_id, struct refused *refused)
 {
-    static void (*const filters[PROTOCOLS])(int fd, enum family_id family, uint16_t echo_id, struct refused *refused) = {
+    static void (*const filters[PROTOCOLS])(int fd, enum family_id family, uint16_t echo_id,
+                                            struct refused *refused) = {
         [PROTOCOL_ICMP] = filter_icmp,
         [PROTOCOL_UDP] = filter_udp,
         [PROTOCOL_TCP] = filter_tcp,

@@ -13,11 +13,12 @@
 #define BLOCK FLOW_PORTS
 #define BLOCKS (65536 / BLOCK)
 #define PORT_MIN 1024
-#define HIGH_PORTS 49152 /* from here on no service is at home */
+#define HIGH_PORTS 49152 /* from here on no service has a port assigned (RFC 6335, section 6) */
 
 /*
- * A port is not used again within this time, as far as some blocks allow it: a late answer then finds nobody. Beyond
- * these only probes in flight count, so that other daemons find blocks too.
+ * A port is not used again within this time, as far as BLOCKS_FOR_REST blocks allow it: a late answer then finds
+ * nobody. More blocks are taken only when their ports are all in use by probes in flight, so that other daemons find
+ * some too.
  */
 #define REST (30 * NS_PER_S)
 #define BLOCKS_FOR_REST 8
@@ -34,18 +35,18 @@ struct lease {
 };
 
 struct ports {
-    uint16_t free_blocks[BLOCKS]; /* first ports of the blocks that are not ours, best last; other daemons have some */
+    uint16_t free_blocks[BLOCKS]; /* first ports of blocks that are not ours; the last is tried first */
     size_t free_count;
-    uint16_t last_resort;         /* where all are taken: to be shared; 0: there is none */
-    struct instant scarce;        /* when none of them could be had */
+    uint16_t last_resort;         /* the block to share with others where all are taken; 0: none */
+    struct instant scarce;        /* when last none of them could be had */
     uint16_t blocks[BLOCKS]; /* ours */
     int guards[BLOCKS];      /* the sockets that hold them */
     size_t count;
-    uint16_t reserved;       /* the first port of a block of ours that is not among these, or 0 */
+    uint16_t reserved;       /* the first port of one more block, kept for flows, or 0 */
     int reserved_guard;
     size_t block, offset;    /* the next port, but for the order within a block: */
-    uint16_t scramble;       /* is added bit by bit to the offset, so that nobody knows where we begin */
-    struct instant lap;      /* when the turn through all began */
+    uint16_t scramble;       /* exclusive-ored with the offset, so that nobody knows where we begin */
+    struct instant lap;      /* when the turn through all our ports began */
 
     struct chunks leases;     /* struct lease */
     struct index by_port;
@@ -125,7 +126,7 @@ bind_port(enum family_id family, const struct address *source, uint32_t scope, u
     int fd = socket(families[family].domain, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -1;
-    struct refused refused = { 0 }; /* told of the sockets that probes need */
+    struct refused refused = { 0 }; /* not passed on: only what sockets of probes are refused is reported */
     filter_everything(fd, &refused);
     int error = nowhere ? sockopt_set_up(fd, USE_GUARD, family, &refused) : 0;
     if (!error && bind(fd, (struct sockaddr *)&name, length) < 0)
@@ -138,8 +139,8 @@ bind_port(enum family_id family, const struct address *source, uint32_t scope, u
 }
 
 /*
- * Guards are bound to a loopback address of their own, so that they are in nobody's way who binds a port of an address
- * that is really used. It need not be there: `lo` may be down.
+ * Guards are bound to loopback, in IPv4 to an address of their own there (it spells "hop"): so other programs can still
+ * bind the same port of addresses that are really used. It need not be there: `lo` may be down.
  */
 static int
 bind_guard(uint16_t port)

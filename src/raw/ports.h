@@ -21,8 +21,8 @@ struct ports *ports_new(struct random *random, uint16_t ephemeral_low, uint16_t 
 void ports_free(struct ports *ports);
 
 /*
- * The next port of those that we have, in turn, so that each is used again as late as possible; takes another block when
- * that would be soon. 0: none can be had (errno says why).
+ * The next port of those that we have, in turn, so that each is used again as late as possible; takes another block
+ * when that would be soon. 0: none can be had.
  */
 uint16_t ports_next(struct ports *ports, struct instant now);
 
@@ -39,8 +39,9 @@ uint16_t ports_reserve(struct ports *ports);
 uint32_t ports_count(const struct ports *ports);
 
 /*
- * Leases a UDP port to a client that named it: nobody else's, and the kernel takes it for open. Probes share a lease.
- * Sets *LEASE, which is not 0, for ports_release(). 0, or an errno value (EADDRINUSE: another program has it).
+ * Holds a UDP port that a client named, by a socket: no other program can bind it, and to the kernel it is open, so
+ * that it does not answer the target's datagrams with port unreachable. Probes share a lease. Sets *LEASE, which is not
+ * 0, for ports_release(). 0, or an errno value (EADDRINUSE: another program has it).
  */
 int ports_lease(struct ports *ports, enum family_id family, const struct address *source, uint32_t scope, uint16_t port,
                uint32_t *lease);

@@ -7,9 +7,13 @@
 #include "packets/protocol.h"
 #include "raw/filter.h"
 
-#define PARK_AFTER (200 * NS_PER_MS)
+#define PARK_AFTER (200 * NS_PER_MS) /* a bind takes 6 us, so not after each probe */
 
-/* Class E, which no host has, and the discard prefix (RFC 6666). */
+/*
+ * Where sockets are parked: a raw socket that is bound is handed only packets to its address (raw(7)), and to these
+ * none should ever come. IPv4: class E, which is reserved (RFC 1112, section 4); IPv6: the prefix of packets that are
+ * to be discarded (RFC 6666).
+ */
 static const struct address nobody[FAMILIES] = {
     [IPV4] = { { 240, 0, 0, 1 } },
     [IPV6] = { { 0x01 } },
@@ -131,7 +135,7 @@ receiver_receive(struct receiver *receiver, struct inbox *inbox, const struct cl
     }
     if (got == 0)
         return 0;
-    struct clock renewed = clock_renew(clock); /* they may have come in the middle of this turn */
+    struct clock renewed = clock_renew(clock); /* they may have come after CLOCK was read */
     size_t count = 0;
     for (size_t i = 0; i < got; i++)
         if (read_packet(receiver, inbox, i, &renewed, &datagrams[count]))

@@ -21,7 +21,7 @@ struct receiver {
     bool detail;              /* a probe with `detail` was sent */
     bool ready;               /* there may be something to receive */
     uint32_t waiting;         /* probes that may be answered here */
-    struct instant idle;      /* since when none waits, while awake */
+    struct instant idle;      /* since when no probe waits, while awake */
     struct instant complete;  /* all that arrived by then was received */
     uint32_t lost;            /* packets that did not fit in the socket's buffer */
 };
@@ -32,13 +32,13 @@ int receiver_open(struct receiver *receiver, enum family_id family, enum protoco
 void receiver_close(struct receiver *receiver);
 
 /*
- * One more probe, or one less, may be answered here. DETAIL: its answer's TTL and TOS are wanted, which from then on the
- * kernel gives with every IPv6 packet, at 0.1 us each. 0, or an errno value.
+ * One more probe, or one less, may be answered here. DETAIL: its answer's TTL and TOS are wanted, which from then on
+ * the kernel gives with every IPv6 packet, at 0.1 us each. 0, or an errno value.
  */
 int receiver_expect(struct receiver *receiver, bool detail);
 void receiver_forgo(struct receiver *receiver);
 
-/* Parks it when it was idle for long enough. True, and *WHEN: it will have been by then. */
+/* Parks it when it was idle for long enough. True: not yet, but by *WHEN it will have been; call again then. */
 bool receiver_rest(struct receiver *receiver, struct instant now, struct instant *when);
 
 /* Receives up to INBOX_BATCH packets and returns their number; views are good until the next call with INBOX. */
