@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tcp without privilege: a connect(2) for each probe. The kernel sends the SYN, and we reset the connection before it
- * is acknowledged, so that the target's program never hears of it.
+ * tcp without privilege: a connect(2) for each probe. The kernel sends the SYN, and we reset the connection before the
+ * target's SYN-ACK is acknowledged, so that the target's program never hears of it.
  */
 #ifndef HOPLINE_CONNECT_H
 #define HOPLINE_CONNECT_H
@@ -24,8 +24,8 @@ int connections_send(struct connections *connections, const struct errand *erran
 void connections_release(struct connections *connections, uint32_t lease);
 
 /*
- * What has become of a connection that EPOLL reported, where OUTLET is part of it: true if the target, or a router,
- * answered its first SYN. It uses message PLACE of INBOX.
+ * Reads what has become of the connection that OUTLET is part of, when epoll(7) has reported it, into *ANSWER: true if
+ * the target, or a router, answered its first SYN. It uses message PLACE of INBOX.
  */
 bool connection_read(struct outlet *outlet, struct inbox *inbox, size_t place, const struct clock *clock,
                      struct answer *answer);

@@ -10,21 +10,24 @@
 
 /* A socket is not used again within this time while another can be had: a late answer then finds nobody. */
 #define REST (30 * NS_PER_S)
-#define LATE_MAX (3 * NS_PER_S) /* where it was not answered, not at all within this, to the same port of a target */
-#define SOCKETS_FOR_REST 256 /* beyond these only probes in flight count */
+
+/* For so long after a probe that was not answered, its socket sends nothing to the same port of the same target. */
+#define LATE_MAX (3 * NS_PER_S)
+
+#define SOCKETS_FOR_REST 256 /* no more are opened for the sake of REST, only when probes in flight use them all */
 #define SOCKETS_MAX 1024     /* of each family */
-#define NAMED_MAX 1024       /* ports that clients named */
-#define NAMED_REST (2 * NS_PER_S)
+#define NAMED_MAX 1024       /* sockets with ports, or sources, that clients named */
+#define NAMED_REST (2 * NS_PER_S) /* one of those is closed when no probe has used it for so long */
 
 struct slot {
     struct outlet outlet;
     struct address source; /* to which a named port is bound, */
     uint32_t device;       /* and to this interface, or 0 */
-    bool chosen;           /* its port was the kernel's choice after all */
+    bool chosen;           /* the kernel chose its port: the client named a source alone */
     uint32_t users;        /* probes that lease it */
-    uint32_t marked;       /* probes that shared both ports */
+    uint32_t marked;       /* probes so far that errqueue_mark() must tell apart: the client fixed both ports */
     struct instant idle;   /* since when nobody leases it */
-    struct address target; /* of the last probe, if the client named its port */
+    struct address target; /* of the last probe that left by it, as the next */
     uint16_t far;
 };
 
@@ -38,10 +41,10 @@ struct pool {
 struct datagrams {
     struct outlets *outlets;
     struct pool pools[FAMILIES];
-    struct slot *taken;    /* the one that came up last */
-    struct slot *named[NAMED_MAX]; /* closed ones stay: an event that waits to be looked at may still point to them */
+    struct slot *taken;    /* the socket whose port next_port() gave last */
+    struct slot *named[NAMED_MAX]; /* closed ones stay: an event of epoll(7) not yet read may point there */
     size_t named_count;  /* places ever used */
-    uint64_t lost;       /* answers that did not fit in buffers of those that are closed */
+    uint64_t lost;       /* answers that did not fit in the buffers of sockets that are closed by now */
 };
 
 struct datagrams *
@@ -85,7 +88,7 @@ datagrams_check(const struct datagrams *datagrams, enum family_id family)
     return error;
 }
 
-/* In the place of *SLOT, which is closed, or NULL: then memory is taken for it. */
+/* Opens a socket in *SLOT, which is closed, or NULL: then memory is taken for it. */
 static int
 open_slot(struct datagrams *datagrams, enum family_id family, const struct address *source, uint32_t device,
           uint16_t near, struct slot **slot)
@@ -117,7 +120,7 @@ grow(struct datagrams *datagrams, enum family_id family)
     return true;
 }
 
-/* Makes sure that the next socket has rested, as long as that can be had. False: there is no socket at all. */
+/* Makes the next socket one that has rested, if there is any or another can be opened. False: there is none at all. */
 static bool
 find_rested(struct datagrams *datagrams, enum family_id family)
 {
@@ -136,7 +139,7 @@ awaits_late(const struct slot *slot, const struct probe *model)
            instant_since(outlet->last, outlet->seen) > 0 && instant_since(clock_now(), outlet->last) < LATE_MAX;
 }
 
-/* One of ours by its port; NULL when it is none of ours. */
+/* The socket of the pool that has this port, or NULL. */
 static struct slot *
 find_in_pool(const struct pool *pool, uint16_t near)
 {
@@ -146,7 +149,7 @@ find_in_pool(const struct pool *pool, uint16_t near)
     return NULL;
 }
 
-/* What identities ask for: a port is that of a socket. */
+/* The functions of struct near_source: each port that they give is that of a socket of the pool. */
 
 static uint16_t
 next_port(void *context, enum family_id family)
@@ -182,7 +185,7 @@ next_awaits_late(void *context, const struct probe *model)
 
 /* ---- ports that clients named ---- */
 
-/* Its place + 1, or 0. With near 0: one whose port the kernel chose. */
+/* The open socket with MODEL's source and port, as place + 1, or 0. With port 0: one whose port the kernel chose. */
 static uint32_t
 find_named(const struct datagrams *datagrams, const struct probe *model, uint32_t device)
 {
@@ -223,7 +226,10 @@ close_named(struct datagrams *datagrams, struct slot *slot)
     outlet_close(&slot->outlet);
 }
 
-/* Those that rest and have this port, from the same source by another device, say. True when there were any. */
+/*
+ * Closes sockets that no probe uses and that keep this port from being bound again, such as one of the same source that
+ * is bound to another device. True when there were any.
+ */
 static bool
 close_rested(struct datagrams *datagrams, const struct probe *model)
 {
@@ -238,7 +244,7 @@ close_rested(struct datagrams *datagrams, const struct probe *model)
     return any;
 }
 
-/* Where there is no room for another: one that nobody uses. Its place + 1, or 0. */
+/* Where no other can be opened: one with a port of the kernel's choice that no probe uses. Its place + 1, or 0. */
 static uint32_t
 find_unused(const struct datagrams *datagrams, const struct probe *model, uint32_t device)
 {
@@ -257,7 +263,8 @@ lease_named(struct datagrams *datagrams, const struct errand *errand, struct pro
 {
     uint32_t device = outlet_device(errand, &model->identity.source);
     bool fresh = !model->identity.near && model->identity.far; /* one probe a socket, see the head of datagram.h */
-    *found = find_in_pool(&datagrams->pools[model->family], model->identity.near); /* the kernel may have given it to us */
+    /* The port that the client named may be one that the kernel gave to a socket of the pool. */
+    *found = find_in_pool(&datagrams->pools[model->family], model->identity.near);
     if (*found)
         return 0;
     model->lease = fresh ? 0 : find_named(datagrams, model, device);

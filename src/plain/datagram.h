@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * udp without privilege. A datagram back, and an error that quotes little, bring back no more than ports: so one probe is
- * in flight for each socket, target and port. Where the client fixed both ports the payload's first two bytes tell the
- * probes apart, see errqueue.h.
+ * udp without privilege. A datagram that comes back, or an error that quotes little, tells no more of its probe than
+ * the ports: so of all probes to one port of a target each has a socket of its own. Where the client fixed both ports
+ * the payload's first two bytes tell the probes apart, see errqueue.h.
  */
 #ifndef HOPLINE_DATAGRAM_H
 #define HOPLINE_DATAGRAM_H

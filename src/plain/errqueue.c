@@ -5,12 +5,13 @@
 #include "packets/protocol.h"
 
 #define UDP_HEADER_SIZE 8
-#define OPTIONS_MAX 10 /* words of IPv4 options; as many units of IPv6 extension headers are looked behind */
+#define OPTIONS_MAX 10 /* words of IPv4 options (RFC 791, section 3.1); IPv6: units of 8 bytes of extension headers */
 
 /*
- * Where the extensions are that stand behind the quoted packet. With a length field the kernel says it. In the form
- * without one they are at byte 128 of the quote, of which the kernel has cut off a header of unknown length: so each
- * length that it can have is tried, and the checksum decides.
+ * Finds the extensions that stand behind the quoted packet (RFC 4884). Where the error has a length field the kernel
+ * tells where they begin (ee_rfc4884). In the older form without one they begin at byte 128 of the quote; but the
+ * kernel has cut the quoted header off its front, and does not say how long that was: so each length that it can have
+ * is tried, and the checksum of the extensions decides.
  */
 static struct reader
 find_extensions(const struct queued_error *queued, struct reader *quoted)
@@ -40,9 +41,7 @@ errqueue_mark(struct reader payload)
     return read_u16(&payload, &mark) ? mark : 0;
 }
 
-/*
- * Zeros may be what a router pads with, so they say nothing.
- */
+/* A mark of 0 is no proof of anything: it may be zeros with which a router has padded a short quote (RFC 4884). */
 static bool
 read_udp(const struct queued_error *queued, struct reader quoted, struct answer *answer)
 {
@@ -77,7 +76,7 @@ errqueue_decode(const struct queued_error *queued, struct answer *answer)
         .is_error = true,
         .icmp_type = controls->error.ee_type,
         .icmp_code = controls->error.ee_code,
-        .source = controls->to, /* the error came to whom the quote names as its source */
+        .source = controls->to, /* errors are sent to the source of what they quote */
         .target = queued->target,
     };
     answer->meaning = family_icmp_meaning(family, answer->icmp_type, answer->icmp_code)->meaning;

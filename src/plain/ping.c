@@ -9,12 +9,12 @@
 #include "host/control.h"
 #include "packets/protocol.h"
 
-#define TRIES 64 /* identifiers; some are taken */
+#define TRIES 64 /* identifiers; other sockets may have some */
 
 /*
- * IPv6 passes over a source address that goes along with an echo request. So probes from addresses that clients named
- * leave by sockets that are bound to these, and to the interface where that matters. When there are more, the one gives
- * way that was not used for so long.
+ * An IPv6 echo socket ignores the source address in IPV6_PKTINFO (ping_v6_sendmsg() in Linux). So probes from addresses
+ * that clients named leave by sockets that are bound to these, and to the interface where that matters. Where NAMED_MAX
+ * are open, the one that was used longest ago gives way, if it has rested for NAMED_REST.
  */
 #define NAMED_MAX 64
 #define NAMED_REST (60 * NS_PER_S)
@@ -27,10 +27,10 @@ struct named {
 
 struct pings {
     struct outlets *outlets;
-    struct outlet common[FAMILIES][ECHO_IDS]; /* each with an identifier; opened when their turn comes first */
+    struct outlet common[FAMILIES][ECHO_IDS]; /* each with an identifier; opened when first needed */
     struct named named[NAMED_MAX];
-    struct outlet *chosen; /* by which the next probe leaves */
-    uint64_t lost;         /* answers, by named ones that are closed */
+    struct outlet *chosen; /* the one by which the next probe leaves */
+    uint64_t lost;         /* answers that named sockets lost, of those that are closed by now */
 };
 
 static const struct address any;
@@ -63,8 +63,8 @@ pings_free(struct pings *pings)
 }
 
 /*
- * With the identifier WANTED, or else one of our own drawing, since the kernel's count up from where everybody can see
- * them.
+ * Opens it with the identifier WANTED, or where that is taken with a random one. The kernel is not left to choose: it
+ * counts up from one socket to the next (ping_get_port() in Linux), so anybody here could tell what ours will be.
  */
 static int
 open_outlet(struct pings *pings, struct outlet *outlet, uint16_t wanted, const struct address *source, uint32_t device)
@@ -79,12 +79,14 @@ open_outlet(struct pings *pings, struct outlet *outlet, uint16_t wanted, const s
 static int
 open_common(struct pings *pings, enum family_id family, size_t place)
 {
-    return open_outlet(pings, &pings->common[family][place], (uint16_t)(pings->outlets->identities.echo_id + place), &any, 0);
+    return open_outlet(pings, &pings->common[family][place], (uint16_t)(pings->outlets->identities.echo_id + place),
+                       &any, 0);
 }
 
 /*
  * Before Linux 5.18 a hop limit that goes along with an IPv6 echo request was passed over in silence: every probe would
- * reach the target. Where it counts, one that is no hop limit is refused. Otherwise this host pings itself once.
+ * reach the target. So an impossible one is sent, to ::1: EINVAL says that hop limits count. Otherwise this host pings
+ * itself once, and IPv6 is refused.
  */
 static int
 check_hop_limit(const struct outlet *outlet)
@@ -119,7 +121,7 @@ pings_open(struct pings *pings, enum family_id family)
     return error;
 }
 
-/* One of the sixteen, by which the probe leaves if its number is free. */
+/* The identifier of one of the sixteen, by which the probe then leaves, unless its sequence number is taken. */
 static bool
 find_identifier(void *context, enum family_id family, unsigned place, uint16_t *identifier)
 {
@@ -132,7 +134,7 @@ find_identifier(void *context, enum family_id family, unsigned place, uint16_t *
     return true;
 }
 
-/* The socket of a source that the client named; a place that has rested, when there is none yet. */
+/* The socket of a source that the client named; when there is none yet, a closed place for it; NULL: all are in use. */
 static struct named *
 find_named(struct pings *pings, const struct probe *model, uint32_t device)
 {
