@@ -12,7 +12,7 @@ flows_init(struct flows *flows, struct random *random)
 }
 
 /*
- * Another number for each, out of BITS bits, and any of its bits depends on all of the flow's. So a router that adds up
+ * Gives each flow another number of BITS bits, any bit of which depends on all of the flow's. So a router that adds up
  * or exclusive-ors two fields that are made of one flow does not see the one cancel the other.
  */
 static uint32_t
@@ -21,7 +21,7 @@ scatter(uint32_t flow, uint32_t start, unsigned bits)
     uint32_t mask = (UINT32_C(1) << bits) - 1;
     uint32_t value = (flow + start) & mask;
     for (int round = 0; round < 2; round++) {
-        value = value * UINT32_C(0x9e3779b1) & mask; /* odd, and a shift to the right: each can be undone */
+        value = value * UINT32_C(0x9e3779b1) & mask; /* both steps can be undone: no two flows get one number */
         value ^= value >> bits / 2;
     }
     return value;
@@ -31,7 +31,7 @@ uint32_t
 flow_label(const struct flows *flows, uint32_t flow)
 {
     uint32_t label = scatter(flow, flows->label, 20);
-    return label ? label : scatter(UINT32_C(0xfffff), flows->label, 20); /* where no flow stands */
+    return label ? label : scatter(UINT32_C(0xfffff), flows->label, 20); /* no flow is so high: they end at 65535 */
 }
 
 uint32_t
@@ -46,7 +46,7 @@ uint16_t
 flow_checksum(const struct flows *flows, uint32_t flow)
 {
     uint16_t checksum = (uint16_t)scatter(flow, flows->checksum, 16);
-    return checksum == 0xffff ? 0 : checksum; /* one's complement's other zero */
+    return checksum == 0xffff ? 0 : checksum; /* to a sum in one's complement both are zero */
 }
 
 uint16_t

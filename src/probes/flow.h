@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Flows: what routers choose a path by, made out of a flow's number alone. They are known to look at addresses, protocol,
- * ports, IPv6 flow label (RFC 6438), TOS, and, of ICMP, at the first four bytes and the identifier. The same number gives
- * the same values for the daemon's life; another gives others in each field, as far as it is wide enough.
+ * Flows: what routers choose a path by, made out of a flow's number alone. They are known to look at addresses,
+ * protocol, ports, IPv6 flow label (RFC 6438), TOS, and, of ICMP, at the first four bytes (type, code, checksum) and
+ * the identifier. The same number gives the same values for the daemon's life; another gives others in each field, as
+ * far as the field is wide enough.
  */
 #ifndef HOPLINE_FLOW_H
 #define HOPLINE_FLOW_H
@@ -10,13 +11,13 @@
 #include "host/random.h"
 #include "packets/request.h"
 
-#define FLOW_PORTS 512 /* of ours, that flows are spread over */
+#define FLOW_PORTS 512 /* so many of our ports are spread over flows */
 
 struct flows {
-    uint32_t label;           /* random, as the next two: where flow 0 stands */
+    uint32_t label;           /* random, as the next two: the field of flow 0 is made of it */
     uint16_t checksum;
     uint16_t near;
-    uint16_t sequences[16];   /* the next, of each of our ICMP identifiers */
+    uint16_t sequences[16];   /* the next one of each of our ICMP identifiers */
 };
 
 void flows_init(struct flows *flows, struct random *random);
@@ -27,14 +28,17 @@ uint32_t flow_label(const struct flows *flows, uint32_t flow);
 /* The label of this request's packet: the one asked for, else its flow's, else 0. */
 uint32_t flow_label_for(const struct flows *flows, const struct request *request);
 
-/* The checksum of the flow's echo requests: never 0xffff, which none of them can have. */
+/* The checksum of the flow's echo requests: never 0xffff, which only a packet of nothing but zeros has. */
 uint16_t flow_checksum(const struct flows *flows, uint32_t flow);
 
 /* Which of our sixteen ICMP identifiers, and the next sequence number for it. */
 uint16_t flow_echo_id(uint32_t flow);
 uint16_t flow_sequence(struct flows *flows, uint32_t flow);
 
-/* Our port, as an offset into those that are reserved for flows; and how far from the first the target's is. */
+/*
+ * Our port, as an offset into those that are reserved for flows; and the target's, as an offset into its PORTS ports.
+ * NEAR_IS_GIVEN: the client named ours, so the target's alone tells flows apart.
+ */
 uint16_t flow_near(const struct flows *flows, uint32_t flow);
 uint16_t flow_far(uint32_t flow, bool near_is_given, uint32_t ports);
 

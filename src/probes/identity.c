@@ -6,7 +6,7 @@
 #include "packets/protocol.h"
 
 #define ECHO_NUMBERS (ECHO_IDS << 16) /* each identifier has 65,536 sequence numbers */
-#define TRIES 1024 /* ports; a request that finds none free must not hold up the others */
+#define TRIES 1024 /* ports, at most: a request that finds none free must not hold up the others */
 
 /* A probe that is getting its identity, and what there is to make it of. */
 struct making {
@@ -48,7 +48,7 @@ make_echo_number(const struct making *making)
         uint32_t number = from->echo_number++ % ECHO_NUMBERS;
         making->identity->far = (uint16_t)number;
         if (!nears->identifier(nears->context, making->request->family, number >> 16, &making->identity->near)) {
-            tries |= UINT16_MAX; /* none of its numbers can be had, if there are others */
+            tries |= UINT16_MAX; /* this identifier can't be had: on to the next, if there is one */
             from->echo_number = (number | UINT16_MAX) + 1;
         } else if (!is_taken(making)) {
             return 0;
@@ -70,7 +70,7 @@ make_sequence(const struct making *making, uint16_t near)
     return ENOSPC;
 }
 
-/* Of a flow only the sequence number varies, which the balance keeps out of the checksum. */
+/* In a flow only the sequence number varies: the balance (packet.h) makes up for it, so the checksum stays the same. */
 static int
 make_flow_sequence(const struct making *making)
 {
@@ -97,8 +97,8 @@ make_echo(const struct making *making, uint16_t near)
 /* ---- ports ---- */
 
 /*
- * The target's port is given: ours is the next that no probe to that port has. When the next thousand are all taken, so
- * may be the rest, and more ports are there at once.
+ * The target's port is given: ours is the next that no probe to that port has. When TRIES of them are all taken, so may
+ * be the rest: then it is quicker to get more ports than to look on.
  */
 static int
 make_near_port(const struct making *making)
@@ -106,7 +106,8 @@ make_near_port(const struct making *making)
     const struct near_source *nears = making->nears;
     enum family_id family = making->request->family;
     do {
-        for (uint32_t tries = 0; tries == 0 || (tries < nears->count(nears->context, family) && tries < TRIES); tries++) {
+        for (uint32_t tries = 0; tries == 0 || (tries < nears->count(nears->context, family) && tries < TRIES);
+             tries++) {
             making->identity->near = nears->next(nears->context, family);
             if (!making->identity->near)
                 return ENOSPC;
@@ -136,7 +137,10 @@ make_both_ports(const struct making *making)
     return ENOSPC;
 }
 
-/* Our port is given, and the target's varies. Where nothing but ports comes back, no two may be alike. */
+/*
+ * Our port is given, and the target's varies. Without an IP identification of our choosing nothing but ports comes
+ * back: then no two probes may have the same.
+ */
 static int
 make_far_port(const struct making *making)
 {
@@ -201,8 +205,9 @@ names_both_ports(const struct making *making)
 }
 
 /*
- * Where two bytes of payload are ours to set. They make up the checksum, behind what was asked for as payload; or, where
- * the kernel makes the checksum and keeps it to itself, they are at the payload's start, which is what comes back.
+ * True when two bytes of payload are ours to set. They stand behind what was asked for as payload, and make the
+ * checksum what we want; or, where the kernel makes the checksum and keeps it to itself, they are the mark at the
+ * payload's start, which is what comes back (errqueue.h).
  */
 static bool
 has_room_for_balance(const struct making *making)
@@ -213,9 +218,10 @@ has_room_for_balance(const struct making *making)
 }
 
 /*
- * What has no number of its own is told apart by its checksum where the ports are always the same: because a client gave
- * both, or in a flow, in which echo requests keep the checksum, and the sequence number varies. EOVERFLOW: the packet has
- * no room for that, nor anything else that varies.
+ * Where the ports are always the same, because a client gave both or in a flow, probes of a protocol without a number
+ * of its own are told apart by their checksum, which two bytes of payload balance (packet.h). Echo requests of a flow
+ * have the balance for the opposite: the checksum stays the same while the sequence number varies. EOVERFLOW: the
+ * packet has no room for the balance, and nothing else in it varies.
  */
 static int
 choose_balance(const struct making *making)
@@ -229,7 +235,7 @@ choose_balance(const struct making *making)
     return flow && !varies ? EOVERFLOW : 0;
 }
 
-/* Never 0, which an SCTP tag must not be. */
+/* Never 0, which an SCTP initiate tag must not be (RFC 9260, section 3.3.2). */
 static uint32_t
 draw_number(struct random *random)
 {
@@ -241,8 +247,8 @@ draw_number(struct random *random)
 }
 
 /*
- * The numbers by which probes with the same ports are told apart. Those count on their own, so that other probes, of
- * which there may be many more, do not make them come again sooner.
+ * The numbers by which probes with the same ports are told apart. Such probes have a counter to themselves (shared_id),
+ * so that the others, of which there may be many more, do not make a number come again sooner.
  */
 static int
 make_number(const struct making *making)

@@ -14,15 +14,15 @@
 #define ECHO_IDS 16           /* ICMP identifiers that echo requests bear */
 #define ECHO_ID_MASK 0xfff0   /* the bits that they begin with, so that a kernel filter knows them by one comparison */
 
-/* The fields of a packet that the transport's sockets let us choose, and return. */
+/* The fields of a packet that the transport's sockets let us choose, and that answers bring back. */
 enum free_fields {
     FREE_IP_ID = 1,    /* the IPv4 identification */
-    FREE_CHECKSUM = 2, /* of the transport's header: two bytes of payload can make it what it is to be */
+    FREE_CHECKSUM = 2, /* of the transport's header: two bytes of payload make it what we want (the balance) */
 };
 
 /*
- * Where our own ports, and ICMP identifiers, come from. CONTEXT is the transport's, and what a socket can't give is NULL.
- * Without `next` the kernel chooses the port, and the socket knows whose answer it is.
+ * Where our own ports, and ICMP identifiers, come from. CONTEXT is the transport's, and what a socket can't give is
+ * NULL. Without `next` the kernel chooses the port, and each probe has a socket of its own, by which it is known.
  */
 struct near_source {
     void *context;
@@ -45,14 +45,14 @@ struct near_source {
     bool (*identifier)(void *context, enum family_id family, unsigned place, uint16_t *identifier);
 };
 
-/* Where the numbers stand. */
+/* What the next identities are made of. */
 struct identities {
     struct random random;
     struct flows flows;
     uint32_t echo_number; /* the next: the upper four bits choose the identifier */
-    uint16_t echo_id;     /* the lowest identifier, or the one that is wished for */
-    uint16_t ip_id;       /* the last; and the last that told apart probes with the same ports */
-    uint16_t shared_id;
+    uint16_t echo_id;     /* the lowest identifier; without privileges but a wish: another program may have it */
+    uint16_t ip_id;       /* the last identification */
+    uint16_t shared_id;   /* the last of probes with the same ports, which have a counter to themselves */
     struct varying {
         uint16_t near;      /* our port while the target's varies; 0: none yet */
         uint16_t far;       /* the next of the target's ports; 0: all were used */
@@ -64,8 +64,8 @@ void identities_init(struct identities *identities);
 
 /*
  * Fills in the identity of MODEL, whose source is set. NEAR is the port, or ICMP identifier, of the socket by which the
- * probe must leave, or 0. 0, or an errno value: ENOSPC: everything that could tell it from the probes in flight is in use;
- * EOVERFLOW: the packet has no room for anything that would.
+ * probe must leave, or 0. Returns 0 or an errno value: ENOSPC: everything that could tell it from the probes in flight
+ * is in use; EOVERFLOW: the packet has no room for anything that would.
  */
 int identities_make(struct identities *identities, const struct near_source *nears, const struct request *request,
                     const struct probes *in_flight, uint16_t near, struct probe *model);

@@ -17,8 +17,8 @@
 #define EXPIRE_AT_ONCE 4096  /* probes, likewise */
 
 /*
- * Bytes that may wait for a client that does not read. Other probes have a line each, but to one that collects anyone on
- * its path could send answers for ever: beyond this they are not told, nor counted.
+ * Bytes of replies that may wait for a client that does not read. Other probes have a line each, but to a probe with
+ * `collect` anyone on its path could send answers for ever: beyond this its answers are neither told nor counted.
  */
 #define UNREAD_MAX (16u << 20)
 
@@ -306,7 +306,7 @@ scope_of(const struct prober *prober, const struct probe *probe, char text[SCOPE
 {
     bool found = probe->scope_named &&
                  prober->transport->body->find_device_name(prober->transport, probe->scope, text);
-    if (!found) /* renamed is found again, gone is not */
+    if (!found) /* asked for by number, or the interface is gone; a renamed one is found by its new name */
         snprintf(text, SCOPE_SIZE, "%" PRIu32, probe->scope);
     return text;
 }
