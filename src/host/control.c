@@ -8,7 +8,7 @@ void
 control_add(struct msghdr *message, int level, int type, const void *data, size_t size)
 {
     struct cmsghdr *control = (struct cmsghdr *)(void *)((char *)message->msg_control + message->msg_controllen);
-    memset(control, 0, CMSG_SPACE(size)); /* the padding leaves with it */
+    memset(control, 0, CMSG_SPACE(size)); /* the kernel is given the padding too */
     control->cmsg_level = level;
     control->cmsg_type = type;
     control->cmsg_len = CMSG_LEN(size);
@@ -76,7 +76,7 @@ read_ip_control(const struct cmsghdr *control, struct controls *controls)
         read_error(control, controls);
     } else if (is_control(control, IPPROTO_IP, IP_TTL, sizeof(int))) {
         controls->ttl = (uint8_t)int_in(control);
-    } else if (is_control(control, IPPROTO_IP, IP_TOS, 1)) { /* a single byte, unlike all others */
+    } else if (is_control(control, IPPROTO_IP, IP_TOS, 1)) { /* the kernel gives it as one byte, not as an int */
         controls->tos = *CMSG_DATA(control);
     } else if (is_control(control, IPPROTO_IP, IP_PKTINFO, sizeof info)) {
         memcpy(&info, CMSG_DATA(control), sizeof info);

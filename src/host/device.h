@@ -6,8 +6,8 @@
 #include "packets/request.h"
 
 /*
- * The index of the request's interface, by local-device or a scope, 0 if it names none. 0; ENODEV: it is not there;
- * ENETUNREACH: it names two.
+ * Sets *DEVICE to the index of the interface that the request names, by local-device or a scope; 0 if it names none.
+ * Returns 0, or an errno value: ENODEV: it is not there; ENETUNREACH: the request names two.
  */
 int device_find(int fd, const struct request *request, uint32_t *device);
 

@@ -6,8 +6,8 @@
 #include <string.h>
 
 /*
- * An error that came just now is told to the next call, whatever that asked for, and taken away by it: messages may wait
- * behind it. More errors may come meanwhile, but not as fast as this.
+ * An ICMP error that has just come makes the next call on its socket fail, whatever that is for. The call takes it
+ * away, and messages may wait behind it, so it is tried again. More errors may come meanwhile, but not as fast as this.
  */
 #define RECEIVE_TRIES 32
 
@@ -32,13 +32,13 @@ inbox_free(struct inbox *inbox)
     free(inbox);
 }
 
-/* The last batch has left its own lengths here. */
+/* Makes room for a message: recvmmsg(2) wrote over the lengths with those of what it received last. */
 static void
 prepare(struct inbox *inbox, size_t place, bool named)
 {
     static const sa_family_t none = AF_UNSPEC;
     struct msghdr *message = &inbox->messages[place].msg_hdr;
-    memcpy(&inbox->names[place], &none, sizeof none); /* the stamp of a departure comes without a name */
+    memcpy(&inbox->names[place], &none, sizeof none); /* a departure's stamp has no name, and leaves it so */
     message->msg_name = named ? &inbox->names[place] : NULL;
     message->msg_namelen = named ? sizeof inbox->names[place] : 0;
     message->msg_controllen = INBOX_CONTROL;

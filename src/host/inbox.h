@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What sockets receive, a batch of messages at a time: packets, and what stands in error queues (recvmmsg(2), ip(7)). The
- * memory is one for all sockets, so what was received is good until the next batch.
+ * What sockets receive, a batch of messages at a time: packets, and what stands in error queues (recvmmsg(2), ip(7)).
+ * The memory is one for all sockets, so what was received is good until the next batch.
  */
 #ifndef HOPLINE_INBOX_H
 #define HOPLINE_INBOX_H
@@ -41,9 +41,9 @@ enum inbox_flags {
 size_t inbox_receive(struct inbox *inbox, int fd, size_t first, size_t count, unsigned flags);
 
 /*
- * Reads the message at PLACE, which came before CLOCK was read: its bytes, its sender, and what its control messages say,
- * of which *CONTROLS has all. Family and protocol number are the caller's to set. False when it has no sender though one
- * was wanted; *CONTROLS is set all the same.
+ * Reads the message at PLACE, which came before CLOCK was read: its bytes, its sender, and what its control messages
+ * say, of which *CONTROLS has all. Family and protocol number are the caller's to set. False when it has no sender
+ * though one was wanted; *CONTROLS is set all the same.
  */
 MUST_USE bool inbox_read(struct inbox *inbox, size_t place, const struct clock *clock, struct datagram *datagram,
                          struct controls *controls);

@@ -22,15 +22,16 @@ struct letter {
 void letter_address(struct letter *letter, enum family_id family, const struct address *to, uint32_t scope,
                     uint16_t port);
 
-/* Has a number go along. */
+/* Adds a number as a control message: it holds for this message alone. */
 void letter_add(struct letter *letter, int level, int type, uint32_t value);
 
-/* Has the source go along, unless it is NULL, and the interface by which it is to leave, unless DEVICE is 0. */
+/* Likewise the source address, unless it is NULL, and the interface by which it is to leave, unless DEVICE is 0. */
 void letter_add_source(struct letter *letter, enum family_id family, const struct address *source, uint32_t device);
 
 /*
- * A probe that leaves so long after the one before is at rest: there is time to ask the kernel when exactly it left. That
- * is 2 us later than the clock says before the system call, but takes 1 us that a flood of probes has not got.
+ * When this much time has passed since the last probe, there is time to ask the kernel when exactly the next one left.
+ * Its stamp is 2 us later than the clock before the system call, and nearer the truth, but it takes 1 us to get, which
+ * a flood of probes has not got.
  */
 #define LETTER_REST (50 * NS_PER_US)
 
@@ -38,15 +39,16 @@ void letter_add_source(struct letter *letter, enum family_id family, const struc
 void letter_ask_for_stamp(struct letter *letter);
 
 /*
- * What a request wants of the socket while its message leaves: that a broadcast address is allowed, and how packets beyond
- * an MTU are treated (IP_MTU_DISCOVER, ip(7); IPv6's numbers are the same). USUAL is how it is otherwise.
+ * What a request wants of the socket while its message leaves, since no control message can say it: that a broadcast
+ * address is allowed, and how packets beyond an MTU are treated (IP_MTU_DISCOVER, ip(7); IPv6's numbers are the same).
+ * USUAL is how they are treated otherwise.
  */
 struct letter_state {
     bool broadcast;
     int discovery, usual;
 };
 
-/* True when that is not as usual. */
+/* True when the socket must be set for this message, and set back. */
 bool letter_state_differs(const struct letter_state *state);
 
 /* Sets it, or takes it back. 0, or an errno value. */

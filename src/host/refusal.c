@@ -7,7 +7,7 @@
 
 enum {
     PASSES = 1,
-    LEFT_OVER = 2, /* what the kernel makes of ICMP errors: icmp_err_convert[], ICMPv6's likewise */
+    LEFT_OVER = 2, /* what Linux makes of ICMP errors: icmp_err_convert[], icmpv6_err_convert() */
     STALE = 4,     /* the source, the interface or the MTU may have changed */
 };
 
@@ -69,8 +69,8 @@ refusal_of(int error, const struct request *request)
     if (refusal_passes(error))
         return EAGAIN;
     /*
-     * EINVAL: of a source that the host has lost meanwhile; else of a blackhole, and of an IPv4-mapped target, for which
-     * sockets of IPv6 make no packet.
+     * EINVAL: the host has lost the source that the client named; or, where it named none, the route is a blackhole, or
+     * the target is IPv4-mapped (::ffff:0:0/96), for which sockets of IPv6 make no packet.
      */
     if (error == EINVAL)
         return address_is_unspecified(&request->local) ? ENETUNREACH : EADDRNOTAVAIL;

@@ -12,15 +12,18 @@
 bool refusal_passes(int error);
 
 /*
- * True when it may be an ICMP error that was left on the socket, and is told to the next call, whatever that is for. The
- * call takes it away, so it is to be tried again; what the host itself refuses with comes again.
+ * True when it may be an ICMP error that was left on the socket, and is told to the next call, whatever that is for.
+ * The call takes it away: so try again, and what comes again is a refusal of the host itself.
  */
 bool refusal_may_be_left_over(int error);
 
 /* True when what we remember of the route may be at fault, because it is old: ask again, and send once more. */
 bool refusal_may_be_stale(int error, const struct request *request);
 
-/* What the client is to be told: EAGAIN for what passes, else an errno value that has a word of its own, where one fits. */
+/*
+ * What the client is to be told: EAGAIN for what passes, else an errno value; where one fits, one that replies have a
+ * word for.
+ */
 int refusal_of(int error, const struct request *request);
 
 #endif
