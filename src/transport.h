@@ -79,7 +79,7 @@ struct transport {
 /* The reason when no probe of any kind can be sent, else 0. */
 int transport_refusal(const struct transport *transport);
 
-/* For the bodies' tables: what the routes know. */
+/* has_address and find_device_name of both bodies: the routes know it. */
 bool transport_has_address(struct transport *transport, enum family_id family);
 bool transport_find_device_name(const struct transport *transport, uint32_t device, char name[IFNAMSIZ]);
 
