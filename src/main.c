@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "host/privileges.h"
+#include "host/route.h"
 #include "host/sandbox.h"
 #include "loop.h"
 #include "options.h"
@@ -66,8 +67,13 @@ tell_refused(const struct transport *transport)
 static void
 tell_support(const struct transport *transport, bool unprivileged)
 {
-    if (unprivileged)
+    if (unprivileged && getuid() == 0)
+        fputs("mtr-packet: no raw sockets, though this is root: the host does not have them, or refuses them here\n", stderr);
+    else if (unprivileged)
         fputs("mtr-packet: no raw sockets; to have them, run it as root, or once: setcap cap_net_raw+p its file\n", stderr);
+    if (!routes_have_netlink(transport->routes))
+        fputs("mtr-packet: this host refuses netlink: sources and MTUs are asked of sockets, interfaces are not known, and "
+              "changes of routes are seen a second late\n", stderr);
     for (enum family_id family = 0; family < FAMILIES; family++) {
         for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++) {
             int error = transport->refusals[family][protocol];

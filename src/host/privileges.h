@@ -20,7 +20,10 @@ void privileges_free(struct privileges *privileges);
  */
 bool privileges_drop(struct privileges *privileges, bool keep_mark);
 
-/* No core dumps, no debugger of the same user, no child processes: once everything is open. False, with errno set. */
+/*
+ * No debugger of the same user, and where the host lets us no core dumps and no child processes: once everything is open.
+ * False, with errno set.
+ */
 bool privileges_seal(void);
 
 /* True when a mark can be sent: CAP_NET_RAW is permitted and enough for it (Linux 5.17). */

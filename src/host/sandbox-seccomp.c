@@ -232,6 +232,8 @@ sandbox_enter(bool unprivileged)
 {
     if (!sandbox_available())
         return true;
+    /* By prctl(2), as ever: the library would try seccomp(2), for which profiles around us may end the process. */
+    seccomp_api_set(1);
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
     if (!filter || !catch_violations()) {
         errno = ENOMEM;
