@@ -119,7 +119,7 @@ class Uplinks:
 
 def request_of(family, address, probe):
     """The daemon's line for a probe, without its token."""
-    words = [f"send-probe ip-{family} {address} protocol {probe['protocol']} timeout 0.3"]
+    words = [f"send-probe ip-{family} {address} protocol {probe['protocol']} timeout 0.1"]
     words += [f"{name} {probe[name]}" for name in ("port", "local-port", "tos", "mark", "local-device") if name in probe]
     if "local" in probe:
         words.append(f"local-ip-{family} {probe['local']}")
