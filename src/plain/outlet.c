@@ -175,7 +175,8 @@ outlet_send(struct outlet *outlet, const struct errand *errand, uint16_t port, c
     letter.message.msg_iovlen = 1;
     /* To a group the host answers itself, before the interface stamps the packet. */
     bool group = errand->route->broadcast || address_is_group(request->family, &request->target);
-    bool at_rest = !group && !errand->stash->count && instant_since(clock_now(), errand->stash->last) > LETTER_REST;
+    bool at_rest = !group && !errand->stash->no_stamps && !errand->stash->count &&
+                   instant_since(clock_now(), errand->stash->last) > LETTER_REST;
     if (at_rest)
         letter_ask_for_stamp(&letter);
     const struct letter_state state = {
@@ -186,6 +187,14 @@ outlet_send(struct outlet *outlet, const struct errand *errand, uint16_t port, c
     int error = letter_set_state(outlet->fd, request->family, &state, true);
     if (!error)
         error = send_patiently(outlet, &letter.message, departed);
+    if (error == EINVAL && at_rest) { /* what does not know stamps refuses the message for them */
+        at_rest = false;
+        write_letter(&letter, errand, port);
+        letter.message.msg_iov = &vector;
+        letter.message.msg_iovlen = 1;
+        error = send_patiently(outlet, &letter.message, departed);
+        errand->stash->no_stamps = error != EINVAL;
+    }
     letter_set_state(outlet->fd, request->family, &state, false);
     outlet->last = errand->stash->last = *departed;
     if (at_rest && !error)

@@ -37,6 +37,7 @@ struct stash {
     struct answer answers[INBOX_BATCH];
     size_t count;
     struct instant last; /* when a probe left by any socket */
+    bool no_stamps;      /* this host takes no message that asks for a stamp */
 };
 
 /* A probe that is to leave: what all kinds of sockets need to know of it. */

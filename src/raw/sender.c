@@ -16,9 +16,30 @@
 #define DRAIN_ROUNDS 64
 #define MTU_TRIES 4            /* an MTU that was told may be found too large by what comes next on the way */
 
+/*
+ * A raw socket of IPv6 takes headers of ours since Linux has such sockets, and says so since 4.17. A host that does not
+ * say it (an emulator, gVisor) is tried: by a packet to this host itself that holds nothing (next header 59, RFC 8200).
+ */
+static bool
+takes_headers(const struct sender *sender, enum family_id family)
+{
+    static const struct address self = { { [15] = 1 } };
+    struct sockaddr_storage name;
+    uint8_t packet[40] = { 0x60, [6] = IPPROTO_NONE, [7] = 1, [23] = 1, [39] = 1 };
+    int on = 0;
+    socklen_t length = sizeof on;
+    if (family == IPV4 || getsockopt(sender->fd, IPPROTO_IPV6, IPV6_HDRINCL, &on, &length) == 0)
+        return true;
+    length = address_to_socket(IPV6, &self, 0, 0, &name);
+    return sendto(sender->fd, packet, sizeof packet, MSG_DONTWAIT, (struct sockaddr *)&name, length) >= 0 ||
+           errno != EINVAL;
+}
+
 static int
 set_up(struct sender *sender, enum family_id family, struct refused *refused)
 {
+    if (!takes_headers(sender, family))
+        return EPROTONOSUPPORT;
     struct refused mine = { 0 };
     socklen_t length = sizeof sender->discovery;
     filter_everything(sender->fd, refused); /* else packets of protocol 255 wait there; errors still come */
@@ -199,6 +220,17 @@ drain_errors(const struct sender *sender, const struct clock *clock)
     return report;
 }
 
+static int
+send_with_extras(struct sender *sender, const struct request *request, const struct route *route, uint32_t asked,
+                 bool at_rest, size_t length)
+{
+    struct letter letter;
+    write_letter(&letter, sender, request, route, asked);
+    if (at_rest && sender->stamps)
+        letter_ask_for_stamp(&letter);
+    return send_bytes(sender, request, &letter, sender->buffers->packet, length);
+}
+
 /*
  * Old kernels and emulators refuse a message for what they do not know of what goes along with it, with EINVAL; which is
  * then left out for good. What is at fault itself is refused without it, too.
@@ -207,22 +239,17 @@ static int
 send_whole(struct sender *sender, const struct request *request, const struct route *route, uint32_t asked,
            bool at_rest, size_t length)
 {
-    bool *const extras[] = { &sender->stamps, &sender->names_protocol };
-    struct letter letter;
-    int error = EINVAL;
-    for (size_t without = 0; without <= sizeof extras / sizeof *extras && error == EINVAL; without++) {
-        bool *extra = without > 0 ? extras[without - 1] : NULL;
-        if (extra && !*extra)
+    bool *const extras[] = { &sender->names_protocol, &sender->stamps };
+    const bool before[] = { sender->names_protocol, sender->stamps };
+    int error = send_with_extras(sender, request, route, asked, at_rest, length);
+    for (size_t i = 0; i < sizeof extras / sizeof *extras && error == EINVAL; i++) {
+        if (!*extras[i])
             continue;
-        if (extra)
-            *extra = false;
-        write_letter(&letter, sender, request, route, asked);
-        if (at_rest && sender->stamps)
-            letter_ask_for_stamp(&letter);
-        error = send_bytes(sender, request, &letter, sender->buffers->packet, length);
-        if (extra)
-            *extra = error == EINVAL;
+        *extras[i] = false;
+        error = send_with_extras(sender, request, route, asked, at_rest, length);
     }
+    for (size_t i = 0; i < sizeof extras / sizeof *extras && error == EINVAL; i++)
+        *extras[i] = before[i];
     return error;
 }
 
