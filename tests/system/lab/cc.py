@@ -52,7 +52,7 @@ def _run(words):
 def program(source, *flags):
     """The path of a program made of one file that stands alone; relative paths start at tests/system."""
     made = _directory() / pathlib.Path(source).stem
-    _run([os.environ.get("CC", "cc"), *FLAGS, *flags, "-o", made, SOURCES / source])
+    _run([os.environ.get("CC", "cc"), *FLAGS, "-o", made, SOURCES / source, *flags])
     return made
 
 

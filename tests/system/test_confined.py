@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""Hosts that confine or emulate the daemon: what is only wished for costs what it gives, and no more."""
+
+import itertools
+import platform
+import shutil
+import time
+
+import pytest
+
+from lab import cc, net, pair, transports
+from lab.daemon import Daemon, built_binary
+
+pytestmark = pytest.mark.skipif(net.why_no_namespaces() is not None, reason=str(net.why_no_namespaces()))
+
+MODES = ("netlink", "seccomp", "limits", "groups", "options", "netlink,seccomp,limits,groups,options")
+WHO = {"root": (), "nobody": transports.AS_NOBODY}
+PROBES = [f"ip-{family} {pair.ANSWERS[family]} protocol {probe}"
+          for family, probe in itertools.product((4, 6), ("icmp", "udp port 9", "tcp port 9", "icmp size 3000"))]
+QEMU = {"x86_64": "qemu-x86_64-static", "aarch64": "qemu-aarch64-static"}.get(platform.machine(), "no such machine")
+
+
+@pytest.fixture(scope="module", name="network")
+def fixture_network():
+    with pair.Pair("confined") as network:
+        yield network
+
+
+@pytest.fixture(scope="module", name="confine")
+def fixture_confine():
+    if not cc.has_seccomp() or cc.sanitized():
+        pytest.skip("the launcher needs libseccomp, and the sanitizers make calls of their own")
+    return cc.program("confine.c", "-lseccomp")
+
+
+def ask_all(daemon):
+    """Every kind of probe is answered by the target, and in a time that is one."""
+    for number, probe in enumerate(PROBES, 1):
+        daemon.send(f"{number} send-probe {probe} timeout 2")
+    for reply in daemon.collect(len(PROBES), 10):
+        assert reply.kind == "reply", f"{PROBES[reply.token - 1]}: {reply.line}"
+        assert 0 < reply.rtt < 1_000_000
+    assert daemon.ask("check-support feature ip-6").line.endswith("support ok")
+
+
+@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize("mode", MODES)
+def test_refused_calls(network, confine, mode, who):
+    with Daemon(network.client, wrapper=[*WHO[who], confine, mode], args=["--verbose"]) as daemon:
+        ask_all(daemon)
+        status, said = daemon.finish()
+    assert status == 0
+    assert ("refuses netlink" in said) == ("netlink" in mode)
+    assert ("refuses a socket option" in said) == ("options" in mode)
+
+
+@pytest.mark.parametrize("who", WHO)
+def test_emulated(network, who):
+    """As in a container for another machine: few socket options, and no sandbox."""
+    if not shutil.which(QEMU) or cc.sanitized():
+        pytest.skip("needs qemu-user-static, and no sanitizers")
+    with Daemon(network.client, binary=shutil.which(QEMU), wrapper=WHO[who], args=[built_binary(), "--verbose"]) as daemon:
+        ask_all(daemon)
+        status, said = daemon.finish(20)
+    assert status == 0
+    assert "run it as root" not in said or who == "nobody"
+
+
+def test_changes_are_seen_without_netlink(network, confine):
+    """A second late: routes are asked again."""
+    with Daemon(network.client, wrapper=[confine, "netlink"]) as daemon:
+        line = "send-probe ip-4 198.51.100.9 timeout 0.1"
+        assert daemon.ask(line).kind == "no-route-network"
+        network.client.ip(f"route add 198.51.100.0/24 via {pair.ANSWERS[4]}")
+        try:
+            end = time.monotonic() + 3
+            while (kind := daemon.ask(line).kind) == "no-route-network" and time.monotonic() < end:
+                time.sleep(0.05)
+        finally:
+            network.client.ip("route del 198.51.100.0/24")
+    assert kind == "no-reply"
