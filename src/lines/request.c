@@ -204,6 +204,8 @@ read_local(const struct argument *argument, struct word value, struct request *r
 /* Rows of what a command can't do without: a feature, or one of the targets. */
 enum { ROW_FEATURE, ROW_TARGET_V4, ROW_TARGET_V6 };
 
+#define TARGET_ROWS (UINT32_C(1) << ROW_TARGET_V4 | UINT32_C(1) << ROW_TARGET_V6)
+
 /* Values are read in this order, so what another depends on stands before it. */
 static const struct argument arguments[] = {
     [ROW_FEATURE] = { NAME("feature"), 0, COMMAND_CHECK_SUPPORT, read_feature, 0, 0, FIELD(feature) },
@@ -324,6 +326,8 @@ sort_pairs(struct word line, enum command command, struct values *values, struct
         size_t row = find_argument(name, command);
         if (row < ARGUMENTS) {
             values->of[row] = value;
+            if (arguments[row].field == FIELD(target)) /* of ip-4 and ip-6, too, the last one counts */
+                values->given &= ~TARGET_ROWS;
             values->given |= UINT32_C(1) << row;
         } else if (!unknown->length) {
             *unknown = name;
