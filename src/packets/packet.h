@@ -64,14 +64,14 @@ packet_next_ip_id(uint16_t last)
 }
 
 #define FAR_PORT_FIRST 33434 /* of targets whose port varies: where traceroute(8) begins, so firewalls let these in */
-#define FAR_PORTS (UINT16_MAX - FAR_PORT_FIRST + 1)
+#define FAR_PORTS 100        /* and no more, since they do not let in all */
 
 /* The next of these ports; *NEXT becomes 0 behind the last. */
 static inline uint16_t
 packet_next_far_port(uint16_t *next)
 {
     uint16_t far = *next ? *next : FAR_PORT_FIRST;
-    *next = (uint16_t)(far + 1);
+    *next = far + 1 < FAR_PORT_FIRST + FAR_PORTS ? (uint16_t)(far + 1) : 0;
     return far;
 }
 

@@ -9,9 +9,10 @@
 #define HOPLINE_FLOW_H
 
 #include "host/random.h"
-#include "packets/request.h"
+#include "packets/packet.h"
 
 #define FLOW_PORTS 512 /* so many of our ports are spread over flows */
+#define FLOW_FAR_PORTS (UINT16_MAX - FAR_PORT_FIRST + 1) /* the target's, each flow has its own */
 
 struct flows {
     uint32_t label;           /* random, as the next two: the field of flow 0 is made of it */

@@ -7,6 +7,7 @@
 
 #define ECHO_NUMBERS (ECHO_IDS << 16) /* each identifier has 65,536 sequence numbers */
 #define TRIES 1024 /* ports, at most: a request that finds none free must not hold up the others */
+#define TURNS 64 /* through the target's ports, each with another of ours */
 
 /* A probe that is getting its identity, and what there is to make it of. */
 struct making {
@@ -123,17 +124,20 @@ static int
 make_both_ports(const struct making *making)
 {
     const struct near_source *nears = making->nears;
-    struct varying *varying = &making->from->varying[making->request->family];
-    for (uint32_t tries = 0; tries < 2 * FAR_PORTS; tries++) {
-        if (!varying->near || !varying->far)
-            varying->near = nears->next(nears->context, making->request->family);
-        if (!varying->near)
-            return ENOSPC;
-        making->identity->near = varying->near;
-        making->identity->far = packet_next_far_port(&varying->far);
-        if (!is_taken(making))
-            return 0;
-    }
+    enum family_id family = making->request->family;
+    struct varying *varying = &making->from->varying[family];
+    do {
+        for (uint32_t tries = 0; tries < TURNS * FAR_PORTS; tries++) {
+            if (!varying->near || !varying->far)
+                varying->near = nears->next(nears->context, family);
+            if (!varying->near)
+                return ENOSPC;
+            making->identity->near = varying->near;
+            making->identity->far = packet_next_far_port(&varying->far);
+            if (!is_taken(making))
+                return 0;
+        }
+    } while (nears->grow(nears->context, family));
     return ENOSPC;
 }
 
@@ -147,10 +151,10 @@ make_far_port(const struct making *making)
     struct varying *varying = &making->from->varying[making->request->family];
     for (uint32_t tries = 0; tries < FAR_PORTS; tries++) {
         making->identity->far = packet_next_far_port(&varying->named_far);
-        if ((making->nears->free & FREE_IP_ID) || !is_taken(making))
+        if (!is_taken(making))
             return 0;
     }
-    return ENOSPC;
+    return making->nears->free & FREE_IP_ID ? 0 : ENOSPC;
 }
 
 /* Ports as the request has them, or as its flow wants them where it has none. */
@@ -166,7 +170,7 @@ make_flow_ports(const struct making *making)
                                                     : first + flow_near(&making->from->flows, request->flow));
     identity->far = (uint16_t)(request->port ? request->port : making->protocol->default_port);
     if (!identity->far)
-        identity->far = (uint16_t)(FAR_PORT_FIRST + flow_far(request->flow, request->local_port != 0, FAR_PORTS));
+        identity->far = (uint16_t)(FAR_PORT_FIRST + flow_far(request->flow, request->local_port != 0, FLOW_FAR_PORTS));
     return 0;
 }
 

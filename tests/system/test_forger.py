@@ -12,12 +12,12 @@ see the probes. What it must guess, and so the chance that one forgery is believ
     sctp       INIT-ACK, ABORT                 port 12, initiate tag 32                                  2^-44
                error that quotes 20 bytes      initiate tag 32 (and the port, as for tcp)                2^-32
                error that quotes 8 bytes       port 12; IPv4, as beyond a NAT: IP id 16                  2^-12
-    udp        datagram                        port 12, target's port ~8                                 2^-12 / probes
-               error, our address in the quote the same; without a pattern the nonce's checksum, 16      2^-12 / probes
-               error, another address in it    target's port ~8, and port 12 (IPv4: or IP id 16)         2^-12 / probes
+    udp        datagram                        port 12, target's port ~7                                 2^-12 / ports
+               error, our address in the quote the same; without a pattern the nonce's checksum, 16      2^-12 / ports
+               error, another address in it    target's port ~8, and port 12 (IPv4: or IP id 16)         2^-12 / ports
 
-Our ports are among the 4096 above net.ipv4.ip_local_port_range: the 12 bits. The target's port of udp counts up from
-33434: a forger who knows how many probes there were tries as many ports. The nonce is 64 bits, which an echo reply must
+Our ports are among the 4096 above net.ipv4.ip_local_port_range: the 12 bits. The target's port of udp is one
+of the hundred from 33434 on. The nonce is 64 bits, which an echo reply must
 bring back; with a pattern nothing in the payload is unknown. HOPLINE_FORGERIES=1000000 is the full number for each
 test.
 """
@@ -40,7 +40,7 @@ from test_path import FAMILIES, probe
 FORGERIES = int(os.environ.get("HOPLINE_FORGERIES", "100000"))
 PROBES = 100  # silent ones of each family, each to a target of its own
 PORTS = range(61440, 65536)
-UDP_FIRST = 33434
+UDP_FIRST, UDP_PORTS = 33434, 100
 HONEST = 5000
 IN_TURN = 2000  # forgeries between two honest answers, which show that all before were read
 LONG = 20  # bytes of an sctp quote that shows the initiate tag
@@ -146,7 +146,7 @@ def guess(chance, protocol):
     if protocol == "icmp":
         near, far = bits & 0xffff, bits >> 16 & 0xffff
     else:
-        near, far = PORTS[bits % len(PORTS)], UDP_FIRST + (bits >> 16) % (2 * PROBES)
+        near, far = PORTS[bits % len(PORTS)], UDP_FIRST + (bits >> 16) % UDP_PORTS
     return near, far, bits >> 32, chance.getrandbits(16), chance.getrandbits(16)
 
 
@@ -167,7 +167,7 @@ def chance_of(protocol, family, form, quote, pattern):
     if protocol == "tcp" or (protocol == "sctp" and (form == "direct" or quote >= LONG)):
         return 2 ** -32
     checksum = 2 ** -16 if protocol == "udp" and form == "own" and not pattern else 1
-    return (1 / len(PORTS) * checksum + ip_id) / (2 * PROBES if protocol == "udp" else 1)
+    return (1 / len(PORTS) * checksum + ip_id) / (UDP_PORTS if protocol == "udp" else 1)
 
 
 CASES = [
