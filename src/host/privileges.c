@@ -133,6 +133,8 @@ mark_works(struct privileges *privileges)
 {
     int mark = 0;
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) /* a service manager may leave us no other family than those that probes need */
+        fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return false;
     privileges_raise_for_mark(privileges);

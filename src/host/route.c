@@ -28,7 +28,7 @@ struct cached_route {
 struct routes {
     struct netlink netlink;
     int change_fd; /* tells of changes; -1: nobody does */
-    int device_fd; /* any socket, for questions about interfaces */
+    int device_fd; /* any socket, for questions about interfaces: netlink's, where there is one */
     uint32_t epoch;
     struct instant forgotten; /* when all was, for its age */
 
@@ -101,7 +101,7 @@ routes_new(void)
     routes->epoch = 1;
     bool asked = netlink_open(&routes->netlink) == 0;
     routes->change_fd = asked ? open_changes() : -1;
-    routes->device_fd = open_device_socket();
+    routes->device_fd = asked ? routes->netlink.fd : open_device_socket();
     trial_read_defaults(&routes->default_device, &routes->default_mark);
     for (enum family_id family = 0; family < FAMILIES; family++) {
         routes->hashes_ports[family] = read_hash_policy(family);
@@ -115,11 +115,11 @@ routes_free(struct routes *routes)
 {
     if (!routes)
         return;
+    if (routes->device_fd >= 0 && routes->device_fd != routes->netlink.fd)
+        close(routes->device_fd);
     netlink_close(&routes->netlink);
     if (routes->change_fd >= 0)
         close(routes->change_fd);
-    if (routes->device_fd >= 0)
-        close(routes->device_fd);
     free(routes->cache);
     free(routes);
 }

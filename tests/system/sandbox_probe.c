@@ -72,7 +72,7 @@ static bool plain;
     ROW("unix socket", CALL(socket, AF_UNIX, SOCK_DGRAM, 0))                                        \
     ROW("netlink socket", CALL(socket, AF_NETLINK, SOCK_RAW, 0))                                    \
     ROW("socketpair", CALL(socketpair, AF_UNIX, SOCK_STREAM, 0, page))                              \
-    ROW("connect", CALL(connect, 0, &nowhere, sizeof nowhere))                                      \
+    ROW("allowed: connect", CALL(connect, 0, &nowhere, sizeof nowhere))                                      \
     ROW("listen", CALL(listen, 0, 1))                                                               \
     ROW("accept4", CALL(accept4, 0, NULL, NULL, 0))                                                 \
     ROW("detaching a filter, setsockopt", CALL(setsockopt, 0, SOL_SOCKET, SO_DETACH_FILTER, page, 4)) \
