@@ -261,7 +261,7 @@ hash_port(uint16_t port)
 }
 
 static uint32_t
-find_hold(const struct ports *ports, enum family_id family, const struct address *source, uint16_t port)
+find_lease(const struct ports *ports, enum family_id family, const struct address *source, uint16_t port)
 {
     uint32_t slot = index_first(&ports->by_port, hash_port(port));
     for (; slot != INDEX_NONE; slot = index_next(&ports->by_port, slot)) {
@@ -286,7 +286,7 @@ int
 ports_lease(struct ports *ports, enum family_id family, const struct address *source, uint32_t scope, uint16_t port,
            uint32_t *lease)
 {
-    uint32_t slot = find_hold(ports, family, source, port);
+    uint32_t slot = find_lease(ports, family, source, port);
     if (slot == INDEX_NONE) {
         slot = free_slot(ports);
         if (!chunks_reach(&ports->leases, slot) || !index_reach(&ports->by_port, slot))
