@@ -184,6 +184,7 @@ outlet_send(struct outlet *outlet, const struct errand *errand, uint16_t port, c
         .discovery = choose_discovery(errand),
         .usual = discoveries[request->family],
     };
+    errand->stash->mtu = outlet->report.mtu = 0;
     int error = letter_set_state(outlet->fd, request->family, &state, true);
     if (!error)
         error = send_patiently(outlet, &letter.message, departed);
@@ -197,9 +198,12 @@ outlet_send(struct outlet *outlet, const struct errand *errand, uint16_t port, c
     }
     letter_set_state(outlet->fd, request->family, &state, false);
     outlet->last = errand->stash->last = *departed;
-    if (at_rest && !error)
+    /* A refusal for its size stands there, too, with what would fit: of an IPv6 echo request it is told nowhere else. */
+    bool may_be_too_big = error == EMSGSIZE || (!error && request->dont_fragment);
+    if (!errand->stash->count && (may_be_too_big || (!error && at_rest)))
         take_stamp(outlet, errand, departed);
-    return error;
+    errand->stash->mtu = outlet->report.mtu;
+    return !error && outlet->report.mtu ? EMSGSIZE : error;
 }
 
 /* ---- receiving ---- */

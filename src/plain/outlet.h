@@ -37,6 +37,7 @@ struct stash {
     struct answer answers[INBOX_BATCH];
     size_t count;
     struct instant last; /* when a probe left by any socket */
+    uint32_t mtu;        /* bytes that would have fit, of the probe that was refused last; 0: it was not said */
     bool no_stamps;      /* this host takes no message that asks for a stamp */
 };
 

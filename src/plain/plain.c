@@ -141,12 +141,19 @@ release(struct transport *transport, struct probe *probe)
     probe->lease = 0;
 }
 
-/* What would have fit: `dont-fragment` looks past the route's own. */
+/*
+ * What would have fit, as the kernel told with the refusal, or else as the route or the interface has it: `dont-fragment`
+ * looks past the route's own. 0, which is not told, where that is no less than what was refused.
+ */
 static uint32_t
 find_mtu(const struct plain *plain, const struct request *request, const struct route *route)
 {
-    bool by_route = route->mtu && !request_has(request, FEATURE_DONT_FRAGMENT);
-    return by_route ? route->mtu : routes_find_device_mtu(plain->transport.routes, route->device);
+    uint32_t mtu = plain->stash.mtu;
+    if (!mtu && !request_has(request, FEATURE_DONT_FRAGMENT))
+        mtu = route->mtu;
+    if (!mtu)
+        mtu = routes_find_device_mtu(plain->transport.routes, route->device);
+    return mtu < request->size ? mtu : 0;
 }
 
 /* The kernel has chosen the way, and so the source, by the ports too: only now these are known. */
