@@ -21,7 +21,7 @@
 #define RETRANSMISSION NS_PER_S
 
 struct connection {
-    struct outlet outlet; /* first: epoll knows it by that */
+    struct outlet outlet; /* the first member: what epoll gives back points to it, and so to the connection */
     struct identity identity;
     struct address target;
     struct instant departed;
@@ -156,7 +156,7 @@ start(const struct connection *connection, const struct errand *errand, struct r
 static void
 read_name(const struct connection *connection, struct identity *identity)
 {
-    struct sockaddr_in in; /* the port is at the same place in both families */
+    struct sockaddr_in in; /* sin_port is where sin6_port is */
     struct sockaddr_storage name = { 0 };
     socklen_t length = sizeof name;
     enum family_id family;
@@ -255,7 +255,7 @@ read_outcome(const struct connection *connection, const struct tcp_info *info, s
     if (getsockopt(connection->outlet.fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
         return false;
     answer->tcp_flags = error == ECONNREFUSED ? TH_RST | TH_ACK : TH_SYN | TH_ACK;
-    if (error == ECONNREFUSED) { /* of which nobody knows when, but that no SYN was sent again before */
+    if (error == ECONNREFUSED) { /* no stamp says when; but it came before a second SYN was sent */
         answer->arrived = now.ns < retransmission.ns ? now : retransmission;
         return info->tcpi_total_retrans == 0;
     }
@@ -285,7 +285,10 @@ read_stamp(struct reader quoted, uint32_t *stamp)
     return false;
 }
 
-/* When SYNs were sent again: whether this quotes the first. The kernel tells how its clock for timestamps stands. */
+/*
+ * The kernel has sent the SYN again: true when this quotes the first one. Its timestamp (RFC 7323) says when that left,
+ * and TCP_TIMESTAMP how the clock that it was taken from stands now.
+ */
 static bool
 quotes_first(const struct connection *connection, struct reader quoted)
 {
@@ -347,7 +350,7 @@ connection_read(struct outlet *outlet, struct inbox *inbox, size_t place, const 
     answer->far = connection->identity.far;
     answer->has_number = true;
     answer->number = connection->identity.number;
-    answer->has_checksum = false; /* it is of the kernel's SYN: there is nothing to compare it with */
+    answer->has_checksum = false; /* the kernel has built the SYN and does not tell its checksum */
     outlet_close(outlet); /* answered or not, nothing more will come, and epoll would say so again and again */
     return answered;
 }

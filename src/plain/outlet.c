@@ -33,7 +33,7 @@ bind_outlet(struct outlet *outlet, const struct address *source, uint32_t device
     if (bind(outlet->fd, (struct sockaddr *)&name, length) < 0 ||
         getsockname(outlet->fd, (struct sockaddr *)&name, &length) < 0)
         return errno;
-    struct sockaddr_in in; /* the port is at the same place in both families */
+    struct sockaddr_in in; /* sin_port is where sin6_port is */
     memcpy(&in, &name, sizeof in);
     outlet->near = ntohs(in.sin_port);
     return 0;
@@ -42,11 +42,11 @@ bind_outlet(struct outlet *outlet, const struct address *source, uint32_t device
 uint32_t
 outlet_device(const struct errand *errand, const struct address *source)
 {
-    if (errand->route->in_vrf) /* what comes in there is for sockets of the VRF alone */
+    if (errand->route->in_vrf) /* a socket that is not bound to it hears nothing of it */
         return errand->device;
     if (errand->request->family == IPV4)
         return 0;
-    if (address_is_link_local(IPV6, source)) /* to ourselves the route is by `lo`, where the address is not */
+    if (address_is_link_local(IPV6, source)) /* the route to ourselves is by `lo`, which does not have it */
         return errand->device ? errand->device : errand->route->device;
     return errand->astray ? errand->device : 0;
 }
@@ -173,7 +173,7 @@ outlet_send(struct outlet *outlet, const struct errand *errand, uint16_t port, c
     write_letter(&letter, errand, port);
     letter.message.msg_iov = &vector;
     letter.message.msg_iovlen = 1;
-    /* To a group the host answers itself, before the interface stamps the packet. */
+    /* A member of the group on this host may answer before the interface has stamped the packet: the stamp is too late. */
     bool group = errand->route->broadcast || address_is_group(request->family, &request->target);
     bool at_rest = !group && !errand->stash->no_stamps && !errand->stash->count &&
                    instant_since(clock_now(), errand->stash->last) > LETTER_REST;
@@ -188,7 +188,7 @@ outlet_send(struct outlet *outlet, const struct errand *errand, uint16_t port, c
     int error = letter_set_state(outlet->fd, request->family, &state, true);
     if (!error)
         error = send_patiently(outlet, &letter.message, departed);
-    if (error == EINVAL && at_rest) { /* what does not know stamps refuses the message for them */
+    if (error == EINVAL && at_rest) { /* a host that does not know stamps: see no_stamps */
         at_rest = false;
         write_letter(&letter, errand, port);
         letter.message.msg_iov = &vector;
@@ -226,7 +226,7 @@ decode_error(const struct outlet *outlet, const struct datagram *datagram, uint1
     return errqueue_decode(&queued, answer);
 }
 
-/* The kernel has read, and proven, the UDP header. */
+/* Of a UDP datagram the kernel has taken off the header, after it had checked ports and checksum. */
 static bool
 decode_datagram(const struct outlet *outlet, const struct datagram *datagram, uint16_t port, struct answer *answer)
 {

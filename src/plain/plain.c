@@ -69,7 +69,7 @@ static void
 release_icmp(struct plain *plain, const struct probe *probe)
 {
     (void)plain;
-    (void)probe; /* its number is free as soon as the probe is no more in flight */
+    (void)probe; /* nothing is kept for it: numbers are taken while their probe is in the table */
 }
 
 static int
@@ -156,7 +156,7 @@ find_mtu(const struct plain *plain, const struct request *request, const struct 
     return mtu < request->size ? mtu : 0;
 }
 
-/* The kernel has chosen the way, and so the source, by the ports too: only now these are known. */
+/* The kernel has chosen way and source by the ports, too, which were not known when the route was asked for. */
 static void
 settle_source(struct plain *plain, const struct request *request, uint32_t device, struct probe *model)
 {
@@ -193,7 +193,8 @@ send_by_route(struct plain *plain, const struct request *request, const struct p
     model->scope = request_has(request, FEATURE_SCOPE_ID) ? errand.device : route.device;
     model->group = model->group || route.broadcast;
     error = ways[request->protocol].send(plain, &errand, model);
-    if (!error && route.by_ports && address_same(&model->identity.source, &route.source)) /* connect() tells it */
+    /* Another source than the route's was told by getsockname() already, see connect.c. */
+    if (!error && route.by_ports && address_same(&model->identity.source, &route.source))
         settle_source(plain, request, errand.device, model);
     *mtu = error == EMSGSIZE ? find_mtu(plain, request, &route) : 0;
     *stale = refusal_may_be_stale(error, request);
@@ -277,7 +278,7 @@ take_event(struct plain *plain, const struct clock *clock, size_t used, struct a
     } else {
         taken = outlet_receive(outlet, plain->inbox, used, errors, clock, answers, count);
     }
-    bool newer = instant_since(outlet->seen, plain->looked) >= 0; /* who floods us must not keep the others waiting */
+    bool newer = instant_since(outlet->seen, plain->looked) >= 0; /* than this round of events: others have their turn */
     if (taken == room && !newer)
         return taken; /* there may be more */
     plain->errors_taken = errors;
@@ -301,7 +302,7 @@ receive(struct transport *transport, const struct clock *clock, struct answer *a
         return false;
     while (used < INBOX_BATCH && plain->event < plain->event_count)
         used += take_event(plain, clock, used, answers, count);
-    /* Fewer sockets than a batch are all there are. */
+    /* A batch that is not full had every socket that was ready, so all that had arrived by then is read. */
     if (plain->event == plain->event_count && plain->event_count < INBOX_BATCH)
         plain->complete = plain->looked;
     return true;
@@ -320,7 +321,7 @@ rest(struct transport *transport, struct instant now, struct instant *when)
     struct plain *plain = plain_of(transport);
     bool again = datagrams_rest(plain->datagrams, now, when);
     if (plain->stash.count)
-        *when = now; /* no descriptor tells of these any more */
+        *when = now; /* they were read off their socket: poll() will not report them */
     return again || plain->stash.count > 0;
 }
 

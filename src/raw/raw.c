@@ -21,7 +21,7 @@ struct raw {
     struct inbox *inbox;
     struct send_buffers *send_buffers;
     struct allotter *allotter;
-    struct probe halfway; /* the probe of which the sender has `unsent` fragments */
+    struct probe halfway; /* some of its fragments have left; the others wait in the sender's `unsent` */
 };
 
 static struct raw *
@@ -125,7 +125,10 @@ expect_answers(struct raw *raw, const struct request *request)
     return 0;
 }
 
-/* Goes on with the probe that is halfway. What can't be finished is as good as lost on its way. */
+/*
+ * Goes on with the probe that is halfway. Where its other fragments are refused for good, it counts as sent all the same:
+ * the target will not put it together, as if a fragment was lost on the way.
+ */
 static int
 resume(struct raw *raw, struct sender *sender, const struct request *request, struct probe *model)
 {
@@ -302,16 +305,17 @@ static const struct transport_body body = {
     .close = close_raw,
 };
 
-/* Each protocol is served whose answers can be received. */
+/* A protocol is served where the socket for its answers can be had; the one to send by is the same for all. */
 static void
 open_family(struct raw *raw, enum family_id family)
 {
-    int error = sender_open(&raw->senders[family], family, raw->privileges, raw->send_buffers, raw->inbox, &raw->transport.refused);
+    struct refused *refused = &raw->transport.refused;
+    int error = sender_open(&raw->senders[family], family, raw->privileges, raw->send_buffers, raw->inbox, refused);
     for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++) {
         struct receiver *receiver = &raw->receivers[family][protocol];
         raw->transport.refusals[family][protocol] =
             error ? error : receiver_open(receiver, family, protocol, allotter_echo_id(raw->allotter),
-                                          &raw->transport.refused);
+                                          refused);
     }
 }
 
