@@ -517,3 +517,12 @@ routes_find_device_mtu(const struct routes *routes, uint32_t device)
 {
     return device_mtu(routes->device_fd, device);
 }
+
+uint32_t
+routes_find_path_mtu(const struct routes *routes, const struct request *request, uint32_t device)
+{
+    struct trial_outcome outcome;
+    const struct route_query query = query_of(routes, request, device);
+    const struct trial trial = trial_of(&query);
+    return trial_run(&trial, &outcome) == 0 ? outcome.mtu : 0;
+}

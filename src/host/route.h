@@ -72,6 +72,12 @@ bool routes_prefer_another(struct routes *routes, const struct request *request,
 /* What fits through an interface, in bytes; 0 when it is gone. */
 uint32_t routes_find_device_mtu(const struct routes *routes, uint32_t device);
 
+/*
+ * What fits through the path of this request's target, in bytes, as a connected socket is told: what IPsec and tunnels of
+ * this host add is counted in, which neither the route nor the refusal of a packet need know. 0: it is not known.
+ */
+uint32_t routes_find_path_mtu(const struct routes *routes, const struct request *request, uint32_t device);
+
 /* The name of an interface; false when it is gone. */
 bool routes_find_device_name(const struct routes *routes, uint32_t device, char name[IFNAMSIZ]);
 

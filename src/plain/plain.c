@@ -143,16 +143,19 @@ release(struct transport *transport, struct probe *probe)
 
 /*
  * What would have fit, as the kernel told with the refusal, or else as the route or the interface has it: `dont-fragment`
- * looks past the route's own. 0, which is not told, where that is no less than what was refused.
+ * looks past the route's own. Where that is no less than what was refused, as what IPsec adds is not counted in, a
+ * connected socket may know; else 0, which is not told.
  */
 static uint32_t
-find_mtu(const struct plain *plain, const struct request *request, const struct route *route)
+find_mtu(const struct plain *plain, const struct request *request, const struct route *route, uint32_t device)
 {
     uint32_t mtu = plain->stash.mtu;
     if (!mtu && !request_has(request, FEATURE_DONT_FRAGMENT))
         mtu = route->mtu;
     if (!mtu)
         mtu = routes_find_device_mtu(plain->transport.routes, route->device);
+    if (mtu >= request->size)
+        mtu = routes_find_path_mtu(plain->transport.routes, request, device);
     return mtu < request->size ? mtu : 0;
 }
 
@@ -196,7 +199,7 @@ send_by_route(struct plain *plain, const struct request *request, const struct p
     /* Another source than the route's was told by getsockname() already, see connect.c. */
     if (!error && route.by_ports && address_same(&model->identity.source, &route.source))
         settle_source(plain, request, errand.device, model);
-    *mtu = error == EMSGSIZE ? find_mtu(plain, request, &route) : 0;
+    *mtu = error == EMSGSIZE ? find_mtu(plain, request, &route, errand.device) : 0;
     *stale = refusal_may_be_stale(error, request);
     return error;
 }
