@@ -69,7 +69,7 @@ outlet_open(struct outlet *outlet, struct outlets *outlets, const struct address
     if (outlet->fd < 0)
         return errno;
     outlet->lost = 0;
-    outlet->shared = false;
+    outlet->shared = outlet->unread = false;
     int error = sockopt_set_up(outlet->fd, USE_OUTLET, outlet->family, outlets->refused);
     if (!error)
         error = bind_outlet(outlet, source, device, near);
@@ -119,27 +119,42 @@ choose_discovery(const struct errand *errand)
     return narrow ? IP_PMTUDISC_DONT : discoveries[request->family];
 }
 
-static int
-send_patiently(const struct outlet *outlet, const struct msghdr *message, struct instant *departed)
+/*
+ * Reads what the kernel says on the error queue of packets that left by this outlet. The answers to earlier probes that
+ * come with it are kept; where there is no more room for these, the rest of it stays unread.
+ */
+static void
+read_reports(struct outlet *outlet, const struct errand *errand)
 {
+    struct stash *stash = errand->stash;
+    size_t room = INBOX_BATCH - stash->used, answers = stash->count;
+    size_t got = room > 0 ? outlet_receive(outlet, stash->inbox, stash->used, true, errand->clock, stash->answers,
+                                           &stash->count) : 0;
+    if (stash->count > answers)
+        stash->used += got;
+}
+
+/*
+ * A refusal for its size may be left over, too: it is this packet's own, if the queue has a report of it. Without one it
+ * is believed in the end.
+ */
+static int
+send_patiently(struct outlet *outlet, const struct errand *errand, const struct msghdr *message,
+               struct instant *departed)
+{
+    bool unread = outlet->unread; /* then a report may be another packet's */
     int error = 0;
     for (int tries = 0; tries == 0 || (tries < TRIES && refusal_may_be_left_over(error)); tries++) {
         *departed = clock_now();
         error = sendmsg(outlet->fd, message, MSG_DONTWAIT) < 0 ? errno : 0;
+        if (error != EMSGSIZE)
+            continue;
+        outlet->unread = true;
+        read_reports(outlet, errand);
+        if (!unread && outlet->report.mtu)
+            break;
     }
     return error;
-}
-
-/*
- * Takes the stamp of a packet that left between *DEPARTED and now off the error queue. The answers to earlier probes that
- * come with it are kept.
- */
-static void
-take_stamp(struct outlet *outlet, const struct errand *errand, struct instant *departed)
-{
-    struct stash *stash = errand->stash;
-    outlet_receive(outlet, stash->inbox, 0, true, errand->clock, stash->answers, &stash->count);
-    clock_correct_departure(errand->clock, outlet->report.departure, departed);
 }
 
 static void
@@ -184,26 +199,30 @@ outlet_send(struct outlet *outlet, const struct errand *errand, uint16_t port, c
         .discovery = choose_discovery(errand),
         .usual = discoveries[request->family],
     };
-    errand->stash->mtu = outlet->report.mtu = 0;
+    if (outlet->unread)
+        read_reports(outlet, errand);
+    const bool unread = outlet->unread; /* there is still what was said of other packets */
+    outlet->report = (struct send_report){ .mtu = 0 };
     int error = letter_set_state(outlet->fd, request->family, &state, true);
     if (!error)
-        error = send_patiently(outlet, &letter.message, departed);
+        error = send_patiently(outlet, errand, &letter.message, departed);
     if (error == EINVAL && at_rest) { /* a host that does not know stamps: see no_stamps */
         at_rest = false;
         write_letter(&letter, errand, port);
         letter.message.msg_iov = &vector;
         letter.message.msg_iovlen = 1;
-        error = send_patiently(outlet, &letter.message, departed);
+        error = send_patiently(outlet, errand, &letter.message, departed);
         errand->stash->no_stamps = error != EINVAL;
     }
     letter_set_state(outlet->fd, request->family, &state, false);
     outlet->last = errand->stash->last = *departed;
-    /* A refusal for its size stands there, too, with what would fit: of an IPv6 echo request it is told nowhere else. */
-    bool may_be_too_big = error == EMSGSIZE || (!error && request->dont_fragment);
-    if (!errand->stash->count && (may_be_too_big || (!error && at_rest)))
-        take_stamp(outlet, errand, departed);
-    errand->stash->mtu = outlet->report.mtu;
-    return !error && outlet->report.mtu ? EMSGSIZE : error;
+    /* That an IPv6 echo request is too big for what IPsec adds to it is said on the queue alone. */
+    bool may_be_too_big = request->family == IPV6 && request->protocol == PROTOCOL_ICMP && request->dont_fragment;
+    if (!error && (at_rest || may_be_too_big))
+        read_reports(outlet, errand);
+    clock_correct_departure(errand->clock, outlet->report.departure, departed);
+    errand->stash->mtu = unread ? 0 : outlet->report.mtu;
+    return !error && errand->stash->mtu ? EMSGSIZE : error;
 }
 
 /* ---- receiving ---- */
@@ -276,6 +295,8 @@ outlet_receive(struct outlet *outlet, struct inbox *inbox, size_t first, bool er
 {
     unsigned flags = INBOX_NAMED | (errors ? INBOX_ERRORS : 0);
     size_t got = inbox_receive(inbox, outlet->fd, first, INBOX_BATCH - first, flags);
+    if (errors && got < INBOX_BATCH - first)
+        outlet->unread = false;
     if (got == 0)
         return 0;
     struct clock renewed = clock_renew(clock); /* they may have come in the middle of this turn */

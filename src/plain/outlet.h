@@ -27,7 +27,8 @@ struct outlet {
     bool shared;          /* several probes to the same port of a target left by it: see errqueue.h */
     uint32_t lost;        /* answers that did not fit in its buffer */
     struct instant last;  /* when a probe left by it */
-    struct send_report report; /* what the kernel said last of probes that left by it */
+    struct send_report report; /* what the kernel said of the probe that left by it last */
+    bool unread;          /* its error queue may have refusals of earlier ones */
     struct instant seen;  /* when the last message arrived that was received, of whatever kind */
 };
 
@@ -36,6 +37,7 @@ struct stash {
     struct inbox *inbox; /* the views of the answers point into it */
     struct answer answers[INBOX_BATCH];
     size_t count;
+    size_t used;         /* places of the inbox, by the messages that these came with */
     struct instant last; /* when a probe left by any socket */
     uint32_t mtu;        /* bytes that would have fit, of the probe that was refused last; 0: it was not said */
     bool no_stamps;      /* this host takes no message that asks for a stamp */

@@ -298,7 +298,7 @@ receive(struct transport *transport, const struct clock *clock, struct answer *a
     if (plain->stash.count) {
         *count = plain->stash.count;
         memcpy(answers, plain->stash.answers, *count * sizeof *answers);
-        plain->stash.count = 0;
+        plain->stash.count = plain->stash.used = 0;
         return true;
     }
     if (!plain->ready || (plain->event == plain->event_count && !find_events(plain, clock)))

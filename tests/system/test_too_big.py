@@ -131,6 +131,19 @@ def test_the_local_host_refuses(net, daemon, family):
 
 @every_family
 @every_protocol
+def test_many_sizes_at_once(daemon, protocol, family):
+    """What this host refuses is not taken for a probe that left, though the answers to others come in between."""
+    expected = {9001: (None, "9000"), 9000: (router(0)[family], "1500"), 1500: (router(1)[family], "1400"),
+                1280: (TARGET[family], None), 65000: (None, "9000"), 1281: (router(2)[family], "1280")}
+    sizes = [size for _ in range(60) for size in expected]
+    daemon.send(*(f"{token} send-probe ip-{family} {TARGET[family]} timeout 3 protocol {protocol} dont-fragment 1 size {size}"
+                  for token, size in enumerate(sizes)))
+    for reply in daemon.collect(len(sizes)):
+        assert (reply.address, reply.args.get("mtu")) == expected[sizes[reply.token]], (reply.line, sizes[reply.token])
+
+
+@every_family
+@every_protocol
 def test_fragments(net, daemon, protocol, family):
     """dont-fragment 0 fragments at the device's MTU, and DF is clear; absent, at the route's; 1 sets DF."""
     for size in MTUS:  # the kernel learns 1280
