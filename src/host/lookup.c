@@ -223,12 +223,14 @@ read_link(struct netlink *netlink, uint32_t device, uint32_t *master, bool *is_v
     return got >= 0;
 }
 
-bool
-lookup_is_in_vrf(struct netlink *netlink, uint32_t device)
+uint32_t
+lookup_vrf(struct netlink *netlink, uint32_t device)
 {
     uint32_t master, none;
     bool is_vrf;
-    if (!read_link(netlink, device, &master, &is_vrf) || is_vrf || !master)
-        return is_vrf;
-    return read_link(netlink, master, &none, &is_vrf) && is_vrf;
+    if (!read_link(netlink, device, &master, &is_vrf))
+        return 0;
+    if (is_vrf)
+        return device;
+    return master && read_link(netlink, master, &none, &is_vrf) && is_vrf ? master : 0;
 }

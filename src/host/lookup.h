@@ -42,7 +42,7 @@ void lookup_keys(struct netlink *netlink, enum family_id family, struct route_ke
 /* True when the host has any address of this family. */
 bool lookup_any_address(struct netlink *netlink, enum family_id family);
 
-/* True when the interface is a VRF, or belongs to one. */
-bool lookup_is_in_vrf(struct netlink *netlink, uint32_t device);
+/* The index of the VRF that the interface is, or belongs to, or 0. */
+uint32_t lookup_vrf(struct netlink *netlink, uint32_t device);
 
 #endif

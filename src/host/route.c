@@ -393,7 +393,7 @@ ask_kernel(struct routes *routes, const struct route_query *query, struct route 
         .error = answer.error,
         .broadcast = answer.broadcast,
         .by_source = by_source,
-        .in_vrf = query->device && lookup_is_in_vrf(&routes->netlink, query->device),
+        .vrf = query->device ? lookup_vrf(&routes->netlink, query->device) : 0,
     };
     choose_way(routes, &lookup, !address_is_unspecified(&query->local), &answer, route);
     return 0;

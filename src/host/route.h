@@ -36,6 +36,7 @@ struct route {
     struct address source; /* the one asked for, else the route's; unspecified where it has none */
     struct address next_hop; /* the router; unspecified: none, or one of the other family */
     uint32_t device;       /* interface index by which it leaves; 0: not known */
+    uint32_t vrf;          /* interface index of the VRF that the interface asked for is, or belongs to; or 0 */
     uint32_t mtu;          /* bytes, if the route has one of its own or learned one, else 0 */
     int error;             /* errno value of a route that refuses, or 0; EADDRNOTAVAIL: `local` is not the host's */
     enum route_way way;
@@ -43,7 +44,6 @@ struct route {
     bool by_source;        /* it is found only by its source, which so must go along (RFC 8028) */
     bool by_ports;         /* other ports may take another route: ask again by routes_find_by_ports() */
     bool shared;           /* its next hop is one of several, between which a source that is given may decide */
-    bool in_vrf;           /* the interface that was asked for is a VRF, or belongs to one */
 };
 
 /* NULL: no memory. */

@@ -295,7 +295,7 @@ allot(struct datagrams *datagrams, const struct errand *errand, struct probe *mo
         .awaits_late = next_awaits_late,
     };
     const struct request *request = errand->request;
-    bool bound = errand->route->in_vrf ||
+    bool bound = errand->route->vrf ||
                  (!address_is_unspecified(&request->local) && outlet_device(errand, &request->local));
     bool named = request->local_port || bound;
     int error = 0;

@@ -42,7 +42,7 @@ bind_outlet(struct outlet *outlet, const struct address *source, uint32_t device
 uint32_t
 outlet_device(const struct errand *errand, const struct address *source)
 {
-    if (errand->route->in_vrf) /* a socket that is not bound to it hears nothing of it */
+    if (errand->route->vrf) /* a socket that is not bound to it hears nothing of it */
         return errand->device;
     if (errand->request->family == IPV4)
         return 0;

@@ -177,7 +177,7 @@ pings_send(struct pings *pings, const struct errand *errand, struct probe *model
 {
     struct writer writer = { .start = errand->packet, .size = PACKET_MAX };
     const struct near_source nears = { .context = pings, .free = FREE_CHECKSUM, .identifier = find_identifier };
-    bool is_named = !address_is_unspecified(&errand->request->local) || errand->route->in_vrf;
+    bool is_named = !address_is_unspecified(&errand->request->local) || errand->route->vrf;
     int error = is_named ? choose_named(pings, errand, model) : 0;
     if (!error)
         error = identities_make(&pings->outlets->identities, &nears, errand->request, errand->in_flight,

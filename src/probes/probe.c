@@ -165,7 +165,7 @@ probes_add(struct probes *probes, const struct probe *model, struct instant dead
                                            : probes->reached++;
     struct probe *probe = probe_at(probes, slot);
     *probe = *model;
-    probe->slot = slot;
+    probe->slot = slot & (PROBES_MAX - 1);
     for (enum probe_index i = 0; i < PROBE_INDEXES; i++)
         index_add(&probes->indexes[i], slot, hash_of(probes, probe, i));
     ++*crowd_of(probes, probe);

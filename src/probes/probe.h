@@ -18,7 +18,8 @@ struct probe {
     uint32_t scope;        /* interface index: the request's scope, or else by which it leaves (to ourselves: `lo`) */
     int32_t token;
     uint32_t lease;        /* the transport's: the port or socket that it keeps for this probe, or 0 */
-    uint32_t slot;         /* the table's own */
+    uint32_t slot : 24;    /* the table's own */
+    uint32_t receivers : 8; /* the transport's, as `lease`: where it is heard, if it is answered */
     uint16_t payload_size; /* bytes */
     uint8_t family;        /* enum family_id, enum protocol_id: as bytes, since there may be a million */
     uint8_t protocol;

@@ -8,16 +8,16 @@
 #include "host/route.h"
 #include "packets/protocol.h"
 #include "raw/allot.h"
-#include "raw/receiver.h"
+#include "raw/receivers.h"
 #include "raw/sender.h"
 
-#define RECEIVERS ((size_t)FAMILIES * PROTOCOLS)
+_Static_assert(RECEIVERS_MAX <= TRANSPORT_DESCRIPTORS, "all are watched");
 
 struct raw {
     struct transport transport;
     struct privileges *privileges;
     struct sender senders[FAMILIES];
-    struct receiver receivers[FAMILIES][PROTOCOLS];
+    struct receivers receivers;
     struct inbox *inbox;
     struct send_buffers *send_buffers;
     struct allotter *allotter;
@@ -74,55 +74,22 @@ send_by_route(struct raw *raw, const struct request *request, const struct probe
     model->identity.source = route.source;
     model->scope = request_has(request, FEATURE_SCOPE_ID) ? device : route.device;
     model->group = model->group || route.broadcast;
+    uint32_t set;
     error = allot_lease(raw->allotter, request, model);
+    if (!error)
+        error = receivers_expect(&raw->receivers, request, route.vrf, &set);
     if (error)
         return error;
+    model->receivers = (uint8_t)set;
     bool could_name = sender->names_protocol;
     error = sender_send(sender, request, &model->identity, device, &route, clock, &model->departed);
     if (could_name && !sender->names_protocol)
         routes_can_not_name_protocol(raw->transport.routes, request->family);
     *mtu = route.mtu;
     *stale = refusal_may_be_stale(error, request);
+    if (error && !sender->unsent.left)
+        receivers_forgo(&raw->receivers, set, request->family, request->protocol);
     return error;
-}
-
-/*
- * The receivers that a probe may be answered at: its own protocol's, and ICMP's for errors. The latter may not be had:
- * then what routers say goes unheard.
- */
-static size_t
-receivers_for(struct raw *raw, enum family_id family, enum protocol_id protocol, struct receiver *found[2])
-{
-    size_t count = 0;
-    found[count++] = &raw->receivers[family][protocol];
-    if (protocol != PROTOCOL_ICMP && raw->receivers[family][PROTOCOL_ICMP].fd >= 0)
-        found[count++] = &raw->receivers[family][PROTOCOL_ICMP];
-    return count;
-}
-
-static void
-forgo_answers(struct raw *raw, enum family_id family, enum protocol_id protocol)
-{
-    struct receiver *receivers[2];
-    size_t count = receivers_for(raw, family, protocol, receivers);
-    for (size_t i = 0; i < count; i++)
-        receiver_forgo(receivers[i]);
-}
-
-static int
-expect_answers(struct raw *raw, const struct request *request)
-{
-    struct receiver *receivers[2];
-    size_t count = receivers_for(raw, request->family, request->protocol, receivers);
-    for (size_t i = 0; i < count; i++) {
-        int error = receiver_expect(receivers[i], request->detail);
-        if (error) {
-            while (i > 0)
-                receiver_forgo(receivers[--i]);
-            return error;
-        }
-    }
-    return 0;
 }
 
 /*
@@ -145,11 +112,8 @@ send_probe(struct transport *transport, const struct request *request, const str
     struct sender *sender = &raw->senders[request->family];
     if (sender->unsent.left) /* the same request again, which is halfway: its identity is on the wire already */
         return resume(raw, sender, request, model);
-    int error = expect_answers(raw, request);
-    if (error)
-        return error;
     bool stale = false;
-    error = send_by_route(raw, request, in_flight, clock, model, mtu, &stale);
+    int error = send_by_route(raw, request, in_flight, clock, model, mtu, &stale);
     if (stale) {
         routes_forget(raw->transport.routes);
         allot_release(raw->allotter, model);
@@ -161,7 +125,6 @@ send_probe(struct transport *transport, const struct request *request, const str
         raw->halfway = *model;
         return EAGAIN;
     }
-    forgo_answers(raw, request->family, request->protocol);
     allot_release(raw->allotter, model);
     return refusal_of(error, request);
 }
@@ -171,50 +134,29 @@ release(struct transport *transport, struct probe *probe)
 {
     struct raw *raw = raw_of(transport);
     allot_release(raw->allotter, probe);
-    forgo_answers(raw, (enum family_id)probe->family, (enum protocol_id)probe->protocol);
+    receivers_forgo(&raw->receivers, probe->receivers, (enum family_id)probe->family,
+                    (enum protocol_id)probe->protocol);
 }
 
 /* ---- receiving ---- */
 
-static struct receiver *
-receiver_at(struct raw *raw, size_t place)
-{
-    return &raw->receivers[place / PROTOCOLS][place % PROTOCOLS];
-}
-
 static size_t
 watch(struct transport *transport, struct pollfd *fds)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < RECEIVERS; i++) {
-        const struct receiver *receiver = receiver_at(raw_of(transport), i);
-        if (receiver->awake)
-            fds[count++] = (struct pollfd){ .fd = receiver->fd, .events = POLLIN };
-    }
-    return count;
+    return receivers_watch(&raw_of(transport)->receivers, fds);
 }
 
 static void
 polled(struct transport *transport, const struct pollfd *fds, size_t count, struct instant now)
 {
-    for (size_t i = 0; i < RECEIVERS && count > 0; i++) {
-        struct receiver *receiver = receiver_at(raw_of(transport), i);
-        if (receiver->fd != fds->fd)
-            continue;
-        receiver->ready = fds->revents != 0;
-        fds++;
-        count--;
-    }
+    receivers_polled(&raw_of(transport)->receivers, fds, count);
     routes_refresh(transport->routes, now);
 }
 
 static void
 expect_all(struct transport *transport)
 {
-    for (size_t i = 0; i < RECEIVERS; i++) {
-        struct receiver *receiver = receiver_at(raw_of(transport), i);
-        receiver->ready = receiver->awake;
-    }
+    receivers_expect_all(&raw_of(transport)->receivers);
 }
 
 static bool
@@ -222,13 +164,11 @@ receive(struct transport *transport, const struct clock *clock, struct answer *a
 {
     struct raw *raw = raw_of(transport);
     struct datagram datagrams[INBOX_BATCH];
-    size_t place = 0;
+    struct receiver *receiver = receivers_next(&raw->receivers);
     *count = 0;
-    while (place < RECEIVERS && !receiver_at(raw, place)->ready)
-        place++;
-    if (place == RECEIVERS)
+    if (!receiver)
         return false;
-    size_t received = receiver_receive(receiver_at(raw, place), raw->inbox, clock, datagrams);
+    size_t received = receiver_receive(receiver, raw->inbox, clock, datagrams);
     for (size_t i = 0; i < received; i++)
         if (packet_decode(&datagrams[i], &answers[*count]))
             ++*count;
@@ -238,37 +178,19 @@ receive(struct transport *transport, const struct clock *clock, struct answer *a
 static struct instant
 received_until(const struct transport *transport, const struct clock *clock)
 {
-    struct instant until = clock->now.instant;
-    for (size_t i = 0; i < RECEIVERS; i++) {
-        const struct receiver *receiver = &const_raw_of(transport)->receivers[i / PROTOCOLS][i % PROTOCOLS];
-        if (receiver->ready && receiver->complete.ns < until.ns)
-            until = receiver->complete;
-    }
-    return until;
+    return receivers_until(&const_raw_of(transport)->receivers, clock->now.instant);
 }
 
 static bool
 rest(struct transport *transport, struct instant now, struct instant *when)
 {
-    bool again = false;
-    for (size_t i = 0; i < RECEIVERS; i++) {
-        struct instant next;
-        if (!receiver_rest(receiver_at(raw_of(transport), i), now, &next))
-            continue;
-        if (!again || next.ns < when->ns)
-            *when = next;
-        again = true;
-    }
-    return again;
+    return receivers_rest(&raw_of(transport)->receivers, now, when);
 }
 
 static uint64_t
 lost(const struct transport *transport)
 {
-    uint64_t sum = 0;
-    for (size_t i = 0; i < RECEIVERS; i++)
-        sum += const_raw_of(transport)->receivers[i / PROTOCOLS][i % PROTOCOLS].lost;
-    return sum;
+    return receivers_lost(&const_raw_of(transport)->receivers);
 }
 
 /* ---- opening ---- */
@@ -279,8 +201,7 @@ close_raw(struct transport *transport)
     struct raw *raw = raw_of(transport);
     for (enum family_id family = 0; family < FAMILIES; family++)
         sender_close(&raw->senders[family]);
-    for (size_t i = 0; i < RECEIVERS; i++)
-        receiver_close(receiver_at(raw, i));
+    receivers_close(&raw->receivers);
     inbox_free(raw->inbox);
     free(raw->send_buffers);
     allotter_free(raw->allotter);
@@ -311,12 +232,9 @@ open_family(struct raw *raw, enum family_id family)
 {
     struct refused *refused = &raw->transport.refused;
     int error = sender_open(&raw->senders[family], family, raw->privileges, raw->send_buffers, raw->inbox, refused);
-    for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++) {
-        struct receiver *receiver = &raw->receivers[family][protocol];
+    for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++)
         raw->transport.refusals[family][protocol] =
-            error ? error : receiver_open(receiver, family, protocol, allotter_echo_id(raw->allotter),
-                                          refused);
-    }
+            error ? error : receivers_open(&raw->receivers, family, protocol, allotter_echo_id(raw->allotter), refused);
 }
 
 /* What needs no privilege, but memory. */
@@ -338,8 +256,7 @@ raw_open(struct privileges *privileges)
         return NULL;
     raw->transport.body = &body;
     raw->privileges = privileges;
-    for (size_t i = 0; i < RECEIVERS; i++)
-        receiver_at(raw, i)->fd = -1;
+    receivers_init(&raw->receivers);
     for (enum family_id family = 0; family < FAMILIES; family++)
         raw->senders[family].fd = -1;
 

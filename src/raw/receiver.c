@@ -53,6 +53,21 @@ receiver_open(struct receiver *receiver, enum family_id family, enum protocol_id
     return error;
 }
 
+bool
+receiver_is_bound(const struct receiver *receiver)
+{
+    int device = 0;
+    socklen_t length = sizeof device;
+    return getsockopt(receiver->fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device, &length) == 0 && device != 0;
+}
+
+int
+receiver_bind(struct receiver *receiver, uint32_t device)
+{
+    int index = (int)device;
+    return setsockopt(receiver->fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index, sizeof index) < 0 ? errno : 0;
+}
+
 void
 receiver_close(struct receiver *receiver)
 {

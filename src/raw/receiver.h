@@ -31,6 +31,10 @@ int receiver_open(struct receiver *receiver, enum family_id family, enum protoco
                   struct refused *refused);
 void receiver_close(struct receiver *receiver);
 
+/* To an interface, by its index, once and for all. 0, or an errno value. */
+bool receiver_is_bound(const struct receiver *receiver);
+int receiver_bind(struct receiver *receiver, uint32_t device);
+
 /*
  * One more probe, or one less, may be answered here. DETAIL: its answer's TTL and TOS are wanted, which from then on
  * the kernel gives with every IPv6 packet, at 0.1 us each. 0, or an errno value.

@@ -19,7 +19,6 @@ SYSTEM = pathlib.Path(__file__).resolve().parent
 
 # (pattern of a row's name, what is wanting)
 NOT_YET = [
-    (r"accept-0-.*-raw", "raw sockets that are bound to no device get nothing from a VRF"),
     (r"-(udp9-ip.-udp|tcp80-ip.-tcp)-raw", "the raw send has no ports for a policy to see"),
     (r"(esp-transport|mpls)-dont-fragment-.*-raw", "the raw send's EMSGSIZE brings no MTU"),
     (r"(esp-transport|mpls)-fragment-ip6-.*-raw", "the raw send is cut for the device, not for what is put around it"),

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All raw sockets that answers come in by: one for each family and protocol. Where the host keeps what comes in by a VRF
+ * from sockets that are not bound to it (net.ipv4.raw_l3mdev_accept=0), there are more of them in reserve, since raw
+ * sockets can't be had once privileges are dropped, and each VRF that is probed gets a set of its own.
+ */
+#ifndef HOPLINE_RECEIVERS_H
+#define HOPLINE_RECEIVERS_H
+
+#include "raw/receiver.h"
+
+#define RECEIVERS_VRFS 16 /* VRFs that may have a set of their own */
+#define RECEIVERS_MAX ((1 + RECEIVERS_VRFS) * FAMILIES * PROTOCOLS)
+
+struct receiver_set {
+    uint32_t vrf; /* interface index to which all of them are bound; 0: none */
+    struct receiver members[FAMILIES][PROTOCOLS];
+};
+
+struct receivers {
+    struct receiver_set sets[1 + RECEIVERS_VRFS]; /* the first one is for all that needs no other */
+    uint32_t used;     /* sets that are that or a VRF's: the others are the reserve */
+    bool has_reserve;
+};
+
+void receivers_init(struct receivers *receivers);
+void receivers_close(struct receivers *receivers);
+
+/* Opens those of a family and protocol, see receiver_open(). 0, or an errno value. */
+int receivers_open(struct receivers *receivers, enum family_id family, enum protocol_id protocol, uint16_t echo_id,
+                   struct refused *refused);
+
+/*
+ * One more probe of this request, or one less, may be answered: by a router too, so in ICMP. VRF is the interface index
+ * of the one that it is sent to, or 0. *SET becomes the set that listens. 0, or an errno value (EMFILE: too many VRFs
+ * have been probed already; EPERM: Linux before 5.7 lets nobody without privileges bind to an interface).
+ */
+int receivers_expect(struct receivers *receivers, const struct request *request, uint32_t vrf, uint32_t *set);
+void receivers_forgo(struct receivers *receivers, uint32_t set, enum family_id family, enum protocol_id protocol);
+
+/* For poll(2): those that are awake, and how they came back. */
+size_t receivers_watch(const struct receivers *receivers, struct pollfd *fds);
+void receivers_polled(struct receivers *receivers, const struct pollfd *fds, size_t count);
+void receivers_expect_all(struct receivers *receivers);
+
+/* One that may have something to receive, or NULL. */
+struct receiver *receivers_next(struct receivers *receivers);
+
+/* All that had arrived by then was received. */
+struct instant receivers_until(const struct receivers *receivers, struct instant now);
+
+/* Parks what is idle; see receiver_rest(). */
+bool receivers_rest(struct receivers *receivers, struct instant now, struct instant *when);
+
+/* Packets that did not fit in the sockets' buffers. */
+uint64_t receivers_lost(const struct receivers *receivers);
+
+#endif
