@@ -143,7 +143,7 @@ class Hosts:
 
 
 @pytest.fixture(scope="module")
-def hosts(root):
+def hosts(root, transport):  # other ones for each transport, since their kernels remember what the first was told
     """The three hosts. The target listens on tcp port 80 and echoes on udp port 7."""
     with Namespace("hosts-client") as client, Namespace("hosts-router") as router, \
             Namespace("hosts-target") as target, \
