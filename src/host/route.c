@@ -19,6 +19,8 @@
 #define CACHE_SIZE 4096u /* routes; a power of two. calloc() maps so much, and what nobody uses takes no memory */
 #define AGE_MAX NS_PER_S /* of what no message tells: a path MTU that was learned, and expires */
 
+#define ROOM_TRIES 4       /* nobody learns of a path as fast as that */
+
 struct cached_route {
     struct route_query query;
     struct route route;
@@ -512,17 +514,43 @@ routes_find_device_name(const struct routes *routes, uint32_t device, char name[
     return device_find_name(routes->device_fd, device, name);
 }
 
-uint32_t
-routes_find_device_mtu(const struct routes *routes, uint32_t device)
+/*
+ * A connected socket's MTU lacks what is added, but also what was learned of the path: which `dont-fragment` looks past,
+ * and the route that netlink gives lacks too. So the difference of these two is what is added; if nothing was learned
+ * between the two questions.
+ */
+void
+routes_find_room(struct routes *routes, const struct request *request, uint32_t device, struct room *room)
 {
-    return device_mtu(routes->device_fd, device);
+    struct route route, after;
+    struct trial_outcome outcome;
+    struct route_query query = query_of(routes, request, device);
+    struct trial trial = trial_of(&query);
+    bool is_echo = protocols[request->protocol]->ports == PORTS_ECHO;
+    trial.number = is_echo ? protocols[request->protocol]->number[request->family] : 0;
+    trial.port = (uint16_t)request->port;
+    *room = (struct room){ .whole = 0 };
+    if (ask_whole(routes, &query, &after) != 0)
+        return;
+    int tries = 0;
+    do {
+        route = after;
+        if (trial_run(&trial, &outcome) == 0)
+            room->fragments = outcome.mtu;
+        if (ask_whole(routes, &query, &after) != 0)
+            return;
+    } while (route.mtu != after.mtu && tries++ < ROOM_TRIES);
+    uint32_t link = device_mtu(routes->device_fd, route.device);
+    uint32_t before = route.mtu ? route.mtu : link;
+    uint32_t added = outcome.mtu && outcome.mtu < before ? before - outcome.mtu : 0;
+    room->whole = request_has(request, FEATURE_DONT_FRAGMENT) ? link - (added < link ? added : link) : outcome.mtu;
 }
 
 uint32_t
-routes_find_path_mtu(const struct routes *routes, const struct request *request, uint32_t device)
+room_told(const struct room *room, uint32_t told, const struct request *request)
 {
-    struct trial_outcome outcome;
-    const struct route_query query = query_of(routes, request, device);
-    const struct trial trial = trial_of(&query);
-    return trial_run(&trial, &outcome) == 0 ? outcome.mtu : 0;
+    uint32_t whole = told && (!room->whole || told < room->whole) ? told : room->whole;
+    if (whole < request->size)
+        return whole;
+    return room->fragments < request->size ? room->fragments : 0;
 }

@@ -69,14 +69,20 @@ int routes_find_by_ports(struct routes *routes, const struct request *request, u
 bool routes_prefer_another(struct routes *routes, const struct request *request, const struct address *source,
                            uint32_t device);
 
-/* What fits through an interface, in bytes; 0 when it is gone. */
-uint32_t routes_find_device_mtu(const struct routes *routes, uint32_t device);
+/* What the first link of a path has room for, beside what this host adds to a packet (IPsec, tunnels, labels); bytes. */
+struct room {
+    uint32_t whole;     /* for a packet that is not to be fragmented; 0: not known */
+    uint32_t fragments; /* for each fragment: by what the host has learned of the path, too; 0: not known */
+};
+
+/* The room for this request. A connected socket is asked, since routes do not know what is added. */
+void routes_find_room(struct routes *routes, const struct request *request, uint32_t device, struct room *room);
 
 /*
- * What fits through the path of this request's target, in bytes, as a connected socket is told: what IPsec and tunnels of
- * this host add is counted in, which neither the route nor the refusal of a packet need know. 0: it is not known.
+ * What a client is told of a packet that this host has refused as too big: less than its size, or 0, which is not told.
+ * TOLD is what the host said with the refusal, or 0.
  */
-uint32_t routes_find_path_mtu(const struct routes *routes, const struct request *request, uint32_t device);
+uint32_t room_told(const struct room *room, uint32_t told, const struct request *request);
 
 /* The name of an interface; false when it is gone. */
 bool routes_find_device_name(const struct routes *routes, uint32_t device, char name[IFNAMSIZ]);

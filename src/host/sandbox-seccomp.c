@@ -73,8 +73,8 @@ static const struct allowed_call allowed_calls[] = {
 
     OPEN(BOTH, AF_INET, SOCK_DGRAM, 0),   /* a port that is held, a local address that is tried; plain udp */
     OPEN(BOTH, AF_INET6, SOCK_DGRAM, 0),
-    OPEN(PLAIN, AF_INET, SOCK_DGRAM, IPPROTO_ICMP), /* the next of the sixteen for echo requests */
-    OPEN(PLAIN, AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6),
+    OPEN(BOTH, AF_INET, SOCK_DGRAM, IPPROTO_ICMP), /* the next of the sixteen for echo requests; what fits, see trial.h */
+    OPEN(BOTH, AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6),
     OPEN(PLAIN, AF_INET, SOCK_STREAM, 0), /* one for each tcp probe */
     OPEN(PLAIN, AF_INET6, SOCK_STREAM, 0),
 

@@ -12,7 +12,7 @@ open_trial(const struct trial *trial)
 {
     const struct family *family = &families[trial->family];
     int tos = trial->tos, device = (int)trial->device;
-    int fd = socket(family->domain, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int fd = socket(family->domain, SOCK_DGRAM | SOCK_CLOEXEC, trial->number);
     if (fd < 0)
         return -1;
     /* What is refused here is refused to the probe as well, or does not matter. */
@@ -42,7 +42,8 @@ connect_to(int fd, const struct trial *trial, struct trial_outcome *outcome)
 {
     struct sockaddr_storage name;
     int on = 1;
-    socklen_t length = address_to_socket(trial->family, &trial->target, trial->device, ANY_PORT, &name);
+    socklen_t length = address_to_socket(trial->family, &trial->target, trial->device,
+                                         trial->port ? trial->port : ANY_PORT, &name);
     if (connect(fd, (struct sockaddr *)&name, length) == 0)
         return 0;
     if (errno != EACCES || setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &on, sizeof on) < 0)

@@ -216,13 +216,11 @@ outlet_send(struct outlet *outlet, const struct errand *errand, uint16_t port, c
     }
     letter_set_state(outlet->fd, request->family, &state, false);
     outlet->last = errand->stash->last = *departed;
-    /* That an IPv6 echo request is too big for what IPsec adds to it is said on the queue alone. */
-    bool may_be_too_big = request->family == IPV6 && request->protocol == PROTOCOL_ICMP && request->dont_fragment;
-    if (!error && (at_rest || may_be_too_big))
+    if (!error && at_rest)
         read_reports(outlet, errand);
     clock_correct_departure(errand->clock, outlet->report.departure, departed);
     errand->stash->mtu = unread ? 0 : outlet->report.mtu;
-    return !error && errand->stash->mtu ? EMSGSIZE : error;
+    return error;
 }
 
 /* ---- receiving ---- */

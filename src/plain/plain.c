@@ -141,22 +141,27 @@ release(struct transport *transport, struct probe *probe)
     probe->lease = 0;
 }
 
-/*
- * What would have fit, as the kernel told with the refusal, or else as the route or the interface has it: `dont-fragment`
- * looks past the route's own. Where that is no less than what was refused, as what IPsec adds is not counted in, a
- * connected socket may know; else 0, which is not told.
- */
+/* What would have fit of a packet that was refused, see room_told(). */
 static uint32_t
-find_mtu(const struct plain *plain, const struct request *request, const struct route *route, uint32_t device)
+find_mtu(const struct plain *plain, const struct errand *errand)
 {
-    uint32_t mtu = plain->stash.mtu;
-    if (!mtu && !request_has(request, FEATURE_DONT_FRAGMENT))
-        mtu = route->mtu;
-    if (!mtu)
-        mtu = routes_find_device_mtu(plain->transport.routes, route->device);
-    if (mtu >= request->size)
-        mtu = routes_find_path_mtu(plain->transport.routes, request, device);
-    return mtu < request->size ? mtu : 0;
+    struct room room;
+    routes_find_room(plain->transport.routes, errand->request, errand->device, &room);
+    return room_told(&room, plain->stash.mtu, errand->request);
+}
+
+/* Of an echo request that has no room for what IPsec adds to it, IPv6 says that it has left. */
+static bool
+is_too_big_unsaid(struct plain *plain, const struct errand *errand)
+{
+    struct room room;
+    const struct request *request = errand->request;
+    if (request->family != IPV6 || request->protocol != PROTOCOL_ICMP || !request->dont_fragment ||
+        request->size <= families[request->family].mtu_min)
+        return false;
+    plain->stash.mtu = 0;
+    routes_find_room(plain->transport.routes, request, errand->device, &room);
+    return room.whole && room.whole < request->size;
 }
 
 /* The kernel has chosen way and source by the ports, too, which were not known when the route was asked for. */
@@ -195,11 +200,11 @@ send_by_route(struct plain *plain, const struct request *request, const struct p
     model->identity.source = route.source;
     model->scope = request_has(request, FEATURE_SCOPE_ID) ? errand.device : route.device;
     model->group = model->group || route.broadcast;
-    error = ways[request->protocol].send(plain, &errand, model);
+    error = is_too_big_unsaid(plain, &errand) ? EMSGSIZE : ways[request->protocol].send(plain, &errand, model);
     /* Another source than the route's was told by getsockname() already, see connect.c. */
     if (!error && route.by_ports && address_same(&model->identity.source, &route.source))
         settle_source(plain, request, errand.device, model);
-    *mtu = error == EMSGSIZE ? find_mtu(plain, request, &route, errand.device) : 0;
+    *mtu = error == EMSGSIZE ? find_mtu(plain, &errand) : 0;
     *stale = refusal_may_be_stale(error, request);
     return error;
 }

@@ -13,6 +13,8 @@
 
 _Static_assert(RECEIVERS_MAX <= TRANSPORT_DESCRIPTORS, "all are watched");
 
+#define MTU_TRIES 4 /* an MTU that was told may be found too large by what comes next on the way */
+
 struct raw {
     struct transport transport;
     struct privileges *privileges;
@@ -52,43 +54,109 @@ has_flows(const struct transport *transport, enum protocol_id protocol)
 
 /* ---- sending ---- */
 
-/*
- * Sends with the source that the route gives; *MTU becomes the route's. *STALE, where it fails: what we remember of the
- * route may be at fault.
- */
+/* A probe that is to leave, and what came of it. */
+struct attempt {
+    const struct request *request;
+    const struct probes *in_flight;
+    const struct clock *clock;
+    struct probe *model;
+    uint32_t piece;  /* bytes of each packet that it is sent in; 0: whole, or as the interface takes it */
+    uint32_t device; /* interface index that the request names, or 0 */
+    uint32_t mtu;    /* EMSGSIZE: what would have fit, as this host said */
+    bool stale;      /* where it fails, what we remember of the route may be at fault */
+};
+
 static int
-send_by_route(struct raw *raw, const struct request *request, const struct probes *in_flight,
-              const struct clock *clock, struct probe *model, uint32_t *mtu, bool *stale)
+send_with_identity(struct raw *raw, struct attempt *attempt, struct route *route)
 {
-    uint32_t device;
+    struct probe *model = attempt->model;
+    struct sender *sender = &raw->senders[attempt->request->family];
+    bool could_name = sender->names_protocol;
+    int error;
+    if (attempt->piece) {
+        route->mtu = attempt->piece;
+        error = sender_send_fragments(sender, attempt->request, &model->identity, attempt->device, route, attempt->clock,
+                                      &model->departed);
+    } else {
+        error = sender_send(sender, attempt->request, &model->identity, attempt->device, route, attempt->clock,
+                            &model->departed);
+    }
+    if (could_name && !sender->names_protocol)
+        routes_can_not_name_protocol(raw->transport.routes, attempt->request->family);
+    return error;
+}
+
+/* Sends with the source that the route gives. */
+static int
+send_by_route(struct raw *raw, struct attempt *attempt)
+{
+    const struct request *request = attempt->request;
+    struct probe *model = attempt->model;
     struct route route;
-    struct sender *sender = &raw->senders[request->family];
-    int error = routes_find_for(raw->transport.routes, request, &device, &route);
+    uint32_t set;
+    int error = routes_find_for(raw->transport.routes, request, &attempt->device, &route);
     if (!error)
-        error = allot(raw->allotter, request, in_flight, model);
+        error = allot(raw->allotter, request, attempt->in_flight, model);
     if (!error && route.by_ports)
-        error = routes_find_by_ports(raw->transport.routes, request, device, model->identity.near, model->identity.far,
-                                     &route);
+        error = routes_find_by_ports(raw->transport.routes, request, attempt->device, model->identity.near,
+                                     model->identity.far, &route);
     if (error)
         return error;
     model->identity.source = route.source;
-    model->scope = request_has(request, FEATURE_SCOPE_ID) ? device : route.device;
+    model->scope = request_has(request, FEATURE_SCOPE_ID) ? attempt->device : route.device;
     model->group = model->group || route.broadcast;
-    uint32_t set;
     error = allot_lease(raw->allotter, request, model);
     if (!error)
         error = receivers_expect(&raw->receivers, request, route.vrf, &set);
     if (error)
         return error;
     model->receivers = (uint8_t)set;
-    bool could_name = sender->names_protocol;
-    error = sender_send(sender, request, &model->identity, device, &route, clock, &model->departed);
-    if (could_name && !sender->names_protocol)
-        routes_can_not_name_protocol(raw->transport.routes, request->family);
-    *mtu = route.mtu;
-    *stale = refusal_may_be_stale(error, request);
-    if (error && !sender->unsent.left)
+    error = send_with_identity(raw, attempt, &route);
+    attempt->mtu = route.mtu;
+    attempt->stale = refusal_may_be_stale(error, request);
+    if (error && !raw->senders[request->family].unsent.left)
         receivers_forgo(&raw->receivers, set, request->family, request->protocol);
+    return error;
+}
+
+/*
+ * The bytes of each packet to try next, where LAST were too many: what this host said, or what its path has room for, or
+ * what every link carries; 0: none is smaller.
+ */
+static uint32_t
+next_piece(const struct attempt *attempt, uint32_t path, uint32_t last)
+{
+    uint32_t least = (uint32_t)families[attempt->request->family].mtu_min;
+    if (attempt->mtu && attempt->mtu < last)
+        return attempt->mtu;
+    if (path && path < last)
+        return path;
+    return least < last ? least : 0;
+}
+
+/*
+ * Of a packet that this host has refused as too big: in fragments that fit, if it may be fragmented. Each time as another
+ * probe, since the host may have sent itself a packet too big about the one before.
+ */
+static int
+send_smaller(struct raw *raw, struct attempt *attempt)
+{
+    const struct request *request = attempt->request;
+    const struct sender *sender = &raw->senders[request->family];
+    struct room room;
+    routes_find_room(raw->transport.routes, request, attempt->device, &room);
+    uint32_t mtu = room_told(&room, attempt->mtu, request);
+    bool may = protocols[request->protocol]->sized && !request->dont_fragment;
+    int error = EMSGSIZE;
+    attempt->piece = request->size;
+    for (int tries = 0; tries < MTU_TRIES && may && error == EMSGSIZE && !sender->unsent.offset; tries++) {
+        attempt->piece = next_piece(attempt, room.fragments, attempt->piece);
+        if (!attempt->piece)
+            break;
+        allot_release(raw->allotter, attempt->model);
+        error = send_by_route(raw, attempt);
+    }
+    attempt->mtu = mtu;
     return error;
 }
 
@@ -112,13 +180,16 @@ send_probe(struct transport *transport, const struct request *request, const str
     struct sender *sender = &raw->senders[request->family];
     if (sender->unsent.left) /* the same request again, which is halfway: its identity is on the wire already */
         return resume(raw, sender, request, model);
-    bool stale = false;
-    int error = send_by_route(raw, request, in_flight, clock, model, mtu, &stale);
-    if (stale) {
+    struct attempt attempt = { .request = request, .in_flight = in_flight, .clock = clock, .model = model };
+    int error = send_by_route(raw, &attempt);
+    if (attempt.stale) {
         routes_forget(raw->transport.routes);
         allot_release(raw->allotter, model);
-        error = send_by_route(raw, request, in_flight, clock, model, mtu, &stale);
+        error = send_by_route(raw, &attempt);
     }
+    if (error == EMSGSIZE)
+        error = send_smaller(raw, &attempt);
+    *mtu = attempt.mtu;
     if (!error)
         return 0;
     if (sender->unsent.left) {

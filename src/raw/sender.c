@@ -14,7 +14,6 @@
 #define TRIES 4                /* to send; nobody's messages come as fast as that */
 #define DRAIN_BATCH 4          /* messages of the error queue: mostly there is one */
 #define DRAIN_ROUNDS 64
-#define MTU_TRIES 4            /* an MTU that was told may be found too large by what comes next on the way */
 
 /*
  * A raw socket of IPv6 takes headers of ours since Linux has such sockets, and says so since 4.17. A host that does not
@@ -253,31 +252,30 @@ send_whole(struct sender *sender, const struct request *request, const struct ro
     return error;
 }
 
-/*
- * Sends it in fragments, of the size that fits. The route may not know what IPsec or a tunnel of this host adds: then the
- * kernel says with its refusal how much is left (ee_info, ip(7)).
- */
-static int
-send_in_fragments(struct sender *sender, const struct request *request, const struct identity *identity,
-                  struct route *route, uint32_t asked, const struct clock *clock, size_t length, bool was_refused)
+/* What is refused: *MTU becomes what the host says that fits (ee_info, ip(7)), or 0. */
+static void
+read_reports(const struct sender *sender, const struct clock *clock, int error, uint32_t *mtu, struct instant *departed)
+{
+    struct send_report report = drain_errors(sender, clock);
+    clock_correct_departure(clock, report.departure, departed);
+    if (error == EMSGSIZE)
+        *mtu = report.mtu;
+}
+
+int
+sender_send_fragments(struct sender *sender, const struct request *request, struct identity *identity, uint32_t device,
+                      struct route *route, const struct clock *clock, struct instant *departed)
 {
     struct letter letter;
-    size_t too_many = length; /* bytes */
-    bool may = protocols[request->protocol]->sized && !request->dont_fragment;
-    int error = EMSGSIZE;
-    write_letter(&letter, sender, request, route, asked);
-    for (int tries = 0; tries < MTU_TRIES && error == EMSGSIZE; tries++) {
-        uint32_t mtu = was_refused ? drain_errors(sender, clock).mtu : 0;
-        if (mtu && mtu < too_many)
-            route->mtu = mtu;
-        if (!may || !route->mtu || (tries > 0 && route->mtu >= too_many))
-            break;
-        error = start_fragments(sender, request, &letter, identity, length, route, asked);
-        too_many = route->mtu;
-        was_refused = true;
-        if (sender->unsent.offset > 0) /* some have left */
-            break;
-    }
+    size_t length = packet_build(request, identity, sender->buffers->packet, sizeof sender->buffers->packet);
+    sender->unsent.offset = 0;
+    if (!protocols[request->protocol]->sized || request->dont_fragment)
+        return EMSGSIZE;
+    sender->last = *departed = clock_now();
+    write_letter(&letter, sender, request, route, device);
+    int error = start_fragments(sender, request, &letter, identity, length, route, device);
+    if (error)
+        read_reports(sender, clock, error, &route->mtu, departed);
     return error;
 }
 
@@ -290,19 +288,17 @@ sender_send(struct sender *sender, const struct request *request, struct identit
         route->mtu = 0;
     if (length > families[request->family].mtu_min && !route->mtu)
         route->mtu = device_mtu(sender->fd, route->device);
+    if (route->mtu && length > route->mtu)
+        return sender_send_fragments(sender, request, identity, device, route, clock, departed);
 
-    bool whole = !route->mtu || length <= route->mtu;
     *departed = clock_now();
     /* To a group the host answers itself, before the interface stamps the packet. */
     bool group = route->broadcast || address_is_group(request->family, &request->target);
-    bool at_rest = whole && !group && instant_since(*departed, sender->last) > LETTER_REST;
+    bool at_rest = !group && instant_since(*departed, sender->last) > LETTER_REST;
+    sender->unsent.offset = 0;
     sender->last = *departed;
-    int error = whole ? send_whole(sender, request, route, device, at_rest, length) : EMSGSIZE;
-    if (error == EMSGSIZE)
-        error = send_in_fragments(sender, request, identity, route, device, clock, length, whole);
-    if (error == EMSGSIZE && route->mtu >= length) /* what is told must be less than what was too much */
-        route->mtu = 0;
+    int error = send_whole(sender, request, route, device, at_rest, length);
     if (error || at_rest)
-        clock_correct_departure(clock, drain_errors(sender, clock).departure, departed);
+        read_reports(sender, clock, error, &route->mtu, departed);
     return error;
 }

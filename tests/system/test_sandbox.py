@@ -224,11 +224,12 @@ def refusals():
 
 
 # What the transport without privileges is allowed beyond the other.
-PLAIN_MAY = "stream IPv4 socket", "stream IPv6 socket", "echo IPv4 socket", "echo IPv6 socket"
+PLAIN_MAY = "stream IPv4 socket", "stream IPv6 socket"
+BOTH_MAY = "echo IPv4 socket", "echo IPv6 socket"
 
 
 @needs_sandbox
-@pytest.mark.parametrize("name", [name for name in refusals() if name not in PLAIN_MAY])
+@pytest.mark.parametrize("name", [name for name in refusals() if name not in PLAIN_MAY + BOTH_MAY])
 def test_refused_without_privileges(sandbox, name):
     """The same in the sandbox of the transport that needs no privilege, but for what it connects with."""
     result = in_probe("plain", "try", name)
@@ -236,7 +237,7 @@ def test_refused_without_privileges(sandbox, name):
 
 
 @needs_sandbox
-@pytest.mark.parametrize("name", PLAIN_MAY)
+@pytest.mark.parametrize("name", PLAIN_MAY + BOTH_MAY)
 def test_not_refused_without_privileges(sandbox, name):
     """tcp stream sockets are let through there."""
     result = in_probe("plain", "try", name)
@@ -244,7 +245,15 @@ def test_not_refused_without_privileges(sandbox, name):
 
 
 @needs_sandbox
-@pytest.mark.parametrize("name", refusals())
+@pytest.mark.parametrize("name", BOTH_MAY)
+def test_not_refused(sandbox, name):
+    """Echo sockets, which need no privilege, tell what fits."""
+    result = in_probe("try", name)
+    assert (result.returncode, result.stderr) == (42, "")
+
+
+@needs_sandbox
+@pytest.mark.parametrize("name", [name for name in refusals() if name not in BOTH_MAY])
 def test_refused(sandbox, name):
     """Exec, fork, open, new raw or packet sockets, ptrace, bpf, io_uring: a violation ends the process, with one line
     on stderr that names the call."""

@@ -20,11 +20,6 @@ SYSTEM = pathlib.Path(__file__).resolve().parent
 # (pattern of a row's name, what is wanting)
 NOT_YET = [
     (r"-(udp9-ip.-udp|tcp80-ip.-tcp)-raw", "the raw send has no ports for a policy to see"),
-    (r"(esp-transport|mpls)-dont-fragment-.*-raw", "the raw send's EMSGSIZE brings no MTU"),
-    (r"(esp-transport|mpls)-fragment-ip6-.*-raw", "the raw send is cut for the device, not for what is put around it"),
-    (r"mpls-dont-fragment-ip4-.*-plain", "neither the refusal nor a connected socket tells what labels leave"),
-    (r"esp-transport-dont-fragment-ip4-icmp-plain", "the connected socket that is asked for the MTU is no ping socket"),
-    (r"esp-transport-dont-fragment-ip6-icmp-plain", "IPv6 ping sockets report success, and queue a path MTU"),
     (r"sctp-behind-open", "the kernel's SCTP may answer from another address of the target"),
     (r"neighbours-full-ip4-(.*-raw|(icmp|udp)-plain)", "ENOBUFS is waited for without end"),
     (r"neighbours-full-ip6-(.*-raw|udp-plain)", "EINVAL is taken for a missing route"),
