@@ -82,6 +82,14 @@ write_balance(const struct request *request, struct identity *identity, struct w
     if (given % 2) /* each byte then counts in the other half of its word */
         balance = (uint16_t)(balance << 8 | balance >> 8);
     write_u16_at(writer, payload + given, balance);
+    identity->number = (uint32_t)given << 16 | balance;
+}
+
+uint16_t
+packet_balance(const struct identity *identity, size_t *offset)
+{
+    *offset = identity->number >> 16;
+    return (uint16_t)identity->number;
 }
 
 uint64_t

@@ -54,7 +54,8 @@ read_quoted_v4(struct reader *quote, uint8_t *number, struct answer *answer)
     size_t header = (size_t)(version_length & 15) * 4;
     if (version_length >> 4 != 4 || header < 20 || (fragment & 0x1fff) != 0)
         return false;
-    answer->has_ip_id = true;
+    /* Of a packet that may not be fragmented 0 says nothing, as by a box that rebuilds quotes (RFC 6864, section 4.1). */
+    answer->has_ip_id = answer->ip_id != 0 || !(fragment & IP_DF);
     if (length >= header + 8)
         reader_limit(&start, length);
     *quote = start;

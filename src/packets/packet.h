@@ -17,7 +17,7 @@
 struct identity {
     struct address source;
     uint64_t nonce;    /* in the payload, ends with ip_id; 0: none */
-    uint32_t number;   /* TCP: sequence number; SCTP: initiate tag */
+    uint32_t number;   /* TCP: sequence number; SCTP: initiate tag; else the balance, see packet_balance() */
     uint16_t near;     /* our port; ICMP: identifier */
     uint16_t far;      /* the target's port; ICMP: sequence */
     uint16_t ip_id;    /* IPv4 identification; IPv6: of fragments */
@@ -77,6 +77,9 @@ packet_next_far_port(uint16_t *next)
 
 /* Where the nonce begins in the payload, in bytes. */
 size_t packet_nonce_offset(const struct identity *identity);
+
+/* The two bytes that make a balanced checksum right, once the packet is built, and where they stand in the payload. */
+uint16_t packet_balance(const struct identity *identity, size_t *offset);
 
 /*
  * Writes the whole IP packet and sets identity->checksum. The IPv4 header checksum is left to the kernel. Returns the
@@ -139,6 +142,7 @@ struct answer {
     uint16_t checksum;
     bool has_ip_id;
     uint16_t ip_id;
+    bool rebuilt;              /* a quote that is not of the bytes as they were sent, see udp.c */
     bool ports_shared;         /* other probes may have both ports in common with it: they prove nothing alone */
     bool has_payload;
     struct reader payload;     /* as much of it as came back */

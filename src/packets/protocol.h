@@ -24,6 +24,7 @@ struct protocol {
     bool sized;           /* `size` and the pattern count; else there is no payload */
     bool dont_fragment;   /* IPv4 DF */
     bool numbered;        /* identity.number goes out and comes back */
+    bool multihomed;      /* the target may answer from another address of its own */
     bool checksum_binds;  /* a quoted checksum must be ours; in other protocols middleboxes rewrite it */
 
     /* Writes header and payload, to go from identity->source to the request's target; sets identity->checksum. */

@@ -104,6 +104,7 @@ const struct protocol protocol_sctp = {
     .header_size = HEADER_SIZE,
     .dont_fragment = true,
     .numbered = true,
+    .multihomed = true, /* RFC 9260, section 6.4 */
     .build = build,
     .read_answer = read_answer,
     .read_quote = read_quote,

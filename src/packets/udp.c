@@ -49,7 +49,9 @@ read_quote(struct reader bytes, struct answer *answer)
     if (!read_u16(&bytes, &answer->near) || !read_u16(&bytes, &answer->far) || !read_skip(&bytes, 2) ||
         !read_u16(&bytes, &answer->checksum))
         return false;
-    answer->has_checksum = true;
+    /* In IPv4 0 says that none was computed (RFC 768); we always do, so a box on the way has rebuilt the quote. */
+    answer->rebuilt = answer->checksum == 0 && answer->family == IPV4;
+    answer->has_checksum = !answer->rebuilt;
     answer->has_payload = true;
     answer->payload = bytes;
     return true;

@@ -282,7 +282,8 @@ identities_make(struct identities *identities, const struct near_source *nears, 
         identities, nears, request, protocols[request->protocol], in_flight, model, identity,
     };
     int error = 0;
-    if (keeps_ports(request))
+    model->keeps_ports = keeps_ports(request);
+    if (model->keeps_ports)
         error = choose_balance(&making);
     if (request->given & (1u << FEATURE_FLOW | 1u << FEATURE_FLOW_LABEL))
         identity->flow_label = flow_label_for(&identities->flows, request) & 0xfffff;

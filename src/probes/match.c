@@ -10,8 +10,10 @@ enum fit { IMPOSSIBLE, POSSIBLE, LIKELY, PROVEN };
 /* Arrivals are stamped by the wall clock and translated (clock_of_stamp()): they may seem some microseconds early. */
 #define CLOCK_TOLERANCE (20 * NS_PER_US)
 
-/* What is said by the nonce in a payload that came back. */
-enum nonce { NONCE_ABSENT, NONCE_RIGHT, NONCE_WRONG };
+/* What something that an answer returns says of the probe. */
+enum evidence { ABSENT, RIGHT, WRONG };
+
+#define NONCE_PART_MIN 4 /* bytes of a nonce that were cut short by the end of a quote, and still prove it */
 
 /*
  * A router that quotes little pads with zeros to make room for extensions (RFC 4884, section 4). So zeros up to the
@@ -24,17 +26,80 @@ ends_in_padding(uint64_t seen, uint64_t expected)
     return (seen & UINT64_MAX >> first_wrong_byte * 8) == 0;
 }
 
-static enum nonce
+static enum evidence
 look_at_nonce(const struct probe *probe, const struct answer *answer)
 {
-    uint64_t nonce;
+    uint8_t bytes[NONCE_SIZE] = { 0 };
     struct reader payload = answer->payload;
-    if (!probe->identity.nonce || !answer->has_payload || !read_skip(&payload, packet_nonce_offset(&probe->identity)) ||
-        !read_u64(&payload, &nonce))
-        return NONCE_ABSENT;
-    if (nonce == probe->identity.nonce)
-        return NONCE_RIGHT;
-    return answer->is_error && ends_in_padding(nonce, probe->identity.nonce) ? NONCE_ABSENT : NONCE_WRONG;
+    if (!probe->identity.nonce || !answer->has_payload || !read_skip(&payload, packet_nonce_offset(&probe->identity)))
+        return ABSENT;
+    size_t size = payload.left < sizeof bytes ? payload.left : sizeof bytes;
+    if ((size < sizeof bytes && !answer->is_error) || !read_bytes(&payload, bytes, size))
+        return ABSENT;
+    uint64_t seen, missing = size < sizeof bytes ? UINT64_MAX >> size * 8 : 0;
+    struct reader whole = { bytes, sizeof bytes };
+    if (!read_u64(&whole, &seen))
+        return ABSENT;
+    if (seen == (probe->identity.nonce & ~missing))
+        return size >= NONCE_PART_MIN ? RIGHT : ABSENT;
+    return answer->is_error && ends_in_padding(seen, probe->identity.nonce) ? ABSENT : WRONG;
+}
+
+/* Two bytes that tell apart probes with the same ports, where a quote's checksum does not: see identity.balanced. */
+static enum evidence
+look_at_balance(const struct probe *probe, const struct answer *answer)
+{
+    uint16_t seen;
+    size_t offset;
+    uint16_t balance = packet_balance(&probe->identity, &offset);
+    struct reader payload = answer->payload;
+    bool has_balance = probe->identity.balanced && !protocols[probe->protocol]->numbered && balance;
+    if (!has_balance || !answer->has_payload || !read_skip(&payload, offset) || !read_u16(&payload, &seen))
+        return ABSENT;
+    if (seen == balance)
+        return RIGHT;
+    return seen == 0 || seen == (balance & 0xff00) ? ABSENT : WRONG; /* the zeros that pad a short quote */
+}
+
+/* One's complement sum of an address, for what a checksum becomes when it is translated. */
+static uint16_t
+adjust_for_address(uint16_t checksum, enum family_id family, const struct address *before, const struct address *after)
+{
+    struct reader was = { before->bytes, families[family].address_size };
+    struct reader is = { after->bytes, families[family].address_size };
+    uint16_t one, other;
+    while (read_u16(&was, &one) && read_u16(&is, &other))
+        checksum = checksum_adjust(checksum, one, other);
+    return checksum;
+}
+
+/*
+ * The checksum in a quote: it must be what ours became when what else the quote has otherwise than we sent it was
+ * translated (RFC 1624). ICMP's of IPv4 covers no addresses, and its sequence number is never translated.
+ */
+static enum evidence
+look_at_checksum(const struct probe *probe, const struct answer *answer)
+{
+    const struct identity *identity = &probe->identity;
+    bool is_echo = protocols[probe->protocol]->ports == PORTS_ECHO;
+    uint16_t expected = checksum_adjust(identity->checksum, identity->near, answer->near);
+    if (!answer->has_checksum)
+        return ABSENT;
+    if (!is_echo)
+        expected = checksum_adjust(expected, identity->far, answer->far);
+    if (!is_echo || answer->family == IPV6) {
+        expected = adjust_for_address(expected, answer->family, &identity->source, &answer->source);
+        expected = adjust_for_address(expected, answer->family, &probe->target, &answer->target);
+    }
+    return checksum_same(expected, answer->checksum) ? RIGHT : WRONG;
+}
+
+static enum evidence
+look_at_ip_id(const struct probe *probe, const struct answer *answer)
+{
+    if (!answer->has_ip_id)
+        return ABSENT;
+    return answer->ip_id == probe->identity.ip_id ? RIGHT : WRONG;
 }
 
 /*
@@ -44,33 +109,29 @@ look_at_nonce(const struct probe *probe, const struct answer *answer)
 static uint16_t
 request_checksum(const struct probe *probe, const struct answer *answer)
 {
-    uint16_t checksum = answer->checksum;
-    struct reader from = { answer->from.bytes, sizeof answer->from.bytes };
-    struct reader target = { probe->target.bytes, sizeof probe->target.bytes };
-    uint16_t seen, sent;
-    while (answer->family == IPV6 && read_u16(&from, &seen) && read_u16(&target, &sent))
-        checksum = checksum_adjust(checksum, seen, sent);
-    return checksum;
+    if (answer->family == IPV4)
+        return answer->checksum;
+    return adjust_for_address(answer->checksum, answer->family, &answer->from, &probe->target);
 }
 
 /*
  * An echo reply returns identifier, sequence and payload. Some targets cut long payloads short, so a shorter one is
  * judged by its nonce, which it must have: a forger would leave it out. Of a whole one every byte must be right, which
- * its checksum says.
+ * its checksum says: then it may come from another address of the target, or from one of several that share its address.
  */
 static enum fit
-fit_echo_reply(const struct probe *probe, const struct answer *answer, enum nonce nonce)
+fit_echo_reply(const struct probe *probe, const struct answer *answer, enum evidence nonce)
 {
     bool whole = answer->payload.left == probe->payload_size;
-    if (answer->payload.left > probe->payload_size || (probe->identity.nonce && nonce != NONCE_RIGHT) ||
+    if (answer->payload.left > probe->payload_size || (probe->identity.nonce && nonce != RIGHT) ||
         (whole && !checksum_same(request_checksum(probe, answer), probe->identity.checksum)))
         return IMPOSSIBLE;
     bool from_target = address_same(&answer->from, &probe->target);
-    return from_target || probe->group || nonce == NONCE_RIGHT ? PROVEN : IMPOSSIBLE;
+    return from_target || probe->group || whole || nonce == RIGHT ? PROVEN : IMPOSSIBLE;
 }
 
 static enum fit
-fit_target_answer(const struct probe *probe, const struct answer *answer, enum nonce nonce)
+fit_target_answer(const struct probe *probe, const struct answer *answer, enum evidence nonce)
 {
     const struct identity *identity = &probe->identity;
     const struct protocol *protocol = protocols[probe->protocol];
@@ -79,65 +140,126 @@ fit_target_answer(const struct probe *probe, const struct answer *answer, enum n
         return IMPOSSIBLE;
     if (protocol->ports == PORTS_ECHO)
         return fit_echo_reply(probe, answer, nonce);
-    if (!address_same(&answer->from, &probe->target) && !probe->group)
+    if (!address_same(&answer->from, &probe->target) && !probe->group && !protocol->multihomed)
         return IMPOSSIBLE;
     return protocol->numbered ? PROVEN : POSSIBLE; /* UDP returns the ports alone */
 }
 
-/* A quote whose source address is ours: whatever else it shows must be as it was sent. */
-static enum fit
-fit_own_quote(const struct probe *probe, const struct answer *answer, enum nonce nonce)
+/* What a quote says of the probe, besides addresses and ports. */
+struct quoted {
+    bool proven; /* its number or its nonce is right */
+    enum evidence balance, checksum, ip_id;
+};
+
+/*
+ * True when the quote has what differs between probes that share their ports: the identification, a balanced checksum,
+ * which was made of that, or of an echo request's flow, or the balance itself.
+ */
+static bool
+is_told_apart(const struct probe *probe, const struct quoted *quoted)
 {
-    const struct identity *identity = &probe->identity;
-    if (identity->near != answer->near)
-        return IMPOSSIBLE;
-    bool same_checksum = answer->has_checksum && checksum_same(identity->checksum, answer->checksum);
-    if (protocols[probe->protocol]->checksum_binds && answer->has_checksum && !same_checksum)
-        return IMPOSSIBLE;
-    if (answer->has_number || nonce == NONCE_RIGHT)
-        return PROVEN;
-    /* A balanced checksum says as much as the identification: it was made of that, or of an echo request's flow. */
-    if ((answer->has_ip_id && answer->ip_id == identity->ip_id) || (same_checksum && identity->balanced))
-        return LIKELY;
-    /*
-     * Some routers rewrite the IPv4 identification, so a wrong one does not disprove where the checksum is right. But
-     * where only the ports are right, since a checksum is wanting, or was rewritten in tcp or sctp, they are believed
-     * only if no identification differs, and no other probe can share them.
-     */
-    bool ports_suffice = !answer->has_ip_id && !answer->ports_shared;
-    return same_checksum || ports_suffice ? POSSIBLE : IMPOSSIBLE;
+    return quoted->ip_id == RIGHT || quoted->balance == RIGHT ||
+           (quoted->checksum == RIGHT && probe->identity.balanced);
 }
 
-/* A quote from behind a NAT that did not translate it back: port and checksum are the NAT's. See stands_out(). */
-static enum fit
-fit_translated_quote(const struct probe *probe, const struct answer *answer, enum nonce nonce)
+/* True when the checksum covers something that nobody else knows. */
+static bool
+has_secret(const struct probe *probe)
 {
-    if (answer->has_number || nonce == NONCE_RIGHT)
-        return PROVEN;
-    bool same = answer->has_ip_id ? answer->ip_id == probe->identity.ip_id : answer->near == probe->identity.near;
+    return probe->identity.nonce || probe->identity.balanced;
+}
+
+/*
+ * A quote with our source address and port, and the target's. Some routers and translators rewrite the IPv4
+ * identification, so a wrong one does not disprove where the checksum is right. Translators recompute an echo request's
+ * checksum by what the router has quoted of it: identifier and sequence number stand for it, if they are one probe's. Where
+ * only the ports are right, since a checksum is wanting, or was rewritten in tcp or sctp, they are believed only if no
+ * identification differs, and no other probe can share them. A rebuilt quote has some bytes of the payload: where a nonce
+ * stands there, so must that.
+ */
+static enum fit
+fit_own_quote(const struct probe *probe, const struct answer *answer, const struct quoted *quoted)
+{
+    const struct protocol *protocol = protocols[probe->protocol];
+    if (quoted->checksum == WRONG && protocol->checksum_binds)
+        return protocol->ports == PORTS_ECHO ? POSSIBLE : IMPOSSIBLE;
+    if (is_told_apart(probe, quoted))
+        return LIKELY;
+    bool lacks_nonce = answer->rebuilt && probe->identity.nonce;
+    bool ports_suffice = quoted->ip_id == ABSENT && !answer->ports_shared && !lacks_nonce;
+    return quoted->checksum == RIGHT || ports_suffice ? POSSIBLE : IMPOSSIBLE;
+}
+
+/*
+ * A quote from behind a NAT that did not translate it back: source and port are the NAT's. A right checksum has these in
+ * it; but it proves no more than they do, unless the probe has bytes in it that are nobody's to know. What is not told
+ * apart must stand out, see stands_out().
+ */
+static enum fit
+fit_translated_source(const struct probe *probe, const struct answer *answer, const struct quoted *quoted)
+{
+    if (quoted->checksum == RIGHT && is_told_apart(probe, quoted))
+        return LIKELY;
+    bool checksum = quoted->checksum == RIGHT && has_secret(probe);
+    bool same = quoted->ip_id == ABSENT ? answer->near == probe->identity.near || checksum : quoted->ip_id == RIGHT;
     return same && !answer->ports_shared ? POSSIBLE : IMPOSSIBLE;
+}
+
+/*
+ * A quote from behind a NAT that gave the probe another target. So it may be about any probe that there is, and more must
+ * be right than of one to this target: port or identification, and a number, a nonce, or the checksum with the other target
+ * in it; that alone proves nothing where all that it covers can be known.
+ */
+static enum fit
+fit_translated_target(const struct probe *probe, const struct answer *answer, const struct quoted *quoted)
+{
+    bool near = answer->near == probe->identity.near, far = answer->far == probe->identity.far;
+    if ((!near && quoted->ip_id != RIGHT) || answer->ports_shared)
+        return IMPOSSIBLE;
+    if (quoted->proven)
+        return PROVEN;
+    bool enough = has_secret(probe) ? (near && far) || quoted->ip_id == RIGHT : near && quoted->ip_id == RIGHT;
+    return quoted->checksum == RIGHT && enough ? LIKELY : IMPOSSIBLE;
+}
+
+static enum fit
+fit_quote(const struct probe *probe, const struct answer *answer, enum evidence nonce)
+{
+    const struct identity *identity = &probe->identity;
+    bool own_source = address_same(&answer->source, &identity->source);
+    bool own_target = address_same(&answer->target, &probe->target);
+    bool far_is_fixed = own_target || protocols[probe->protocol]->ports == PORTS_ECHO;
+    if ((far_is_fixed && identity->far != answer->far) || (own_source && identity->near != answer->near))
+        return IMPOSSIBLE;
+    if (!own_source && address_same(&answer->source, &answer->to)) /* another program's, by another address of ours */
+        return IMPOSSIBLE;
+    const struct quoted quoted = {
+        .proven = answer->has_number || nonce == RIGHT,
+        .balance = look_at_balance(probe, answer),
+        .checksum = look_at_checksum(probe, answer),
+        .ip_id = look_at_ip_id(probe, answer),
+    };
+    if (quoted.balance == WRONG)
+        return IMPOSSIBLE;
+    if (!own_target)
+        return fit_translated_target(probe, answer, &quoted);
+    if (quoted.proven)
+        return PROVEN;
+    return own_source ? fit_own_quote(probe, answer, &quoted) : fit_translated_source(probe, answer, &quoted);
 }
 
 static enum fit
 fit(const struct probe *probe, const struct answer *answer)
 {
     if (probe->family != (uint8_t)answer->family || probe->protocol != (uint8_t)answer->protocol ||
-        probe->identity.far != answer->far || instant_since(answer->arrived, probe->departed) < -CLOCK_TOLERANCE)
+        instant_since(answer->arrived, probe->departed) < -CLOCK_TOLERANCE)
         return IMPOSSIBLE;
     if (answer->has_number && answer->number != probe->identity.number)
         return IMPOSSIBLE;
-    enum nonce nonce = look_at_nonce(probe, answer);
-    if (nonce == NONCE_WRONG)
+    enum evidence nonce = look_at_nonce(probe, answer);
+    if (nonce == WRONG)
         return IMPOSSIBLE;
-    if (!answer->is_error)
-        return fit_target_answer(probe, answer, nonce);
-    if (!address_same(&answer->target, &probe->target))
-        return IMPOSSIBLE;
-    if (address_same(&answer->source, &probe->identity.source))
-        return fit_own_quote(probe, answer, nonce);
-    if (address_same(&answer->source, &answer->to)) /* not translated: another program's, by another address of ours */
-        return IMPOSSIBLE;
-    return fit_translated_quote(probe, answer, nonce);
+    return answer->is_error ? fit_quote(probe, answer, nonce) : fit_target_answer(probe, answer, nonce);
 }
 
 /* What the search has found so far. */
@@ -155,6 +277,17 @@ struct search {
 #define SHARERS_MAX 64
 
 static void
+look_at(struct probe *probe, const struct answer *answer, struct search *search)
+{
+    enum fit found = fit(probe, answer);
+    if (found == IMPOSSIBLE || found < search->fit || probe == search->found)
+        return;
+    search->ambiguous = found == search->fit;
+    search->found = probe;
+    search->fit = found;
+}
+
+static void
 look_under(const struct probes *probes, const struct answer *answer, enum probe_index index, uint32_t hash,
            struct search *search)
 {
@@ -165,12 +298,7 @@ look_under(const struct probes *probes, const struct answer *answer, enum probe_
             search->gave_up = true;
             return;
         }
-        enum fit found = fit(probe, answer);
-        if (found == IMPOSSIBLE || found < search->fit || probe == search->found)
-            continue;
-        search->ambiguous = found == search->fit;
-        search->found = probe;
-        search->fit = found;
+        look_at(probe, answer, search);
     }
 }
 
@@ -246,6 +374,33 @@ stands_out(const struct probes *probes, const struct answer *answer, const struc
 }
 
 /*
+ * A NAT that gave probes another target, or another port, may have left nothing by which they could be found; so they are
+ * looked for one by one, while they are few.
+ */
+#define FEW 1024
+
+static void
+look_at_all(const struct probes *probes, const struct answer *answer, struct search *search)
+{
+    uint32_t count = probes_count(probes);
+    if (count > FEW)
+        return;
+    search->gave_up = false;
+    for (uint32_t i = 0; i < count; i++)
+        look_at(probes_nth(probes, i), answer, search);
+}
+
+/* By a balanced checksum, as it was before a NAT that kept the port translated the source: whom the error reached. */
+static void
+look_by_checksum(const struct probes *probes, const struct answer *answer, struct search *search)
+{
+    uint16_t checksum = adjust_for_address(answer->checksum, answer->family, &answer->source, &answer->to);
+    look_by_number(probes, answer, answer->checksum, search);
+    if (checksum != answer->checksum)
+        look_by_number(probes, answer, checksum, search);
+}
+
+/*
  * A quote without a number of the probe's own: by what tells probes apart that share their ports, the nonce, the IPv4
  * identification or a balanced checksum; where routers rewrite the second and there are no others, by the ports.
  */
@@ -257,10 +412,12 @@ look_for_quoted(const struct probes *probes, const struct answer *answer, struct
     if (search->fit < PROVEN && answer->has_payload)
         look_by_nonce(probes, answer, search);
     if (search->fit < PROVEN && answer->has_checksum)
-        look_by_number(probes, answer, answer->checksum, search);
+        look_by_checksum(probes, answer, search);
     if (search->fit < LIKELY)
         look_by_ports(probes, answer, &answer->target, search);
-    if (search->found && search->fit < PROVEN && !address_same(&answer->source, &search->found->identity.source))
+    if (!search->found)
+        look_at_all(probes, answer, search);
+    if (search->found && search->fit == POSSIBLE && !address_same(&answer->source, &search->found->identity.source))
         search->ambiguous = search->ambiguous || !stands_out(probes, answer, search->found);
 }
 
@@ -289,6 +446,9 @@ match_find(const struct probes *probes, const struct answer *answer)
         look_for_quoted(probes, answer, &search);
     else if (!is_our_own(probes, answer))
         look_for_asked(probes, answer, &search);
+    /* An answer that returns ports alone may be a late one to a probe that had them before. */
+    if (search.fit == POSSIBLE && probes_ended_lately(probes, search.found, answer->arrived))
+        return NULL;
     /* Where not all were looked at, another may fit as well as this one: unless it is proven. */
     return search.ambiguous || (search.gave_up && search.fit < PROVEN) ? NULL : search.found;
 }

@@ -11,12 +11,23 @@
 /* For probes_is_alone(): counters of probes that have target and `far` in common, or by chance the hash; 256 KiB. */
 #define CROWDS (1u << 16)
 
+/* For probes_ended_lately(): places for the last probe under each hash of ports; 1 MiB, of which what is used is touched. */
+#define SILENCES (1u << 16)
+#define SILENCE_LASTS (60 * NS_PER_S)
+
+struct silence {
+    uint32_t hash;
+    bool any;
+    struct instant departed;
+};
+
 struct probes {
     struct chunks table; /* struct probe, by slot */
     struct index indexes[PROBE_INDEXES];
     struct timers timers;
     uint64_t seed;
     uint32_t *crowds;    /* how many probes there are under each hash */
+    struct silence *silences;
     uint32_t reached;    /* slots below this have memory */
     uint32_t free_count;
     struct chunks free;  /* uint32_t: free slots below `reached`; the last freed is taken first, while caches have it */
@@ -41,7 +52,8 @@ probes_new(uint64_t seed)
     timers_init(&probes->timers);
     probes->seed = seed;
     probes->crowds = calloc(CROWDS, sizeof *probes->crowds);
-    if (probes->crowds)
+    probes->silences = calloc(SILENCES, sizeof *probes->silences);
+    if (probes->crowds && probes->silences)
         return probes;
     probes_free(probes);
     return NULL;
@@ -58,6 +70,7 @@ probes_free(struct probes *probes)
         index_free(&probes->indexes[i]);
     timers_free(&probes->timers);
     free(probes->crowds);
+    free(probes->silences);
     free(probes);
 }
 
@@ -111,7 +124,8 @@ uint32_t
 probes_hash_number(const struct probes *probes, enum family_id family, enum protocol_id protocol,
                    const struct address *target, uint16_t far, uint32_t number)
 {
-    return hash_key(probes, BY_NUMBER, family, protocol, target, far, number);
+    bool alone = protocols[protocol]->numbered;
+    return hash_key(probes, BY_NUMBER, family, protocol, alone ? &anyone : target, alone ? 0 : far, number);
 }
 
 /* What tells it from others with its ports: see BY_NUMBER. */
@@ -187,6 +201,39 @@ uint32_t
 probes_count(const struct probes *probes)
 {
     return probes->reached - probes->free_count;
+}
+
+struct probe *
+probes_nth(const struct probes *probes, uint32_t number)
+{
+    return probe_at(probes, timers_nth(&probes->timers, number));
+}
+
+static struct silence *
+silence_of(const struct probes *probes, const struct probe *probe, uint32_t *hash)
+{
+    *hash = hash_of(probes, probe, BY_PORTS);
+    return &probes->silences[(*hash ^ *hash >> 16) % SILENCES];
+}
+
+void
+probes_note_silence(struct probes *probes, const struct probe *probe)
+{
+    uint32_t hash;
+    if (!probe->keeps_ports)
+        return;
+    struct silence *silence = silence_of(probes, probe, &hash);
+    *silence = (struct silence){ .hash = hash, .any = true, .departed = probe->departed };
+}
+
+bool
+probes_ended_lately(const struct probes *probes, const struct probe *probe, struct instant when)
+{
+    uint32_t hash;
+    if (!probe->keeps_ports)
+        return false;
+    const struct silence *silence = silence_of(probes, probe, &hash);
+    return silence->any && silence->hash == hash && instant_since(when, silence->departed) < SILENCE_LASTS;
 }
 
 struct probe *

@@ -18,8 +18,9 @@ struct probe {
     uint32_t scope;        /* interface index: the request's scope, or else by which it leaves (to ourselves: `lo`) */
     int32_t token;
     uint32_t lease;        /* the transport's: the port or socket that it keeps for this probe, or 0 */
-    uint32_t slot : 24;    /* the table's own */
+    uint32_t slot : 20;    /* the table's own */
     uint32_t receivers : 8; /* the transport's, as `lease`: where it is heard, if it is answered */
+    bool keeps_ports : 1;  /* the next probe may have the same, since the client wants it so */
     uint16_t payload_size; /* bytes */
     uint8_t family;        /* enum family_id, enum protocol_id: as bytes, since there may be a million */
     uint8_t protocol;
@@ -46,6 +47,18 @@ void probes_remove(struct probes *probes, struct probe *probe);
 
 uint32_t probes_count(const struct probes *probes);
 
+/* Each of them, by a number below probes_count(): in no order, which changes when one is added or removed. */
+struct probe *probes_nth(const struct probes *probes, uint32_t number);
+
+/* To be called of a probe that ends without an answer, before it is removed. */
+void probes_note_silence(struct probes *probes, const struct probe *probe);
+
+/*
+ * True when a probe to the same target, with the same ports, left within the last minute before WHEN and ended without an
+ * answer, which may still come. (Or one that by chance has the hash of its ports: 1 of 4 billion.)
+ */
+bool probes_ended_lately(const struct probes *probes, const struct probe *probe, struct instant when);
+
 /* The probe whose deadline comes first, or NULL. */
 struct probe *probes_next_to_expire(const struct probes *probes, struct instant *deadline);
 struct instant probes_deadline(const struct probes *probes, const struct probe *probe);
@@ -53,8 +66,9 @@ struct instant probes_deadline(const struct probes *probes, const struct probe *
 /*
  * Two ways to look a probe up, by a hash of what answers return of it.
  * BY_PORTS: target, near and far (ICMP and group targets: without the target, since others may answer).
- * BY_NUMBER: target, far, and what tells apart probes that share their ports: identity.number where the protocol has
- * one, else ip_id, which comes back in an IPv4 header, as a balanced checksum, or in a nonce.
+ * BY_NUMBER: identity.number alone where the protocol has one, since all else may be translated on the way; else target,
+ * far, and what tells apart probes that share their ports: ip_id, which comes back in an IPv4 header, as a balanced
+ * checksum, or in a nonce.
  */
 enum probe_index { BY_PORTS, BY_NUMBER, PROBE_INDEXES };
 

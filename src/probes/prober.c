@@ -417,6 +417,8 @@ prober_expire(struct prober *prober, const struct clock *clock)
         if (!probe || instant_since(until, deadline) < 0)
             return;
         say_expired(prober, clock, probe);
+        if (!probe->collected)
+            probes_note_silence(prober->probes, probe);
         finish(prober, probe);
     }
 }

@@ -122,3 +122,9 @@ timers_get(const struct timers *timers, uint32_t slot)
 {
     return at(timers, place_of(timers, slot))->deadline;
 }
+
+uint32_t
+timers_nth(const struct timers *timers, uint32_t place)
+{
+    return at(timers, place)->slot;
+}

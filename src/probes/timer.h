@@ -30,6 +30,9 @@ void timers_end(struct timers *timers, uint32_t slot);
 /* The earliest deadline and its slot; false when none is set. */
 MUST_USE bool timers_next(const struct timers *timers, uint32_t *slot, struct instant *deadline);
 
+/* The slot of the timer at a place below `count`: in no order. */
+uint32_t timers_nth(const struct timers *timers, uint32_t place);
+
 /* The deadline of a slot that has one. */
 struct instant timers_get(const struct timers *timers, uint32_t slot);
 

@@ -414,6 +414,22 @@ def test_translated_quotes(tun, prey, protocol, family):
                 f"{size} bytes quoted with another source address{' and port' if port else ''}, {more}: {reply}"
 
 
+@every_family
+@every_protocol
+def test_translated_targets(tun, prey, protocol, family):
+    """The same of a quote whose target was translated, if it proves the probe all the same."""
+    address = TARGET[family]
+    for name, quoted, port in forge.other_targets(family):
+        for size in SHORT, WHOLE:
+            if not forge.proves_target(protocol, family, size, port):
+                continue
+            send(prey, [probe(family, address, protocol, timeout=1)])
+            one = tun.probes([address])[address]
+            tun.inject(forge.time_exceeded(one, quoted(one), size))
+            reply, = prey.collect(1)
+            assert said(reply) == answered("ttl-expired", forge.ROUTER[family]), f"{size} bytes quoted with {name}: {reply}"
+
+
 def guesses(count, pid, targets, ours, pattern):
     """Echo replies by those who have not seen the requests: likely numbers first, then any."""
     chance = random.Random(1)

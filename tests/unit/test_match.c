@@ -45,7 +45,8 @@ send_probe_to(enum family_id family, const char *target, enum protocol_id protoc
     identity.source = address_of(family, us[family]);
     if (identity.balanced)
         identity.checksum = identity.ip_id;
-    packet_offer_nonce(&sent.request, &identity, NONCE + identity.near * 65536u + identity.far + identity.ip_id);
+    uint64_t varied = NONCE + identity.near * 65536u + identity.far + identity.ip_id;
+    packet_offer_nonce(&sent.request, &identity, varied * UINT64_C(0x9e3779b97f4a7c15));
     sent.length = packet_build(&sent.request, &identity, sent.packet, sizeof sent.packet);
     sent.probe = (struct probe){
         .identity = identity,
@@ -470,7 +471,17 @@ nothing_wrong(struct answer *answer)
 }
 
 /* In which answers a wrong field must be noticed: in all, in none, or as the answer is. */
-enum noticed { ALWAYS, NEVER, IF_DIRECT, IF_NUMBER, IF_NONCE, IF_BINDING_CHECKSUM, IF_ECHO_REPLY, IF_PORTS_ALONE };
+enum noticed {
+    ALWAYS,
+    NEVER,
+    IF_DIRECT,
+    IF_NUMBER,
+    IF_NONCE,
+    IF_UNPROVEN, /* neither number nor nonce: these prove a probe whatever a NAT may have left translated */
+    IF_BINDING_CHECKSUM,
+    IF_ECHO_REPLY,
+    IF_PORTS_ALONE,
+};
 
 static const struct {
     const char *name;
@@ -485,8 +496,8 @@ static const struct {
     { "number", wrong_number, IF_NUMBER },
     { "checksum", wrong_checksum, IF_BINDING_CHECKSUM },
     { "IP identification", wrong_ip_id, IF_PORTS_ALONE }, /* some routers rewrite it */
-    { "target", wrong_target, ALWAYS },
-    { "target, behind a NAT", wrong_target_behind_nat, ALWAYS },
+    { "target", wrong_target, IF_UNPROVEN },
+    { "target, behind a NAT", wrong_target_behind_nat, IF_UNPROVEN },
     { "receiver", wrong_receiver, IF_DIRECT }, /* whom an error reached is not the probe's */
     { "nonce", wrong_nonce, IF_NONCE },
     { "arrival before departure", too_early, ALWAYS },
@@ -494,11 +505,18 @@ static const struct {
     { "payload longer than sent", payload_too_long, IF_ECHO_REPLY },
 };
 
+/* Identifier, sequence number, identification and checksum prove an echo request, which in IPv4 covers no addresses. */
+static bool
+is_echo_behind_a_nat(const struct combination *is, const struct answer *answer)
+{
+    return answer->is_error && is->protocol == PROTOCOL_ICMP && is->family == IPV4;
+}
+
 /* Whether what is wrong can be seen in this answer at all. */
 static bool
 must_notice(enum noticed noticed, const struct combination *is, const struct answer *answer)
 {
-    bool binds = is->protocol == PROTOCOL_ICMP || is->protocol == PROTOCOL_UDP;
+    bool has_nonce = answer->has_payload && answer->payload.left >= 8;
     switch (noticed) {
     case ALWAYS:
         return true;
@@ -507,9 +525,12 @@ must_notice(enum noticed noticed, const struct combination *is, const struct ans
     case IF_NUMBER:
         return answer->has_number;
     case IF_NONCE:
-        return answer->has_payload && answer->payload.left >= 8;
-    case IF_BINDING_CHECKSUM:
-        return answer->has_checksum && binds;
+        return has_nonce;
+    case IF_UNPROVEN:
+        return !answer->has_number && !(answer->is_error && has_nonce) && !is_echo_behind_a_nat(is, answer);
+    case IF_BINDING_CHECKSUM: /* of a quoted echo request translators recompute it */
+        return answer->has_checksum && (answer->is_error ? is->protocol == PROTOCOL_UDP && !has_nonce
+                                                         : is->protocol == PROTOCOL_ICMP);
     case IF_PORTS_ALONE: /* eight bytes of SCTP */
         return answer->is_error && answer->has_ip_id && !answer->has_number && !answer->has_checksum;
     case IF_ECHO_REPLY:
@@ -554,7 +575,8 @@ START_TEST(another_sender)
                 struct sent sent = send_probe(family, protocol, identity_of(protocol), pattern);
                 struct probe *probe = put_in_flight(probes, &sent);
                 struct answer answer = direct_answer_from(&sent, strangers[family]);
-                bool proven = protocol == PROTOCOL_ICMP && !pattern; /* by the nonce */
+                /* by its checksum, or by its tag: from another address of the target, or one of several that share its */
+                bool proven = protocol == PROTOCOL_ICMP || protocol == PROTOCOL_SCTP;
                 ck_assert_ptr_eq(match_find(probes, &answer), proven ? probe : NULL);
                 answer = quote_from(&sent, 8, strangers[family]);
                 ck_assert_ptr_eq(match_find(probes, &answer), probe); /* any router may send an error */
@@ -657,10 +679,12 @@ START_TEST(short_echo_replies)
         sent = send_probe(family, PROTOCOL_ICMP, identity_of(PROTOCOL_ICMP), true);
         probe = put_in_flight(probes, &sent);
         for (size_t count = 0; count <= sent.probe.payload_size; count++) {
+            struct probe *expected = probe;
             struct answer answer = echo(&sent, count);
-            ck_assert_ptr_eq(match_find(probes, &answer), probe);
+            ck_assert_ptr_eq(match_find(probes, &answer), expected);
             answer = echo_from(&sent, count, strangers[family]);
-            ck_assert_ptr_null(match_find(probes, &answer));
+            expected = count == sent.probe.payload_size ? probe : NULL;
+            ck_assert_ptr_eq(match_find(probes, &answer), expected);
         }
         probes_free(probes);
     }
@@ -729,9 +753,11 @@ START_TEST(translated_quotes)
     if (proven)
         ck_assert_ptr_eq(found, probe);
 
-    /* another target, or our own address with another port: never */
+    /* another target without number or nonce and identification, or our own address with another port: never */
+    bool has_nonce = answer.has_payload && answer.payload.left >= 8;
+    struct probe *expected = is.family == IPV4 && (answer.has_number || has_nonce) ? probe : NULL;
     wrong_target(&answer);
-    ck_assert_ptr_null(match_find(probes, &answer));
+    ck_assert_ptr_eq(match_find(probes, &answer), expected);
     answer = answer_of(&sent, is.kind);
     translate(&answer);
     wrong_far(&answer);
@@ -894,7 +920,9 @@ START_TEST(translated_with_rivals)
             probes_remove(probes, rival);
             sent_other.probe.identity.near = one.near;
             rival = put_in_flight(probes, &sent_other);
-            ck_assert_ptr_null(match_find(probes, &answer));
+            /* but the checksum of an echo request in IPv4 has no addresses in it, and is right with the identification */
+            expected = family == IPV4 && protocol == PROTOCOL_ICMP ? first : NULL;
+            ck_assert_ptr_eq(match_find(probes, &answer), expected);
             probes_remove(probes, rival);
             ck_assert_ptr_eq(match_find(probes, &answer), first);
             probes_free(probes);
@@ -1008,8 +1036,9 @@ START_TEST(thousands_of_one_port_pair)
         ck_assert_ptr_eq(match_find(probes, &answer), in_flight[i]);
         answer = answer_of(&sent[i], QUOTE_OF_ALL);
         ck_assert_ptr_eq(match_find(probes, &answer), in_flight[i]);
-        answer.checksum ^= 0x8000; /* nobody's */
-        ck_assert_ptr_null(match_find(probes, &answer));
+        answer.checksum ^= 0x8000; /* nobody's, but for the nonce */
+        struct probe *expected = pattern ? NULL : in_flight[i];
+        ck_assert_ptr_eq(match_find(probes, &answer), expected);
     }
     free(sent);
     free(in_flight);
@@ -1108,6 +1137,195 @@ START_TEST(too_many_sharers_and_a_group)
         }
         struct answer answer = direct(&right);
         ck_assert_ptr_ne(match_find(probes, &answer), wrong);
+        probes_free(probes);
+    }
+}
+END_TEST
+
+/* ---- quotes that were rebuilt or translated on the way ---- */
+
+/* The first COUNT bytes behind the IP header, in a quote without identification (DF) and without a checksum. */
+static struct answer
+rebuilt(const struct sent *sent, size_t count)
+{
+    struct sent changed = *sent;
+    size_t header = families[sent->request.family].header_size;
+    if (sent->request.family == IPV4) {
+        memset(changed.packet + 4, 0, 4);
+        changed.packet[6] = 0x40;
+    }
+    if (sent->request.protocol == PROTOCOL_UDP)
+        memset(changed.packet + header + 6, 0, 2);
+    return quote(&changed, count);
+}
+
+/* By a nonce or a part of it of four bytes or more; without one by the balance, or by their ports, if these are one's. */
+START_TEST(rebuilt_quotes)
+{
+    for (int i = 0; i < 4; i++) {
+        const enum family_id family = IPV4;
+        bool balanced = i & 1, pattern = i & 2;
+        struct identity one = identity_of(PROTOCOL_UDP), other = one;
+        one.balanced = other.balanced = balanced;
+        other.ip_id++;
+        struct sent sent_one = send_probe(family, PROTOCOL_UDP, one, pattern);
+        struct sent sent_other = send_probe(family, PROTOCOL_UDP, other, pattern);
+        struct probes *probes = probes_new(25);
+        struct probe *first = put_in_flight(probes, &sent_one);
+        size_t alone = pattern ? 8 : balanced ? 8 + 2 : 8 + 4;
+        size_t needed = pattern ? balanced ? 8 + 2 : SIZE_MAX : alone;
+        for (size_t count = 8; count <= 24; count++) {
+            struct answer answer = rebuilt(&sent_one, count);
+            struct probe *expected = count >= alone ? first : NULL;
+            ck_assert_msg(match_find(probes, &answer) == expected, "case %d, %zu bytes, alone", i, count);
+            struct probe *second = put_in_flight(probes, &sent_other);
+            expected = count >= needed ? first : NULL;
+            ck_assert_msg(match_find(probes, &answer) == expected, "case %d, %zu bytes", i, count);
+            answer = rebuilt(&sent_other, count);
+            expected = count >= needed ? second : NULL;
+            ck_assert_ptr_eq(match_find(probes, &answer), expected);
+            probes_remove(probes, second);
+        }
+        probes_free(probes);
+    }
+}
+END_TEST
+
+/* Translators recompute a quoted echo request's checksum by how much was quoted; but it must be one probe's. */
+START_TEST(echo_quotes_with_another_checksum)
+{
+    for (int i = 0; i < 4; i++) {
+        enum family_id family = i % 2 ? IPV6 : IPV4;
+        bool pattern = i / 2;
+        struct probes *probes = probes_new(26);
+        struct sent sent = send_probe(family, PROTOCOL_ICMP, identity_of(PROTOCOL_ICMP), pattern);
+        struct probe *probe = put_in_flight(probes, &sent);
+        for (size_t count = 8; count <= sent.length - families[family].header_size; count++) {
+            struct answer answer = quote(&sent, count);
+            answer.checksum = (uint16_t)(answer.checksum + 16);
+            answer.ip_id ^= 0x0101;
+            ck_assert_ptr_eq(match_find(probes, &answer), probe);
+            answer.far ^= 1;
+            ck_assert_ptr_null(match_find(probes, &answer));
+        }
+        probes_free(probes);
+    }
+}
+END_TEST
+
+/* As the packet is beyond a NAT: SOURCE and TARGET have these addresses and ports, and the checksum agrees. */
+static struct sent
+translated_packet(const struct sent *sent, const char *source, uint16_t near, const char *target, uint16_t far)
+{
+    struct sent changed = *sent;
+    struct identity identity = sent->probe.identity;
+    struct request request = sent->request;
+    enum family_id family = request.family;
+    identity.source = address_of(family, source);
+    identity.near = near;
+    identity.far = far;
+    bool balanced = identity.balanced; /* the balance stays what it was, and so the checksum changes */
+    size_t header = families[family].header_size;
+    request.target = address_of(family, target);
+    changed.length = packet_build(&request, &identity, changed.packet, sizeof changed.packet);
+    if (!balanced)
+        return changed;
+    uint8_t number = protocols[request.protocol]->number[family];
+    memcpy(changed.packet + header + 8, sent->packet + header + 8, sent->length - header - 8);
+    size_t length = sent->length - header;
+    memset(changed.packet + header + 6, 0, 2);
+    uint32_t sum = plain_pseudo_sum(family, identity.source.bytes, request.target.bytes, number, length);
+    uint16_t checksum = (uint16_t)~plain_sum(sum, changed.packet + header, length);
+    checksum = checksum ? checksum : 0xffff;
+    changed.packet[header + 6] = (uint8_t)(checksum >> 8);
+    changed.packet[header + 7] = (uint8_t)checksum;
+    return changed;
+}
+
+/* Thousands of udp probes of one flow behind a source NAT: the checksum that it must have given tells them apart. */
+START_TEST(flow_behind_a_nat)
+{
+    enum family_id family = _i % 2 ? IPV6 : IPV4;
+    bool own_port = _i / 2;
+    struct probes *probes = probes_new(27);
+    static struct sent sent[1500]; /* more than are looked at one by one */
+    struct probe *in_flight[1500];
+    uint32_t count = own_port || family == IPV4 ? COUNT(sent) : 500;
+    for (uint32_t i = 0; i < count; i++) {
+        struct identity identity = identity_of(PROTOCOL_UDP);
+        identity.balanced = true;
+        identity.ip_id = (uint16_t)(1000 + i);
+        sent[i] = send_probe(family, PROTOCOL_UDP, identity, true);
+        in_flight[i] = put_in_flight(probes, &sent[i]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint16_t near = own_port ? sent[i].probe.identity.near : 1234;
+        struct sent beyond = translated_packet(&sent[i], nats[family], near, targets[family], 443);
+        struct answer answer = quote(&beyond, 8);
+        ck_assert_ptr_eq(match_find(probes, &answer), in_flight[i]);
+        ck_assert(match_is_translated(in_flight[i], &answer));
+        answer.checksum ^= 0x8000;
+        ck_assert_ptr_null(match_find(probes, &answer));
+    }
+    probes_free(probes);
+}
+END_TEST
+
+/* A NAT that gave the probe another target, and another port. Without a proof that is nobody's. */
+START_TEST(another_target_behind_a_nat)
+{
+    for (int i = 0; i < PAIRS; i++) {
+        struct combination is = combination_number(i);
+        struct probes *probes = probes_new(28);
+        struct sent sent = send_probe(is.family, is.protocol, identity_of(is.protocol), true);
+        struct identity identity = sent.probe.identity;
+        struct probe *probe = put_in_flight(probes, &sent);
+        bool is_echo = is.protocol == PROTOCOL_ICMP;
+        uint16_t far = is_echo ? identity.far : 8443;
+        struct sent beyond = translated_packet(&sent, us[is.family], identity.near, strangers[is.family], far);
+        struct answer answer = quote(&beyond, is.protocol == PROTOCOL_SCTP ? 20 : 8);
+        bool proven = answer.has_number || is.family == IPV4;
+        struct probe *expected = proven ? probe : NULL;
+        ck_assert_msg(match_find(probes, &answer) == expected, "combination %d", i);
+        if (expected)
+            ck_assert(match_is_translated(probe, &answer));
+        answer.checksum ^= 1;
+        expected = answer.has_number ? probe : NULL;
+        ck_assert_ptr_eq(match_find(probes, &answer), expected);
+        answer.number ^= 1;
+        ck_assert_ptr_null(match_find(probes, &answer));
+        probes_free(probes);
+    }
+}
+END_TEST
+
+/* Of equal packets a late quote of the first, which ended in silence, is not believed to be of the second for a minute. */
+START_TEST(late_quotes_of_equal_packets)
+{
+    for (int i = 0; i < 4; i++) {
+        enum family_id family = i % 2 ? IPV6 : IPV4;
+        bool answered = i / 2;
+        struct identity one = identity_of(PROTOCOL_UDP), other = one;
+        other.ip_id++;
+        struct sent sent_one = send_probe(family, PROTOCOL_UDP, one, true);
+        struct sent sent_other = send_probe(family, PROTOCOL_UDP, other, true);
+        sent_one.probe.keeps_ports = sent_other.probe.keeps_ports = true;
+        struct probes *probes = probes_new(29);
+        struct probe *first = put_in_flight(probes, &sent_one);
+        if (!answered)
+            probes_note_silence(probes, first);
+        probes_remove(probes, first);
+        struct probe *second = put_in_flight(probes, &sent_other);
+        struct answer late = quote(&sent_one, 8);
+        struct probe *expected = answered ? second : NULL;
+        ck_assert_ptr_eq(match_find(probes, &late), expected);
+        late = direct(&sent_one);
+        ck_assert_ptr_eq(match_find(probes, &late), expected);
+        struct answer right = quote(&sent_other, 8);
+        expected = answered || family == IPV4 ? second : NULL; /* by its identification */
+        ck_assert_ptr_eq(match_find(probes, &right), expected);
+        late.arrived = instant_after(departure, 61 * NS_PER_S);
+        ck_assert_ptr_eq(match_find(probes, &late), second);
         probes_free(probes);
     }
 }
@@ -1256,6 +1474,8 @@ START_TEST(guesses)
             continue; /* ports are all that a datagram can be judged by */
         if (is.protocol == PROTOCOL_SCTP && is.kind == QUOTE_OF_8)
             continue; /* likewise */
+        if (is.protocol == PROTOCOL_ICMP && is.kind != DIRECT)
+            continue; /* identifier and sequence number are all that translators leave */
         ck_assert_ptr_null(match_find(probes, &answer));
     }
     probes_free(probes);
@@ -1320,6 +1540,11 @@ match_suite(void)
     tcase_add_loop_test(tests, thousands_told_apart_by_ip_id, 0, 2);
     tcase_add_test(tests, too_many_sharers);
     tcase_add_test(tests, too_many_sharers_and_a_group);
+    tcase_add_test(tests, rebuilt_quotes);
+    tcase_add_test(tests, echo_quotes_with_another_checksum);
+    tcase_add_loop_test(tests, flow_behind_a_nat, 0, 4);
+    tcase_add_test(tests, another_target_behind_a_nat);
+    tcase_add_test(tests, late_quotes_of_equal_packets);
     tcase_add_test(tests, own_datagram);
     tcase_add_test(tests, from_another_address_of_ours);
     tcase_add_test(tests, a_datagram_for_one_and_a_group);

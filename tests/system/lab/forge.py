@@ -120,45 +120,62 @@ def translated(probe, port=False, source=True):
 
 # ---------------------------------------------------------------- answers to other people's probes
 
+BOTH = SHORT, WHOLE
+
+
+def other_targets(family):
+    """(name, function of the probe that gives the quoted bytes, whether our port is another, too)"""
+    stranger = STRANGER[family]
+    return [("another target", lambda p: with_target(p.raw, stranger), False),
+            ("another target beyond a NAT", lambda p: with_target(translated(p), stranger), False),
+            ("another target and port beyond a NAT", lambda p: with_target(translated(p, True), stranger), True)]
+
+
+def proves_target(protocol, family, size, port):
+    """Whether a quote is known though a NAT has given the probe another target: by a number, a nonce, or the checksum of
+    an echo request, which in IPv4 covers no address; and by our own port (or identifier) or the IP identification."""
+    number = {"tcp": True, "sctp": size == WHOLE, "udp": size == WHOLE}.get(protocol, size == WHOLE or family == 4)
+    return number and (not port or family == 4)
+
+
 def _foreign_quotes(protocol, family):
-    """(name, function of the probe that gives the quoted bytes, whether a short quote shows it)"""
-    quotes = [
-        ("another target", lambda p: with_target(p.raw, STRANGER[family]), True),
-        ("another target beyond a NAT", lambda p: with_target(translated(p), STRANGER[family]), True),
-        ("another target and port beyond a NAT", lambda p: with_target(translated(p, True), STRANGER[family]), True),
-        ("another protocol", lambda p: with_protocol(p, 17 if protocol != "udp" else 6), True),
-        ("an unknown protocol", lambda p: with_protocol(p, 47), True),
+    """(name, function of the probe that gives the quoted bytes, by which of the sizes of a quote it is shown)"""
+    targets = [(name, quoted, tuple(size for size in BOTH if not proves_target(protocol, family, size, port)))
+               for name, quoted, port in other_targets(family)]
+    quotes = targets + [
+        ("another protocol", lambda p: with_protocol(p, 17 if protocol != "udp" else 6), BOTH),
+        ("an unknown protocol", lambda p: with_protocol(p, 47), BOTH),
     ]
     if protocol == "icmp":
         quotes += [
-            ("another identifier", lambda p: flipped(p, 4, 2), True),
-            ("another identifier, right checksum", lambda p: translated(p, True, source=False), True),
-            ("another sequence", lambda p: flipped(p, 6, 2), True),
-            ("the next sequence", lambda p: changed(p, 6, struct.pack("!H", p.seq + 1 & 0xffff)), True),
-            ("an echo reply", lambda p: changed(p, 0, b"\0" if family == 4 else b"\x81"), True),
+            ("another identifier", lambda p: flipped(p, 4, 2), BOTH),
+            ("another identifier, right checksum", lambda p: translated(p, True, source=False), BOTH),
+            ("another sequence", lambda p: flipped(p, 6, 2), BOTH),
+            ("the next sequence", lambda p: changed(p, 6, struct.pack("!H", p.seq + 1 & 0xffff)), BOTH),
+            ("an echo reply", lambda p: changed(p, 0, b"\0" if family == 4 else b"\x81"), BOTH),
         ]
     else:
         quotes += [
-            ("another source port", lambda p: flipped(p, 0, 2), True),
-            ("the next source port", lambda p: changed(p, 0, struct.pack("!H", p.sport + 1 & 0xffff)), True),
-            ("another source port, right checksum", lambda p: translated(p, True, source=False), True),
-            ("another destination port", lambda p: flipped(p, 2, 2), True),
-            ("the next destination port", lambda p: changed(p, 2, struct.pack("!H", p.dport + 1 & 0xffff)), True),
-            ("ports exchanged", lambda p: changed(p, 0, struct.pack("!HH", p.dport, p.sport)), True),
+            ("another source port", lambda p: flipped(p, 0, 2), BOTH),
+            ("the next source port", lambda p: changed(p, 0, struct.pack("!H", p.sport + 1 & 0xffff)), BOTH),
+            ("another source port, right checksum", lambda p: translated(p, True, source=False), BOTH),
+            ("another destination port", lambda p: flipped(p, 2, 2), BOTH),
+            ("the next destination port", lambda p: changed(p, 2, struct.pack("!H", p.dport + 1 & 0xffff)), BOTH),
+            ("ports exchanged", lambda p: changed(p, 0, struct.pack("!HH", p.dport, p.sport)), BOTH),
         ]
     if protocol in ("icmp", "udp"):
-        quotes.append(("another payload", lambda p: flipped(p, 8, len(p.payload)), False))
+        quotes.append(("another payload", lambda p: flipped(p, 8, len(p.payload)), (WHOLE,)))
     if protocol == "udp":
-        quotes.append(("another checksum and IP id", _other_checksum, True))
+        quotes.append(("another checksum and IP id", _other_checksum, (SHORT,)))  # a nonce proves it
     if protocol == "tcp":
         quotes += [
-            ("another sequence number", lambda p: flipped(p, 4, 4), True),
-            ("the next sequence number", lambda p: changed(p, 4, struct.pack("!I", p.seq + 1 & 0xffffffff)), True),
+            ("another sequence number", lambda p: flipped(p, 4, 4), BOTH),
+            ("the next sequence number", lambda p: changed(p, 4, struct.pack("!I", p.seq + 1 & 0xffffffff)), BOTH),
         ]
     if protocol == "sctp":
         quotes += [
-            ("a verification tag", lambda p: flipped(p, 4, 4), True),
-            ("another initiate tag", lambda p: flipped(p, 16, 4), False),
+            ("a verification tag", lambda p: flipped(p, 4, 4), BOTH),
+            ("another initiate tag", lambda p: flipped(p, 16, 4), (WHOLE,)),
         ]
     return quotes
 
@@ -188,7 +205,7 @@ def _foreign_direct(protocol, family):
                 p.dst, p.src, 200, 0, p.icmp_id << 16 | p.seq, p.payload))),
         ]
     ports = [
-        ("answer from another address", stranger),
+        *([("answer from another address", stranger)] if protocol != "sctp" else []),  # of one that has several
         ("answer from another port", lambda p: packet(p, message(p, sport=p.dport ^ 0x5555))),
         ("answer to another port", lambda p: packet(p, message(p, dport=p.sport ^ 0x5555))),
         ("answer to the next port", lambda p: packet(p, message(p, dport=p.sport + 1 & 0xffff))),
@@ -217,8 +234,7 @@ def foreign(protocol, family):
     """Well-formed answers to probes that are not this one."""
     errors = [(f"time exceeded, {'whole' if size == WHOLE else 'short'} quote of {name}",
                lambda p, q=quoted, s=size: time_exceeded(p, q(p), s))
-              for name, quoted, short in _foreign_quotes(protocol, family)
-              for size in (SHORT, WHOLE) if short or size == WHOLE]
+              for name, quoted, sizes in _foreign_quotes(protocol, family) for size in sizes]
     return errors + _foreign_direct(protocol, family)
 
 
