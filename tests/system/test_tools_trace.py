@@ -52,6 +52,18 @@ def labels(stack):
 
 
 @every_family
+@every_awk
+def test_an_open_port_of_udp(path, family, awk):
+    """A datagram returns ports alone: the target of a flow is probed by one at a time."""
+    path.play(routers(r11={"silent": True}), [dataclasses.replace(twelve.TARGET, udp="datagram")])
+    said = run(path.namespace, "probe-trace", "--json", "-W0.3", "-p", "udp:53", TARGET[family], awk=awk)
+    assert said.status == 0 and said.objects[-1]["reached"]
+    hops = [one for one in said.of_type("hop") if one["hop"] != 11]
+    assert [one["hop"] for one in hops] == [hop for hop in range(1, 13) if hop != 11 for _ in range(3)]
+    assert all(one["from"] == (TARGET[family] if one["hop"] == 12 else twelve.address(one["hop"], family)) for one in hops)
+
+
+@every_family
 @every_protocol
 def test_every_hop(path, protocol, family):
     """Each router with its labels, and no hop behind the target."""
