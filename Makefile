@@ -4,6 +4,8 @@
 # make check      install what the tests need, run all tests; make unit, make system: one group
 # make fuzz       run the fuzz targets with clang, two at a time; TIME=3600 seconds each, TARGET=name picks one
 # make bench      install what it needs, measure beside the peer; ROUNDS=5, ONLY=3,5 picks targets of the table
+# make kernels    the rows of tests/system/test_uml.py in Debian sid's newest kernel, under qemu, and as root;
+#                 SUITES='sid bullseye-security' picks kernels, ONLY='vrf links' rows; results in build/kernels
 # make pictures   record the README's pictures of the tools; as root
 # make soak       ten minutes of 20,000 probes a second, all of them checked; TIME=600
 # make install    prefix, bindir, mandir come from ./configure; DESTDIR is honoured; make uninstall takes it back
@@ -27,7 +29,7 @@ VENV := build/venv
 all: $(PROGRAM)
 
 # These need no compiler yet: check and run install it first, then call make again for the rest.
-UNCONFIGURED := configure run check bench fuzz venv clean distclean
+UNCONFIGURED := configure run check bench kernels fuzz venv clean distclean
 ifneq ($(filter-out $(UNCONFIGURED),$(or $(MAKECMDGOALS),all)),)
 include config.mk
 endif
@@ -172,13 +174,19 @@ fuzz-build:
 
 fuzz-programs: $(FUZZ)
 
+kernels:
+	@scripts/install-deps kernels
+	@$(MAKE) --no-print-directory all
+	@BUILD='$(BUILD)' MTR_PACKET='$(abspath $(PROGRAM))' PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/kernels/kernels.py \
+		$(if $(ONLY),--only $(ONLY)) -- $(or $(SUITES),sid)
+
 soak: all
 	@MTR_PACKET='$(abspath $(PROGRAM))' PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/soak/soak.py --time '$(or $(TIME),600)'
 
 pictures: all
 	@MTR_PACKET='$(abspath $(PROGRAM))' PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/pictures/record.py
 
-.PHONY: soak pictures
+.PHONY: kernels soak pictures
 
 TEST_ENV = BUILD='$(BUILD)' PYTHON='$(PYTHON)' MAKE='$(MAKE)'
 

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""make kernels: the rows of tests/system/test_uml.py in kernels of Debian, by default sid's newest, under qemu.
+
+The daemon is the one that was built here. Of each kernel BUILD/kernels/VERSION.txt has every row, and VERSION.log what
+the programs and the kernel wrote. Exit status 1 when a row fails.
+"""
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "tests/system"))
+
+# pylint: disable=wrong-import-position
+from lab import emulated, guest  # noqa: E402
+from lab.daemon import built_binary  # noqa: E402
+from uml import ipsec, links, tunnels, vrf  # noqa: E402
+
+MODULES = {"vrf": vrf, "ipsec": ipsec, "tunnels": tunnels, "links": links}
+# (since which kernel, pattern of a row's name, why the program can't do it before)
+OLDER = [((5, 18), "-ip6-icmp-plain", "without privileges icmp over IPv6 needs Linux 5.18")]
+PER_GROUP = 120  # seconds, on average
+NEEDED = {"qemu-system-x86_64": "qemu-system-x86", "modprobe": "kmod", "cpio": "cpio", "apt-get": "apt"}
+
+
+def names(module):
+    """A module's rows, in the order of the tests."""
+    return [str(row) for group in module.GROUPS.values() for row in group]
+
+
+def rows_of(kernel, name, log):
+    """(verdict, row, what there is to say of it) of each row of a module; it has one boot for all of its groups."""
+    module = MODULES[name]
+    lacking = kernel.lacks(module.MODULES)
+    if lacking:
+        return [("skipped", row, f"the kernel has no module {', '.join(lacking)}") for row in names(module)]
+    ran = guest.run(kernel, [sys.executable, TOP / "tests/kernels/groups.py", name, *module.GROUPS], module.MODULES,
+                    PER_GROUP * len(module.GROUPS))
+    log.write(f"== {name}\n{ran.output}\n== {name}: the kernel\n{ran.console}\n")
+    known = {}
+    for line in ran.output.splitlines():
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            told = json.loads(line)
+            known[told["row"]] = told["seen"], told["socket"]
+    return [too_old(kernel, row) or verdict(row, known.get(row), ran) for row in names(module)]
+
+
+def too_old(kernel, row):
+    number = tuple(map(int, re.match(r"(\d+)\.(\d+)", kernel.version).groups()))
+    return next((("skipped", row, why) for since, pattern, why in OLDER
+                 if number < since and re.search(pattern, row)), None)
+
+
+def verdict(row, result, ran):
+    if result is None:
+        return "FAILS", row, "no result" + ("" if ran.status is not None else ", and the kernel did not end by itself")
+    seen, expected = result
+    return ("ok", row, seen) if seen == expected else ("FAILS", row, f"expected: {expected}; seen: {seen}")
+
+
+def test(suite, only, results):
+    """Fetches a suite's kernel and tests in it; returns whether no row has failed."""
+    with tempfile.TemporaryDirectory(prefix="files-", dir=results) as folder:
+        os.chmod(folder, 0o755)
+        print(f"== {suite}: linux-image", flush=True)
+        fetched = subprocess.run([TOP / "scripts/kernel", suite, folder], check=False, stdout=subprocess.PIPE,
+                                 text=True, env={**os.environ, "TMPDIR": folder})
+        if fetched.returncode:
+            print(f"{suite}: has no kernel that could be fetched", flush=True)
+            return False
+        kernel = emulated.Emulated(folder)
+        lines, counts = [], {"ok": 0, "FAILS": 0, "skipped": 0}
+        with open(results / f"{kernel.version}.log", "w", encoding="utf-8") as log:
+            for name in only:
+                print(f"== {kernel.version}: {name}", flush=True)
+                for word, row, text in rows_of(kernel, name, log):
+                    counts[word] += 1
+                    lines.append(f"{word:7} {name} {row}: {text}")
+    total = f"{counts['ok']} passed, {counts['FAILS']} failed, {counts['skipped']} skipped"
+    head = [f"kernel: {kernel.version}, Debian {suite}, linux-image-amd64 {fetched.stdout.strip()}",
+            f"machine: qemu-system-x86_64 -accel tcg, rows of {', '.join(only)}",
+            f"date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC",
+            f"daemon: {version()}"]
+    (results / f"{kernel.version}.txt").write_text("\n".join([*head, "", *lines, "", total, ""]), encoding="utf-8")
+    for line in lines:
+        if line.startswith("FAILS"):
+            print(line)
+    print(f"{kernel.version}: {total}; {os.path.relpath(results)}/{kernel.version}.txt", flush=True)
+    return not counts["FAILS"]
+
+
+def version():
+    """As the daemon tells it."""
+    done = subprocess.run([built_binary()], input="1 check-support feature version\n", check=True, capture_output=True,
+                          text=True)
+    return done.stdout.strip().rpartition(" ")[2]
+
+
+def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # an exit takes qemu and the files along
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=MODULES, default=list(MODULES))
+    parser.add_argument("suites", nargs="*", default=["sid"])
+    args = parser.parse_args()
+    if os.uname().machine != "x86_64" or os.geteuid() != 0:
+        sys.exit("kernels: needs root, and a host whose programs an amd64 kernel runs")
+    for program, package in NEEDED.items():
+        if not shutil.which(program, path=emulated.PATH):
+            sys.exit(f"kernels: needs {program}, package {package}")
+    results = TOP / os.environ.get("BUILD", "build") / "kernels"
+    results.mkdir(parents=True, exist_ok=True)
+    return 0 if all([test(suite, args.only, results) for suite in args.suites or ["sid"]]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
