@@ -157,6 +157,7 @@ turn(const struct loop *loop, struct state *state)
 
     prober_receive(loop->prober, &state->clock);
     prober_expire(loop->prober, &state->clock);
+    prober_retry(loop->prober, &state->clock);
     if (state->clock.stepped)
         clock_settle(&state->clock, loop->transport->body->received_until(loop->transport, &state->clock));
     if (fds[PFD_SIGNAL].revents) {

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "transport.h"
 
+#include <errno.h>
+
+#include "host/refusal.h"
 #include "host/route.h"
 
 int
@@ -10,6 +13,50 @@ transport_refusal(const struct transport *transport)
         if (!transport->refusals[i / PROTOCOLS][i % PROTOCOLS])
             return 0;
     return transport->refusals[IPV4][PROTOCOL_ICMP];
+}
+
+static bool
+has_sent_from(const struct departures *departures, const struct request *request)
+{
+    uint32_t count = departures->source_count[request->family];
+    for (uint32_t i = 0; i < count && i < TRANSPORT_SOURCES; i++)
+        if (address_same(&departures->sources[request->family][i], &request->local))
+            return true;
+    return false;
+}
+
+static void
+note_departure(struct departures *departures, const struct request *request)
+{
+    departures->any[request->family][request->protocol] = true;
+    if (address_is_unspecified(&request->local) || has_sent_from(departures, request))
+        return;
+    uint32_t place = departures->source_count[request->family]++ % TRANSPORT_SOURCES;
+    departures->sources[request->family][place] = request->local;
+}
+
+int
+transport_judge(struct transport *transport, const struct request *request, int error, int *reason)
+{
+    struct departures *departures = &transport->departures;
+    *reason = error;
+    if (!error) {
+        note_departure(departures, request);
+        return 0;
+    }
+    if (refusal_is_for_now(error, request, departures->any[request->family][request->protocol]))
+        return EAGAIN;
+    error = refusal_of(error, request);
+    bool is_gone = error == EADDRNOTAVAIL && has_sent_from(departures, request); /* and may come back */
+    return is_gone ? ENETDOWN : error;
+}
+
+uint32_t
+transport_find_device(struct transport *transport, const struct request *request)
+{
+    uint32_t device;
+    struct route route;
+    return routes_find_for(transport->routes, request, &device, &route) == 0 ? route.device : 0;
 }
 
 bool

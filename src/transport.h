@@ -33,12 +33,19 @@ struct transport_body {
 
     /*
      * Sends a probe and fills in MODEL's identity, departure and lease; the rest of it is set before. IN_FLIGHT is what
-     * the new identity must differ from. 0; EAGAIN: not now, try the same request again in a millisecond; else the
-     * errno value with which the local host refused (ENODEV: no such device; EMSGSIZE: *MTU bytes would fit; ENOSPC:
-     * all that would tell this probe from those in flight is in use; EOVERFLOW: the packet has no room for that).
+     * the new identity must differ from. 0; EAGAIN: not now, try the same request again, which may have left in part, or
+     * abandon it; then DETAIL is the errno value that the host said; else the errno value with which it refused (ENODEV: no
+     * such device; EMSGSIZE: DETAIL bytes would fit, if not 0; ENOSPC: all that would tell this probe from those in flight
+     * is in use; EOVERFLOW: the packet has no room for that).
      */
     int (*send)(struct transport *transport, const struct request *request, const struct probes *in_flight,
-                const struct clock *clock, struct probe *model, uint32_t *mtu);
+                const struct clock *clock, struct probe *model, uint32_t *detail);
+
+    /* The interface by which this request would leave, by its index, or 0. */
+    uint32_t (*find_device)(struct transport *transport, const struct request *request);
+
+    /* A request that send() gave EAGAIN for will not be tried again. */
+    void (*abandon)(struct transport *transport, const struct request *request);
 
     /* A probe that was sent has ended; to be called once for each. */
     void (*release)(struct transport *transport, struct probe *probe);
@@ -68,19 +75,36 @@ struct transport_body {
     void (*close)(struct transport *transport);
 };
 
+#define TRANSPORT_SOURCES 16 /* addresses that are remembered */
+
+/* What has left so far, by which refusals are judged. */
+struct departures {
+    bool any[FAMILIES][PROTOCOLS];
+    struct address sources[FAMILIES][TRANSPORT_SOURCES]; /* that clients named, the last of them */
+    uint32_t source_count[FAMILIES];
+};
+
 /* What both bodies have; each begins with it. */
 struct transport {
     const struct transport_body *body;
     int refusals[FAMILIES][PROTOCOLS]; /* errno values: why this process can't send such probes; 0: it can */
     struct refused refused;            /* what was wished for of its sockets, and this host refused */
     struct routes *routes;
+    struct departures departures;
 };
 
 /* The reason when no probe of any kind can be sent, else 0. */
 int transport_refusal(const struct transport *transport);
 
-/* has_address and find_device_name of both bodies: the routes know it. */
+/*
+ * What became of a send: 0 is noted, as it is by which later refusals are judged. An errno value becomes what send() says
+ * of it; EAGAIN: for now, then *REASON is the host's own.
+ */
+int transport_judge(struct transport *transport, const struct request *request, int error, int *reason);
+
+/* has_address, find_device and find_device_name of both bodies: the routes know it. */
 bool transport_has_address(struct transport *transport, enum family_id family);
+uint32_t transport_find_device(struct transport *transport, const struct request *request);
 bool transport_find_device_name(const struct transport *transport, uint32_t device, char name[IFNAMSIZ]);
 
 #endif

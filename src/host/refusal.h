@@ -21,9 +21,12 @@ bool refusal_may_be_left_over(int error);
 bool refusal_may_be_stale(int error, const struct request *request);
 
 /*
- * What the client is to be told: EAGAIN for what passes, else an errno value; where one fits, one that replies have a
- * word for.
+ * True for what this host refuses now and may take in a second, so that it is no last word: see protocol.md, "What its
+ * clients do with replies". SENT_BEFORE: a probe of that family and protocol has left this process.
  */
+bool refusal_is_for_now(int error, const struct request *request, bool sent_before);
+
+/* What the client is to be told of a last word: an errno value; where one fits, one that replies have a word for. */
 int refusal_of(int error, const struct request *request);
 
 #endif

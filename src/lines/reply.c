@@ -123,7 +123,7 @@ put_cause(struct writer *line, const struct reply *reply)
         put_name(line, "argument");
         write_bytes(line, reply->argument.at, reply->argument.length);
     }
-    if (reply->kind == REPLY_UNEXPECTED_ERROR) {
+    if (reply->kind == REPLY_UNEXPECTED_ERROR || (reply->kind == REPLY_NO_REPLY && reply->error)) {
         put_name(line, "errno");
         put_number(line, reply->error);
     }

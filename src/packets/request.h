@@ -34,6 +34,7 @@ enum feature {
 
 struct request {
     int32_t token;
+    uint64_t serial;       /* the process's number for it: tokens need not differ */
     enum command command;
     enum family_id family; /* the target's */
     enum protocol_id protocol;

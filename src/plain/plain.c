@@ -211,20 +211,30 @@ send_by_route(struct plain *plain, const struct request *request, const struct p
 
 static int
 send_probe(struct transport *transport, const struct request *request, const struct probes *in_flight,
-           const struct clock *clock, struct probe *model, uint32_t *mtu)
+           const struct clock *clock, struct probe *model, uint32_t *detail)
 {
     struct plain *plain = plain_of(transport);
     bool stale = false;
-    int error = send_by_route(plain, request, in_flight, clock, model, mtu, &stale);
+    int error = send_by_route(plain, request, in_flight, clock, model, detail, &stale);
     if (stale) {
         routes_forget(plain->transport.routes);
         release(transport, model);
-        error = send_by_route(plain, request, in_flight, clock, model, mtu, &stale);
+        error = send_by_route(plain, request, in_flight, clock, model, detail, &stale);
     }
-    if (!error)
-        return 0;
-    release(transport, model);
-    return refusal_of(error, request);
+    int reason;
+    if (error)
+        release(transport, model);
+    error = transport_judge(transport, request, error, &reason);
+    if (error == EAGAIN)
+        *detail = (uint32_t)reason;
+    return error;
+}
+
+static void
+abandon(struct transport *transport, const struct request *request)
+{
+    (void)transport;
+    (void)request; /* nothing of it has left */
 }
 
 /* ---- receiving ---- */
@@ -362,6 +372,8 @@ static const struct transport_body body = {
     .has_flows = has_flows,
     .find_device_name = transport_find_device_name,
     .send = send_probe,
+    .find_device = transport_find_device,
+    .abandon = abandon,
     .release = release,
     .watch = watch,
     .polled = polled,

@@ -12,9 +12,12 @@
 #include "lines/word.h"
 #include "packets/protocol.h"
 #include "probes/match.h"
+#include "probes/waiting.h"
 
 #define RECEIVE_ROUNDS 16    /* batches of answers before others have their turn */
 #define EXPIRE_AT_ONCE 4096  /* probes, likewise */
+#define RETRY_LOOKS 16       /* requests that waited, before the clock is looked at, */
+#define RETRY_MAX (10 * NS_PER_MS) /* and others have their turn: as long as it takes to try all once */
 
 /*
  * Bytes of replies that may wait for a client that does not read. Other probes have a line each, but to a probe with
@@ -29,6 +32,8 @@ struct prober {
     struct output *output;
     struct probes *probes;
     struct prober_options options;
+    struct waiting waiting;
+    uint64_t serial; /* of the last request */
 };
 
 struct prober *
@@ -38,7 +43,13 @@ prober_new(struct transport *transport, struct output *output, struct prober_opt
     struct prober *prober = calloc(1, sizeof *prober);
     if (!prober)
         return NULL;
-    *prober = (struct prober){ transport, output, probes_new(random_u64(&random)), options };
+    *prober = (struct prober){
+        .transport = transport,
+        .output = output,
+        .probes = probes_new(random_u64(&random)),
+        .options = options,
+    };
+    waiting_init(&prober->waiting);
     if (prober->probes)
         return prober;
     free(prober);
@@ -51,6 +62,7 @@ prober_free(struct prober *prober)
     if (!prober)
         return;
     probes_free(prober->probes);
+    waiting_free(&prober->waiting);
     free(prober);
 }
 
@@ -199,30 +211,31 @@ model_of(const struct request *request)
     };
 }
 
-/* 0, EAGAIN, or what the local host refused with. */
+/*
+ * 0, EAGAIN, or what the local host refused with; DETAIL: as of send() in transport.h. DEADLINE is that of a request that
+ * has waited, or NULL: its timeout from its departure on.
+ */
 static int
-launch(struct prober *prober, const struct clock *clock, const struct request *request, uint32_t *mtu)
+launch(struct prober *prober, const struct clock *clock, const struct request *request, const struct instant *deadline,
+       uint32_t *detail)
 {
     struct probe model = model_of(request);
     if (request->mark && !prober->transport->body->supports_mark(prober->transport))
         return EPERM;
     if (!probes_reserve(prober->probes))
         return ENOSPC;
-    int error = prober->transport->body->send(prober->transport, request, prober->probes, clock, &model, mtu);
+    int error = prober->transport->body->send(prober->transport, request, prober->probes, clock, &model, detail);
     if (!error)
-        probes_add(prober->probes, &model, instant_after(model.departed, request->timeout * NS_PER_US));
+        probes_add(prober->probes, &model,
+                   deadline ? *deadline : instant_after(model.departed, request->timeout * NS_PER_US));
     return error;
 }
 
-static bool
-send_probe(struct prober *prober, const struct clock *clock, const struct request *request)
+/* What became of a request that is not in flight; DETAIL: as above. */
+static void
+say_refused(struct prober *prober, const struct request *request, enum reason lack, const char *argument, int error,
+            uint32_t detail)
 {
-    uint32_t mtu = 0;
-    const char *argument;
-    enum reason lack = find_lack(prober, request, &argument);
-    int error = lack == REASON_NONE ? launch(prober, clock, request, &mtu) : 0;
-    if (error == EAGAIN)
-        return false;
     if (error == EOVERFLOW) {
         lack = REASON_NO_ROOM_FOR_IDENTITY;
         argument = "flow";
@@ -235,9 +248,91 @@ send_probe(struct prober *prober, const struct clock *clock, const struct reques
                         .token = request->token,
                         .kind = reply_kind_of_error(error),
                         .error = error,
-                        .mtu = error == EMSGSIZE ? mtu : 0,
+                        .mtu = error == EMSGSIZE ? detail : 0,
                     });
+}
+
+/* What was never sent is a lost packet. */
+static void
+say_never_sent(struct prober *prober, const struct waiting_request *one)
+{
+    const struct request *request = &one->request;
+    say(prober, &(struct reply){
+                    .token = request->token,
+                    .kind = request->collect ? REPLY_COLLECTED : REPLY_NO_REPLY,
+                    .error = request->detail ? one->reason : 0,
+                });
+}
+
+/* False: it can be neither sent nor set aside just now. */
+static bool
+send_probe(struct prober *prober, const struct clock *clock, struct request *request, const char *line, size_t length)
+{
+    uint32_t detail = EAGAIN, lane = 0;
+    const char *argument;
+    int error = 0;
+    struct waiting *waiting = &prober->waiting;
+    enum reason lack = find_lack(prober, request, &argument);
+    request->serial = ++prober->serial;
+    bool others_wait = lack == REASON_NONE && waiting->count > 0;
+    if (others_wait)
+        lane = waiting_lane(prober->transport->body->find_device(prober->transport, request));
+    if (others_wait && waiting_keeps_order(waiting, lane, clock->now.instant))
+        error = EAGAIN;
+    else if (lack == REASON_NONE)
+        error = launch(prober, clock, request, NULL, &detail);
+    if (error != EAGAIN) {
+        say_refused(prober, request, lack, argument, error, detail);
+        return true;
+    }
+    if (!others_wait)
+        lane = waiting_lane(prober->transport->body->find_device(prober->transport, request));
+    if (waiting_add(waiting, line, length, request, lane, (int)detail, clock->now.instant))
+        return true;
+    prober->transport->body->abandon(prober->transport, request);
+    return false;
+}
+
+/* True when it is done: it left, was refused for good, or its time is over. */
+static bool
+retry(struct prober *prober, const struct clock *clock, struct waiting_request *one, bool *sent)
+{
+    uint32_t detail;
+    *sent = false;
+    if (instant_since(clock->now.instant, one->deadline) >= 0) {
+        prober->transport->body->abandon(prober->transport, &one->request);
+        say_never_sent(prober, one);
+        return true;
+    }
+    if (!waiting_may_try(&prober->waiting, one))
+        return false;
+    int error = launch(prober, clock, &one->request, &one->deadline, &detail);
+    if (error == EAGAIN) {
+        waiting_refused(&prober->waiting, one, (int)detail);
+        return false;
+    }
+    *sent = error == 0;
+    say_refused(prober, &one->request, REASON_NONE, NULL, error, detail);
     return true;
+}
+
+void
+prober_retry(struct prober *prober, const struct clock *clock)
+{
+    struct waiting *waiting = &prober->waiting;
+    struct instant now = clock->now.instant, enough = instant_after(clock_now(), RETRY_MAX);
+    if (waiting->count == 0 || instant_since(now, waiting->next) < 0)
+        return;
+    waiting_begin(waiting, now);
+    struct waiting_request **place = &waiting->first;
+    for (uint32_t looked = 1; *place && (looked % RETRY_LOOKS || instant_since(clock_now(), enough) < 0); looked++) {
+        bool sent;
+        if (retry(prober, clock, *place, &sent))
+            waiting_done(waiting, place, sent, now);
+        else
+            place = &(*place)->next;
+    }
+    waiting_finish(waiting, now);
 }
 
 bool
@@ -255,7 +350,7 @@ prober_take_line(struct prober *prober, const struct clock *clock, const char *l
         break;
     }
     if (request.command == COMMAND_SEND_PROBE)
-        return send_probe(prober, clock, &request);
+        return send_probe(prober, clock, &request, line, length);
     check_support(prober, &request);
     return true;
 }
@@ -426,11 +521,15 @@ prober_expire(struct prober *prober, const struct clock *clock)
 bool
 prober_next_deadline(const struct prober *prober, struct instant *when)
 {
-    return probes_next_to_expire(prober->probes, when) != NULL;
+    bool in_flight = probes_next_to_expire(prober->probes, when) != NULL;
+    bool waits = prober->waiting.count > 0;
+    if (waits && (!in_flight || prober->waiting.next.ns < when->ns))
+        *when = prober->waiting.next;
+    return in_flight || waits;
 }
 
 uint32_t
 prober_in_flight(const struct prober *prober)
 {
-    return probes_count(prober->probes);
+    return probes_count(prober->probes) + prober->waiting.count;
 }

@@ -21,8 +21,8 @@ struct prober *prober_new(struct transport *transport, struct output *output, st
 void prober_free(struct prober *prober);
 
 /*
- * Does what a line of LENGTH bytes asks for. False: not possible just now, give the same line again in a millisecond;
- * nothing has been said yet.
+ * Does what a line of LENGTH bytes asks for, or sets it aside until it can be done. False: not even that is possible just
+ * now, give the same line again in a millisecond; nothing has been said yet.
  */
 bool prober_take_line(struct prober *prober, const struct clock *clock, const char *line, size_t length);
 
@@ -35,9 +35,13 @@ void prober_receive(struct prober *prober, const struct clock *clock);
 /* Ends the probes whose deadline has passed and whose answer has not arrived. */
 void prober_expire(struct prober *prober, const struct clock *clock);
 
-/* True, and *WHEN, while a probe is in flight: the first deadline. */
+/* Tries what could not be sent when it was read, once a millisecond; says what was never sent when its time is over. */
+void prober_retry(struct prober *prober, const struct clock *clock);
+
+/* True, and *WHEN, while a probe is in flight or waits to be sent: the first deadline, or the next try. */
 bool prober_next_deadline(const struct prober *prober, struct instant *when);
 
+/* Requests that are not answered yet. */
 uint32_t prober_in_flight(const struct prober *prober);
 
 #endif

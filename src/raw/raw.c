@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "host/refusal.h"
 #include "host/route.h"
@@ -15,15 +16,30 @@ _Static_assert(RECEIVERS_MAX <= TRANSPORT_DESCRIPTORS, "all are watched");
 
 #define MTU_TRIES 4 /* an MTU that was told may be found too large by what comes next on the way */
 
+/*
+ * Senders of a family. What waits for neighbours that do not answer stays in their buffers, which without CAP_NET_ADMIN
+ * have room for some 270 packets: then the next is taken, so that others do not wait for these.
+ */
+#define SENDERS 8
+
+#define MANY_DESCRIPTORS 1024 /* the usual limit: with less, what is only spare is left out */
+
+/* A probe some of whose fragments have left; the others wait in its sender's `unsent`. */
+struct halfway {
+    uint64_t serial; /* of its request */
+    struct probe probe;
+};
+
 struct raw {
     struct transport transport;
     struct privileges *privileges;
-    struct sender senders[FAMILIES];
+    struct sender senders[FAMILIES][SENDERS];
+    uint32_t current[FAMILIES]; /* the one that probes leave by */
     struct receivers receivers;
     struct inbox *inbox;
     struct send_buffers *send_buffers;
     struct allotter *allotter;
-    struct probe halfway; /* some of its fragments have left; the others wait in the sender's `unsent` */
+    struct halfway halfway[FAMILIES][SENDERS];
 };
 
 static struct raw *
@@ -66,11 +82,29 @@ struct attempt {
     bool stale;      /* where it fails, what we remember of the route may be at fault */
 };
 
+static struct sender *
+current_sender(struct raw *raw, enum family_id family)
+{
+    return &raw->senders[family][raw->current[family]];
+}
+
+/* The next that has nothing left of another probe; false when none is, which so many fragments take. */
+static bool
+take_next_sender(struct raw *raw, enum family_id family)
+{
+    for (uint32_t tries = 0; tries < SENDERS; tries++) {
+        raw->current[family] = (raw->current[family] + 1) % SENDERS;
+        const struct sender *sender = current_sender(raw, family);
+        if (sender->fd >= 0 && !sender->unsent.left)
+            return true;
+    }
+    return false;
+}
+
 static int
-send_with_identity(struct raw *raw, struct attempt *attempt, struct route *route)
+send_by_sender(struct raw *raw, struct sender *sender, struct attempt *attempt, struct route *route)
 {
     struct probe *model = attempt->model;
-    struct sender *sender = &raw->senders[attempt->request->family];
     bool could_name = sender->names_protocol;
     int error;
     if (attempt->piece) {
@@ -83,6 +117,21 @@ send_with_identity(struct raw *raw, struct attempt *attempt, struct route *route
     }
     if (could_name && !sender->names_protocol)
         routes_can_not_name_protocol(raw->transport.routes, attempt->request->family);
+    return error;
+}
+
+static int
+send_with_identity(struct raw *raw, struct attempt *attempt, struct route *route)
+{
+    const struct route before = *route;
+    enum family_id family = attempt->request->family;
+    int error = EAGAIN;
+    for (uint32_t tries = 0; tries < SENDERS && error == EAGAIN; tries++) {
+        *route = before;
+        error = send_by_sender(raw, current_sender(raw, family), attempt, route);
+        if (error == EAGAIN && (current_sender(raw, family)->unsent.left || !take_next_sender(raw, family)))
+            break;
+    }
     return error;
 }
 
@@ -114,7 +163,7 @@ send_by_route(struct raw *raw, struct attempt *attempt)
     error = send_with_identity(raw, attempt, &route);
     attempt->mtu = route.mtu;
     attempt->stale = refusal_may_be_stale(error, request);
-    if (error && !raw->senders[request->family].unsent.left)
+    if (error && !current_sender(raw, request->family)->unsent.left)
         receivers_forgo(&raw->receivers, set, request->family, request->protocol);
     return error;
 }
@@ -142,7 +191,7 @@ static int
 send_smaller(struct raw *raw, struct attempt *attempt)
 {
     const struct request *request = attempt->request;
-    const struct sender *sender = &raw->senders[request->family];
+    const struct sender *sender = current_sender(raw, request->family);
     struct room room;
     routes_find_room(raw->transport.routes, request, attempt->device, &room);
     uint32_t mtu = room_told(&room, attempt->mtu, request);
@@ -160,44 +209,64 @@ send_smaller(struct raw *raw, struct attempt *attempt)
     return error;
 }
 
+/* The sender that has a part of this request's packet left, or NULL. */
+static struct sender *
+find_halfway(struct raw *raw, const struct request *request, struct halfway **halfway)
+{
+    for (uint32_t i = 0; i < SENDERS; i++) {
+        *halfway = &raw->halfway[request->family][i];
+        if (raw->senders[request->family][i].unsent.left && (*halfway)->serial == request->serial)
+            return &raw->senders[request->family][i];
+    }
+    return NULL;
+}
+
 /*
- * Goes on with the probe that is halfway. Where its other fragments are refused for good, it counts as sent all the same:
+ * Goes on with a probe that is halfway. Where its other fragments are refused for good, it counts as sent all the same:
  * the target will not put it together, as if a fragment was lost on the way.
  */
 static int
-resume(struct raw *raw, struct sender *sender, const struct request *request, struct probe *model)
+resume(struct sender *sender, const struct request *request, struct halfway *halfway, struct probe *model)
 {
-    int error = sender_resume(sender, request);
-    *model = raw->halfway;
-    return refusal_passes(error) ? EAGAIN : 0;
+    int error = sender_resume(sender, request, &halfway->probe.identity);
+    *model = halfway->probe;
+    return refusal_passes(error) ? error : 0;
+}
+
+static int
+start(struct raw *raw, struct attempt *attempt)
+{
+    enum family_id family = attempt->request->family;
+    if (current_sender(raw, family)->unsent.left && !take_next_sender(raw, family))
+        return EAGAIN;
+    int error = send_by_route(raw, attempt);
+    if (attempt->stale) {
+        routes_forget(raw->transport.routes);
+        allot_release(raw->allotter, attempt->model);
+        error = send_by_route(raw, attempt);
+    }
+    if (error == EMSGSIZE)
+        error = send_smaller(raw, attempt);
+    if (error && current_sender(raw, family)->unsent.left)
+        raw->halfway[family][raw->current[family]] = (struct halfway){ attempt->request->serial, *attempt->model };
+    else if (error)
+        allot_release(raw->allotter, attempt->model);
+    return error;
 }
 
 static int
 send_probe(struct transport *transport, const struct request *request, const struct probes *in_flight,
-           const struct clock *clock, struct probe *model, uint32_t *mtu)
+           const struct clock *clock, struct probe *model, uint32_t *detail)
 {
+    int reason;
     struct raw *raw = raw_of(transport);
-    struct sender *sender = &raw->senders[request->family];
-    if (sender->unsent.left) /* the same request again, which is halfway: its identity is on the wire already */
-        return resume(raw, sender, request, model);
+    struct halfway *halfway;
     struct attempt attempt = { .request = request, .in_flight = in_flight, .clock = clock, .model = model };
-    int error = send_by_route(raw, &attempt);
-    if (attempt.stale) {
-        routes_forget(raw->transport.routes);
-        allot_release(raw->allotter, model);
-        error = send_by_route(raw, &attempt);
-    }
-    if (error == EMSGSIZE)
-        error = send_smaller(raw, &attempt);
-    *mtu = attempt.mtu;
-    if (!error)
-        return 0;
-    if (sender->unsent.left) {
-        raw->halfway = *model;
-        return EAGAIN;
-    }
-    allot_release(raw->allotter, model);
-    return refusal_of(error, request);
+    struct sender *sender = find_halfway(raw, request, &halfway);
+    int error = sender ? resume(sender, request, halfway, model) : start(raw, &attempt);
+    error = transport_judge(transport, request, error, &reason);
+    *detail = error == EAGAIN ? (uint32_t)reason : attempt.mtu;
+    return error;
 }
 
 static void
@@ -207,6 +276,18 @@ release(struct transport *transport, struct probe *probe)
     allot_release(raw->allotter, probe);
     receivers_forgo(&raw->receivers, probe->receivers, (enum family_id)probe->family,
                     (enum protocol_id)probe->protocol);
+}
+
+static void
+abandon(struct transport *transport, const struct request *request)
+{
+    struct raw *raw = raw_of(transport);
+    struct halfway *halfway;
+    struct sender *sender = find_halfway(raw, request, &halfway);
+    if (!sender)
+        return;
+    sender->unsent.left = 0;
+    release(transport, &halfway->probe);
 }
 
 /* ---- receiving ---- */
@@ -270,8 +351,8 @@ static void
 close_raw(struct transport *transport)
 {
     struct raw *raw = raw_of(transport);
-    for (enum family_id family = 0; family < FAMILIES; family++)
-        sender_close(&raw->senders[family]);
+    for (size_t i = 0; i < (size_t)FAMILIES * SENDERS; i++)
+        sender_close(&raw->senders[i / SENDERS][i % SENDERS]);
     receivers_close(&raw->receivers);
     inbox_free(raw->inbox);
     free(raw->send_buffers);
@@ -286,6 +367,8 @@ static const struct transport_body body = {
     .has_flows = has_flows,
     .find_device_name = transport_find_device_name,
     .send = send_probe,
+    .find_device = transport_find_device,
+    .abandon = abandon,
     .release = release,
     .watch = watch,
     .polled = polled,
@@ -297,12 +380,25 @@ static const struct transport_body body = {
     .close = close_raw,
 };
 
+static bool
+may_have_many_descriptors(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= MANY_DESCRIPTORS;
+}
+
 /* A protocol is served where the socket for its answers can be had; the one to send by is the same for all. */
 static void
 open_family(struct raw *raw, enum family_id family)
 {
     struct refused *refused = &raw->transport.refused;
-    int error = sender_open(&raw->senders[family], family, raw->privileges, raw->send_buffers, raw->inbox, refused);
+    int error = EMFILE;
+    uint32_t count = may_have_many_descriptors() ? SENDERS : 1; /* more than the first are wished for */
+    for (uint32_t i = 0; i < count; i++) {
+        struct sender *sender = &raw->senders[family][i];
+        int each = sender_open(sender, family, raw->privileges, raw->send_buffers, raw->inbox, refused);
+        error = i == 0 ? each : error;
+    }
     for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++)
         raw->transport.refusals[family][protocol] =
             error ? error : receivers_open(&raw->receivers, family, protocol, allotter_echo_id(raw->allotter), refused);
@@ -327,9 +423,9 @@ raw_open(struct privileges *privileges)
         return NULL;
     raw->transport.body = &body;
     raw->privileges = privileges;
-    receivers_init(&raw->receivers);
-    for (enum family_id family = 0; family < FAMILIES; family++)
-        raw->senders[family].fd = -1;
+    receivers_init(&raw->receivers, may_have_many_descriptors());
+    for (size_t i = 0; i < (size_t)FAMILIES * SENDERS; i++)
+        raw->senders[i / SENDERS][i % SENDERS].fd = -1;
 
     int error = allocate(raw) ? 0 : errno;
     for (enum family_id family = 0; family < FAMILIES && !error; family++)

@@ -38,9 +38,9 @@ host_keeps_vrfs_apart(void)
 }
 
 void
-receivers_init(struct receivers *receivers)
+receivers_init(struct receivers *receivers, bool spare)
 {
-    *receivers = (struct receivers){ .used = 1, .has_reserve = host_keeps_vrfs_apart() };
+    *receivers = (struct receivers){ .used = 1, .has_reserve = spare && host_keeps_vrfs_apart() };
     for (uint32_t place = 0; place < RECEIVERS_MAX; place++)
         receiver_at(receivers, place)->fd = -1;
 }

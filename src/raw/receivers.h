@@ -23,7 +23,8 @@ struct receivers {
     bool has_reserve;
 };
 
-void receivers_init(struct receivers *receivers);
+/* SPARE: the process may have many descriptors: without that, there is no reserve. */
+void receivers_init(struct receivers *receivers, bool spare);
 void receivers_close(struct receivers *receivers);
 
 /* Opens those of a family and protocol, see receiver_open(). 0, or an errno value. */

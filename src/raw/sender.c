@@ -192,9 +192,10 @@ start_fragments(struct sender *sender, const struct request *request, struct let
 }
 
 int
-sender_resume(struct sender *sender, const struct request *request)
+sender_resume(struct sender *sender, const struct request *request, struct identity *identity)
 {
     struct letter letter;
+    packet_build(request, identity, sender->buffers->packet, sizeof sender->buffers->packet); /* others have been there */
     write_letter(&letter, sender, request, &sender->unsent.route, sender->unsent.device);
     int error = send_fragments(sender, request, &letter);
     if (!refusal_passes(error))

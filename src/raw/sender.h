@@ -51,13 +51,13 @@ void sender_close(struct sender *sender);
  * upon the other, or else by the clock just before. DEVICE is an interface index, or 0. Whole if route->mtu has room for
  * it, which is the interface's where ROUTE has none, or the request wants that one; else in fragments of route->mtu, as by
  * sender_send_fragments(). 0, or an errno value: with one that passes and `unsent`, a part has left, and sender_resume() is
- * to be called for the same request, before anything else is sent. With EMSGSIZE route->mtu is what the host says that
- * fits, or 0; and nothing has left, if `unsent` has offset 0.
+ * to be called for the same request and identity, before anything else is sent by this sender. With EMSGSIZE route->mtu is
+ * what the host says that fits, or 0; and nothing has left, if `unsent` has offset 0.
  */
 int sender_send(struct sender *sender, const struct request *request, struct identity *identity, uint32_t device,
                 struct route *route, const struct clock *clock, struct instant *departed);
 int sender_send_fragments(struct sender *sender, const struct request *request, struct identity *identity,
                           uint32_t device, struct route *route, const struct clock *clock, struct instant *departed);
-int sender_resume(struct sender *sender, const struct request *request);
+int sender_resume(struct sender *sender, const struct request *request, struct identity *identity);
 
 #endif

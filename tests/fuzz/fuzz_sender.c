@@ -166,7 +166,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int error = sender_send(&sender, &kernel.request, &identity, device, &route, &clock, &departed);
     while (sender.unsent.left) {
         MUST(refusal_passes(error));
-        error = sender_resume(&sender, &kernel.request);
+        error = sender_resume(&sender, &kernel.request, &identity);
     }
     MUST(kernel.raised == 0 && error >= 0 && (error == 0 || kernel.refused || error == EMSGSIZE));
     MUST(kernel.broadcast == 0 && kernel.discovery == 0); /* nothing set for one probe sticks */

@@ -20,9 +20,6 @@ SYSTEM = pathlib.Path(__file__).resolve().parent
 # (pattern of a row's name, what is wanting)
 NOT_YET = [
     (r"-(udp9-ip.-udp|tcp80-ip.-tcp)-raw", "the raw send has no ports for a policy to see"),
-    (r"sctp-behind-open", "the kernel's SCTP may answer from another address of the target"),
-    (r"neighbours-full-ip4-(.*-raw|(icmp|udp)-plain)", "ENOBUFS is waited for without end"),
-    (r"neighbours-full-ip6-(.*-raw|udp-plain)", "EINVAL is taken for a missing route"),
 ]
 
 

@@ -13,6 +13,10 @@
 static struct {
     struct transport transport;
     int error;
+    uint32_t refused_device; /* 0: whatever the request, as the next */
+    int32_t refused_token;
+    int32_t last;            /* token that was sent */
+    uint32_t abandoned;
     uint32_t mtu;
     bool no_mark;
     uint32_t no_flows; /* a bit for each protocol */
@@ -65,10 +69,13 @@ fake_send(struct transport *transport, const struct request *request, const stru
     (void)transport;
     (void)clock;
     (void)in_flight;
-    *mtu = fake.mtu;
-    if (fake.error)
+    *mtu = fake.error == EAGAIN ? ENOBUFS : fake.mtu;
+    bool other = (fake.refused_device && fake.refused_device != request->tos) ||
+                 (fake.refused_token && fake.refused_token != request->token);
+    if (fake.error && !other)
         return fake.error;
     fake.sent++;
+    fake.last = request->token;
     model->departed = departure;
     model->scope = fake.scope;
     model->identity.near = 5000;
@@ -113,12 +120,29 @@ fake_received_until(const struct transport *transport, const struct clock *clock
     return fake.until.ns ? fake.until : clock->now.instant;
 }
 
+static uint32_t
+fake_find_device(struct transport *transport, const struct request *request)
+{
+    (void)transport;
+    return request->tos; /* so that a request can choose */
+}
+
+static void
+fake_abandon(struct transport *transport, const struct request *request)
+{
+    (void)transport;
+    (void)request;
+    fake.abandoned++;
+}
+
 static const struct transport_body fake_body = {
     .has_address = fake_has_address,
     .supports_mark = fake_supports_mark,
     .has_flows = fake_has_flows,
     .find_device_name = fake_find_device_name,
     .send = fake_send,
+    .find_device = fake_find_device,
+    .abandon = fake_abandon,
     .release = fake_release,
     .expect_all = fake_expect_all,
     .receive = fake_receive,
@@ -323,15 +347,105 @@ START_TEST(refused_by_the_local_host)
 }
 END_TEST
 
+/* MS after all was read. */
+static void
+retry(int64_t ms)
+{
+    struct clock clock = at_ms(1000 + ms);
+    prober_retry(prober, &clock);
+}
+
 START_TEST(not_now)
 {
+    struct instant when;
     fake.error = EAGAIN;
-    ck_assert(!take(TCP("7")));
+    ck_assert(take(TCP("7") " timeout 2"));
     ck_assert_str_eq(said(), "");
-    fake.error = 0;
-    ck_assert(take(TCP("7")));
     ck_assert_uint_eq(prober_in_flight(prober), 1);
+    ck_assert(prober_next_deadline(prober, &when) && when.ns == 1001 * NS_PER_MS);
+    retry(1);
+    ck_assert_uint_eq(fake.sent, 0);
+    fake.error = 0;
+    retry(2);
+    ck_assert_uint_eq(fake.sent, 1);
+    ck_assert_uint_eq(prober_in_flight(prober), 1);
+    ck_assert(prober_next_deadline(prober, &when) && when.ns == 3000 * NS_PER_MS); /* from when it was read */
     ck_assert_str_eq(said(), "");
+}
+END_TEST
+
+START_TEST(never_sent)
+{
+    fake.error = EAGAIN;
+    ck_assert(take(TCP("7") " timeout 0.1 detail 1"));
+    ck_assert(take(TCP("8") " timeout 0.2"));
+    ck_assert(take(TCP("9") " timeout 0.1 collect 1"));
+    for (int64_t ms = 1; ms < 100; ms++)
+        retry(ms);
+    ck_assert_str_eq(said(), "");
+    retry(120);
+    ck_assert_str_eq(said(), "7 no-reply errno 105\n9 collected count 0\n"); /* ENOBUFS */
+    retry(220);
+    ck_assert_str_eq(said(), "8 no-reply\n");
+    ck_assert_uint_eq(prober_in_flight(prober), 0);
+    ck_assert_uint_eq(fake.abandoned, 3);
+}
+END_TEST
+
+/* `tos` is the interface of these. */
+START_TEST(others_go_on)
+{
+    fake.error = EAGAIN;
+    fake.refused_device = 3;
+    ck_assert(take(TCP("7") " tos 3"));
+    ck_assert(take(TCP("8") " tos 4"));
+    ck_assert(take("5 check-support feature tcp"));
+    ck_assert_str_eq(said(), "5 feature-support support ok\n");
+    ck_assert_uint_eq(fake.sent, 1);
+    ck_assert_int_eq(fake.last, 8);
+    ck_assert(take(TCP("9") " tos 3"));
+    fake.error = 0;
+    ck_assert(take(TCP("10") " tos 3")); /* not before those */
+    ck_assert_uint_eq(fake.sent, 1);
+    retry(1);
+    ck_assert_uint_eq(fake.sent, 4);
+    ck_assert_int_eq(fake.last, 10);
+    ck_assert(take(TCP("11") " tos 3"));
+    ck_assert_uint_eq(fake.sent, 5);
+}
+END_TEST
+
+/* What is refused for its target alone holds up others by its interface for less than 50 ms. */
+START_TEST(one_target_is_refused)
+{
+    fake.error = EAGAIN;
+    ck_assert(take(TCP("7") " tos 3"));
+    fake.error = 0;
+    ck_assert(take(TCP("8") " tos 3"));
+    fake.error = EAGAIN;
+    fake.refused_token = 7;
+    for (int64_t ms = 1; ms < 40; ms++)
+        retry(ms);
+    ck_assert_uint_eq(fake.sent, 0);
+    for (int64_t ms = 40; ms < 50; ms++)
+        retry(ms);
+    ck_assert_uint_eq(fake.sent, 1);
+    ck_assert_int_eq(fake.last, 8);
+}
+END_TEST
+
+START_TEST(no_more_room)
+{
+    fake.error = EAGAIN;
+    for (uint32_t i = 0; i < 4096; i++)
+        ck_assert(take(TCP("7")));
+    ck_assert(!take(TCP("7")));
+    ck_assert_uint_eq(fake.abandoned, 1);
+    ck_assert(take("5 check-support feature tcp"));
+    fake.error = 0;
+    retry(1);
+    ck_assert_uint_eq(fake.sent, 4096);
+    ck_assert(take(TCP("7")));
 }
 END_TEST
 
@@ -702,6 +816,10 @@ prober_suite(void)
     tcase_add_test(tests, what_can_not_be_had);
     tcase_add_test(tests, refused_by_the_local_host);
     tcase_add_test(tests, not_now);
+    tcase_add_test(tests, never_sent);
+    tcase_add_test(tests, others_go_on);
+    tcase_add_test(tests, one_target_is_refused);
+    tcase_add_test(tests, no_more_room);
     tcase_add_test(tests, replied_to_once);
     tcase_add_test(tests, round_trips);
     tcase_add_loop_test(tests, words_for_errors, 0, 2);

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+#include "probes/waiting.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RETRY_AFTER NS_PER_MS
+#define STUCK_AFTER (40 * NS_PER_MS) /* without a packet taken; then others behind are not held up for longer */
+#define STUCK_RETRY (10 * NS_PER_MS) /* how often to look at the deadlines then */
+
+void
+waiting_init(struct waiting *waiting)
+{
+    *waiting = (struct waiting){ .end = NULL };
+    waiting->end = &waiting->first;
+}
+
+void
+waiting_free(struct waiting *waiting)
+{
+    struct waiting_request *one = waiting->first;
+    while (one) {
+        struct waiting_request *next = one->next;
+        free(one);
+        one = next;
+    }
+    waiting_init(waiting);
+}
+
+uint32_t
+waiting_lane(uint32_t device)
+{
+    return device % LANES;
+}
+
+static bool
+is_stuck(const struct lane *lane, struct instant now)
+{
+    return instant_since(now, lane->moved) >= STUCK_AFTER;
+}
+
+bool
+waiting_keeps_order(const struct waiting *waiting, uint32_t lane, struct instant now)
+{
+    return waiting->lanes[lane].count > 0 && !is_stuck(&waiting->lanes[lane], now);
+}
+
+/* The same words, in the copy of the line. */
+static struct word
+moved_word(struct word word, const char *from, const char *to)
+{
+    return word.length ? (struct word){ to + (word.at - from), word.length } : word;
+}
+
+bool
+waiting_add(struct waiting *waiting, const char *line, size_t length, const struct request *request, uint32_t lane,
+            int reason, struct instant now)
+{
+    struct waiting_request *one = waiting->count < WAITING_MAX ? malloc(sizeof *one + length) : NULL;
+    if (!one)
+        return false;
+    *one = (struct waiting_request){
+        .deadline = instant_after(now, request->timeout * NS_PER_US),
+        .reason = reason,
+        .lane = lane,
+        .request = *request,
+    };
+    memcpy(one->line, line, length);
+    one->request.scope = moved_word(request->scope, line, one->line);
+    one->request.local_scope = moved_word(request->local_scope, line, one->line);
+    one->request.payload = moved_word(request->payload, line, one->line);
+    if (waiting->lanes[lane].count++ == 0)
+        waiting->lanes[lane] = (struct lane){ .count = 1, .moved = now };
+    if (waiting->count++ == 0)
+        waiting->next = instant_after(now, RETRY_AFTER);
+    *waiting->end = one;
+    waiting->end = &one->next;
+    return true;
+}
+
+void
+waiting_begin(struct waiting *waiting, struct instant now)
+{
+    for (uint32_t i = 0; i < LANES; i++) {
+        struct lane *lane = &waiting->lanes[i];
+        lane->stopped = false;
+        lane->all = is_stuck(lane, now) && instant_since(now, lane->tried) >= STUCK_AFTER;
+        if (lane->all)
+            lane->tried = now;
+        else if (is_stuck(lane, now))
+            lane->stopped = true;
+    }
+}
+
+bool
+waiting_may_try(const struct waiting *waiting, const struct waiting_request *one)
+{
+    return !waiting->lanes[one->lane].stopped;
+}
+
+void
+waiting_refused(struct waiting *waiting, struct waiting_request *one, int reason)
+{
+    struct lane *lane = &waiting->lanes[one->lane];
+    one->reason = reason;
+    lane->stopped = !lane->all;
+}
+
+void
+waiting_done(struct waiting *waiting, struct waiting_request **place, bool sent, struct instant now)
+{
+    struct waiting_request *one = *place;
+    struct lane *lane = &waiting->lanes[one->lane];
+    if (sent)
+        lane->moved = now;
+    lane->count--;
+    waiting->count--;
+    *place = one->next;
+    if (waiting->end == &one->next)
+        waiting->end = place;
+    free(one);
+}
+
+void
+waiting_finish(struct waiting *waiting, struct instant now)
+{
+    bool moving = false;
+    for (uint32_t i = 0; i < LANES; i++)
+        moving = moving || (waiting->lanes[i].count > 0 && !is_stuck(&waiting->lanes[i], now));
+    waiting->next = instant_after(now, moving ? RETRY_AFTER : STUCK_RETRY);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests that the host would not send when they were read: a queue is full, or what they must pass drops everything. They
+ * are set aside, so that those by other interfaces go on. Those of one interface keep their order, while it takes any: but
+ * where it has taken none for a while, what is first may be refused for its target alone, so all are tried.
+ */
+#ifndef HOPLINE_WAITING_H
+#define HOPLINE_WAITING_H
+
+#include "host/clock.h"
+#include "lines/request.h"
+
+#define WAITING_MAX 4096 /* requests */
+#define LANES 32         /* interfaces that are told apart */
+
+struct waiting_request {
+    struct waiting_request *next;
+    struct instant deadline; /* its timeout runs from when it was read */
+    int reason;              /* errno value with which it was refused last */
+    uint32_t lane;
+    struct request request;  /* its words point into `line` */
+    char line[];
+};
+
+struct lane {
+    uint32_t count;        /* requests that wait */
+    struct instant moved;  /* when it last took a packet, or began to wait, */
+    struct instant tried;  /* when all were tried, */
+    bool all;              /* and that this is to be done now */
+    bool stopped;          /* in this round: the first was refused */
+};
+
+struct waiting {
+    struct waiting_request *first, **end; /* in the order in which they were read */
+    uint32_t count;
+    struct instant next; /* when to try again */
+    struct lane lanes[LANES];
+};
+
+void waiting_init(struct waiting *waiting);
+void waiting_free(struct waiting *waiting);
+
+/* The lane of an interface index. */
+uint32_t waiting_lane(uint32_t device);
+
+/* True when a new request must not go before those that wait in this lane. */
+bool waiting_keeps_order(const struct waiting *waiting, uint32_t lane, struct instant now);
+
+/*
+ * Sets a request aside that was read from LINE, of LENGTH bytes, at NOW, and refused with REASON. False: no more room.
+ */
+bool waiting_add(struct waiting *waiting, const char *line, size_t length, const struct request *request, uint32_t lane,
+                 int reason, struct instant now);
+
+/* Begins a round, in which each request for which waiting_may_try() says so is tried once. */
+void waiting_begin(struct waiting *waiting, struct instant now);
+bool waiting_may_try(const struct waiting *waiting, const struct waiting_request *one);
+
+/* What came of it: it was refused once more, for now; or it is done, and goes out of the list, where *PLACE points to it. */
+void waiting_refused(struct waiting *waiting, struct waiting_request *one, int reason);
+void waiting_done(struct waiting *waiting, struct waiting_request **place, bool sent, struct instant now);
+
+/* Ends a round: sets `next`. */
+void waiting_finish(struct waiting *waiting, struct instant now);
+
+#endif
