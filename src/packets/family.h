@@ -24,7 +24,9 @@ enum meaning {
     MEANS_TTL_EXPIRED,
     MEANS_NO_ROUTE_HOST,
     MEANS_NO_ROUTE_NETWORK,
-    MEANS_REFUSED, /* no such port or protocol: how a target without a listener answers */
+    MEANS_NO_PORT,         /* these three are said by who got the probe: the target, or somebody in its place */
+    MEANS_NO_PROTOCOL,
+    MEANS_NOT_REASSEMBLED, /* fragments of it are missing */
     MEANS_TOO_BIG,
 };
 

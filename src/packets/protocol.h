@@ -26,6 +26,7 @@ struct protocol {
     bool numbered;        /* identity.number goes out and comes back */
     bool multihomed;      /* the target may answer from another address of its own */
     bool checksum_binds;  /* a quoted checksum must be ours; in other protocols middleboxes rewrite it */
+    enum meaning refusal; /* the error by which a host without a listener answers; MEANS_NOTHING: there is none */
 
     /* Writes header and payload, to go from identity->source to the request's target; sets identity->checksum. */
     void (*build)(const struct request *request, struct identity *identity, struct writer *writer);

@@ -64,6 +64,7 @@ const struct protocol protocol_udp = {
     .header_size = HEADER_SIZE,
     .sized = true,
     .checksum_binds = true,
+    .refusal = MEANS_NO_PORT,
     .build = build,
     .read_answer = read_answer,
     .read_quote = read_quote,

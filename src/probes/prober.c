@@ -363,7 +363,11 @@ prober_refuse_line(struct prober *prober)
 
 /* ---- answers ---- */
 
-/* A refusal is the target's own answer only when the target itself sent it. */
+/*
+ * The error by which a host without a listener answers the probe's protocol is an answer, whoever sends it: routers and
+ * hosts with several addresses send it from another than the one that was probed. To any other protocol it is the
+ * target's only when the target itself sent it; else a firewall did.
+ */
 static enum reply_kind
 kind_of_answer(const struct answer *answer, const struct probe *probe)
 {
@@ -372,12 +376,15 @@ kind_of_answer(const struct answer *answer, const struct probe *probe)
         [MEANS_TTL_EXPIRED] = REPLY_TTL_EXPIRED,
         [MEANS_NO_ROUTE_HOST] = REPLY_NO_ROUTE_HOST,
         [MEANS_NO_ROUTE_NETWORK] = REPLY_NO_ROUTE_NETWORK,
-        [MEANS_REFUSED] = REPLY_NO_ROUTE_HOST,
+        [MEANS_NO_PORT] = REPLY_NO_ROUTE_HOST,
+        [MEANS_NO_PROTOCOL] = REPLY_NO_ROUTE_HOST,
+        [MEANS_NOT_REASSEMBLED] = REPLY_NO_ROUTE_HOST,
         [MEANS_TOO_BIG] = REPLY_PACKET_TOO_BIG,
     };
-    if (!answer->is_error)
-        return REPLY_REPLY;
-    if (answer->meaning == MEANS_REFUSED && address_same(&answer->from, &probe->target))
+    bool refused = answer->meaning == protocols[probe->protocol]->refusal;
+    bool by_whom_it_reached = answer->meaning == MEANS_NO_PORT || answer->meaning == MEANS_NO_PROTOCOL ||
+                              answer->meaning == MEANS_NOT_REASSEMBLED;
+    if (!answer->is_error || refused || (by_whom_it_reached && address_same(&answer->from, &probe->target)))
         return REPLY_REPLY;
     return kinds[answer->meaning];
 }

@@ -60,7 +60,7 @@ limit_icmp_types(int fd, enum family_id family, struct refused *refused)
 {
     if (family == IPV4) {
         struct icmp_filter types = {
-            ~(1u << ICMP_ECHOREPLY | 1u << ICMP_DEST_UNREACH | 1u << ICMP_TIME_EXCEEDED),
+            ~(1u << ICMP_ECHOREPLY | 1u << ICMP_DEST_UNREACH | 1u << ICMP_TIME_EXCEEDED | 1u << ICMP_PARAMETERPROB),
         };
         sockopt_set(fd, WISH_FILTERS, SOL_RAW, ICMP_FILTER, &types, sizeof types, refused);
         return;

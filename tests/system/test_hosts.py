@@ -101,8 +101,11 @@ def everywhere():
 
 
 def rejected():
-    """Every protocol to each kind of rejection by a filter in the router."""
+    """Every protocol to each kind of rejection by a filter in the router. That which a host without a listener gives is
+    an answer, whoever sends it."""
+    by_hosts = {("port-unreachable", "udp"), ("port-unreachable6", "udp"), ("prot-unreachable", "sctp")}
     for (name, (family, _, host, kind)), protocol in itertools.product(REJECTS.items(), PROTOCOLS):
+        kind = "reply" if (name, protocol) in by_hosts else kind
         yield Case(f"{name}-{protocol}", family,
                    f"send-probe {to(place(70, host)[family])} protocol {protocol}", kind, ROUTER[family])
 

@@ -182,14 +182,19 @@ def test_every_kind_of_target(path, daemon, family):
 # ---------------------------------------------------------------- how answers map
 
 def _unreachable_rows():
-    """(family, type, code, kind when the target sent it, kind when a router did)"""
+    """(family, type, code, kind when the target sent it, kind when a router did). A router's may be for each protocol:
+    by port unreachable (udp) and protocol unreachable (sctp) hosts answer, and not always by the address that was asked.
+    Codes that nobody has defined count as those of their type that routers send."""
     host, network = "no-route-host", "no-route-network"
     rows = [(4, 3, code, kind, kind) for kind, codes in
             ((network, (0, 6, 11)), (host, (1, 5, 7, 8, 9, 10, 12, 13, 14, 15, 99))) for code in codes]
     rows += [(6, 1, 0, network, network)] + [(6, 1, code, host, host) for code in (1, 2, 3, 5, 6, 7, 99)]
-    rows += [(4, 3, 2, "reply", host), (4, 3, 3, "reply", host), (6, 1, 4, "reply", host), (6, 4, 1, "reply", host)]
-    return rows + [(4, 11, 0, "ttl-expired", "ttl-expired"), (4, 11, 1, "ttl-expired", "ttl-expired"),
-                   (6, 3, 0, "ttl-expired", "ttl-expired"), (6, 3, 1, "ttl-expired", "ttl-expired")]
+    udp, sctp = (dict.fromkeys(PROTOCOLS, host) | {protocol: "reply"} for protocol in ("udp", "sctp"))
+    rows += [(4, 3, 3, "reply", udp), (6, 1, 4, "reply", udp), (4, 3, 2, "reply", sctp), (6, 4, 1, "reply", sctp)]
+    rows += [(4, 12, code, host, host) for code in (0, 1, 2)] + [(6, 4, code, host, host) for code in (0, 2, 6, 10)]
+    rows += [(4, 11, 1, "reply", host), (6, 3, 1, "reply", host)]
+    return rows + [(family, kind, code, "ttl-expired", "ttl-expired") for family, kind in ((4, 11), (6, 3))
+                   for code in (0, 2)]
 
 
 UNREACHABLE = _unreachable_rows()
@@ -197,8 +202,9 @@ every_row = pytest.mark.parametrize("row", UNREACHABLE, ids=lambda row: f"ip{row
 
 
 def senders(row):
-    """The same error from the target itself and from a router: (sender, target, address of the sender, kind)"""
-    family, icmp_type, code, from_target, from_router = row
+    """The same error from the target itself and from a router: (sender, target, address of the sender, kind by protocol)"""
+    family, icmp_type, code, *kinds = row
+    from_target, from_router = (kind if isinstance(kind, dict) else dict.fromkeys(PROTOCOLS, kind) for kind in kinds)
     rules = {protocol: "error" for protocol in PROTOCOLS} | {"error": (icmp_type, code), "quote": LONG}
     router = hop_address(7)
     return [("the target", target(0, **rules), TARGET[family], from_target),
@@ -207,10 +213,11 @@ def senders(row):
 
 @every_row
 def test_mapping(path, daemon, row):
-    """How answers map, one row of ICMP type and code: unreachables from the target and from a router, time exceeded."""
+    """How answers map, one row of ICMP type and code: unreachables from the target and from a router, time exceeded,
+    parameter problem."""
     family = row[0]
     path.play([], [one for _, one, _, _ in senders(row)])
-    hold(daemon, [Case(f"{who}, {protocol}", probe(family, one.address[family], protocol), answered(kind, address))
+    hold(daemon, [Case(f"{who}, {protocol}", probe(family, one.address[family], protocol), answered(kind[protocol], address))
                   for who, one, address, kind in senders(row) for protocol in served(PROTOCOLS)])
 
 
@@ -238,9 +245,11 @@ def test_words_of_older_clients(path, binary, args, env):
         family, icmp_type, code, _, kind = row
         rules = {"error": (icmp_type, code), "sender": hop_address(7), "icmp": "error", "udp": "error"}
         targets.append(target(number, **rules))
-        word = "no-route" if kind.startswith("no-route") else kind
-        cases += [Case(f"{icmp_type}/{code}, {protocol}", probe(family, target_address(number)[family], protocol),
-                       answered(word, hop_address(7)[family])) for protocol in ("icmp", "udp")]
+        for protocol in ("icmp", "udp"):
+            word = kind[protocol] if isinstance(kind, dict) else kind
+            word = "no-route" if word.startswith("no-route") else word
+            cases.append(Case(f"{icmp_type}/{code}, {protocol}", probe(family, target_address(number)[family], protocol),
+                              answered(word, hop_address(7)[family])))
     path.play([], targets)
     with Daemon(path.namespace, args=args, env=env, binary=binary) as daemon:
         hold(daemon, cases)

@@ -53,7 +53,9 @@ static const char *const meanings[] = {
     [MEANS_TTL_EXPIRED] = "expired",
     [MEANS_NO_ROUTE_HOST] = "no-route-host",
     [MEANS_NO_ROUTE_NETWORK] = "no-route-network",
-    [MEANS_REFUSED] = "refused",
+    [MEANS_NO_PORT] = "no-port",
+    [MEANS_NO_PROTOCOL] = "no-protocol",
+    [MEANS_NOT_REASSEMBLED] = "not-reassembled",
     [MEANS_TOO_BIG] = "too-big",
 };
 

@@ -43,7 +43,7 @@ static const struct row rows[] = {
     { "one byte of payload", V4_SHARED, 11, 0, 0, "ab", true, MEANS_TTL_EXPIRED, false, 0, 0 },
     { "two bytes of payload", V4_SHARED, 11, 0, 0, "abcd", true, MEANS_TTL_EXPIRED, true, 0xabcd, 0 },
     { "padding alone", V4_SHARED, 11, 0, 0, "00*100", true, MEANS_TTL_EXPIRED, false, 0, 0 },
-    { "port unreachable", V4, 3, 3, 0, "abcd", true, MEANS_REFUSED, true, 0xabcd, 0 },
+    { "port unreachable", V4, 3, 3, 0, "abcd", true, MEANS_NO_PORT, true, 0xabcd, 0 },
     { "too big", V4, 3, 4, 0, "abcd", true, MEANS_TOO_BIG, true, 0xabcd, 0 },
     { "IPv6, time exceeded", V6, 3, 0, 0, "abcd", true, MEANS_TTL_EXPIRED, true, 0xabcd, 0 },
     { "IPv6, too big", V6, 2, 0, 0, "abcd", true, MEANS_TOO_BIG, true, 0xabcd, 0 },

@@ -13,9 +13,10 @@ static const struct {
     uint16_t code;
     enum meaning meaning;
 } meanings[] = {
-    { IPV4, 11, 0, MEANS_TTL_EXPIRED },      { IPV4, 11, 1, MEANS_TTL_EXPIRED },
+    { IPV4, 11, 0, MEANS_TTL_EXPIRED },      { IPV4, 11, 1, MEANS_NOT_REASSEMBLED },
+    { IPV4, 11, 2, MEANS_TTL_EXPIRED },
     { IPV4, 3, 0, MEANS_NO_ROUTE_NETWORK },  { IPV4, 3, 1, MEANS_NO_ROUTE_HOST },
-    { IPV4, 3, 2, MEANS_REFUSED },           { IPV4, 3, 3, MEANS_REFUSED },
+    { IPV4, 3, 2, MEANS_NO_PROTOCOL },       { IPV4, 3, 3, MEANS_NO_PORT },
     { IPV4, 3, 4, MEANS_TOO_BIG },           { IPV4, 3, 5, MEANS_NO_ROUTE_HOST },
     { IPV4, 3, 6, MEANS_NO_ROUTE_NETWORK },  { IPV4, 3, 7, MEANS_NO_ROUTE_HOST },
     { IPV4, 3, 9, MEANS_NO_ROUTE_HOST },     { IPV4, 3, 10, MEANS_NO_ROUTE_HOST },
@@ -24,13 +25,16 @@ static const struct {
     { IPV4, 0, 0, MEANS_NOTHING },           { IPV4, 4, 0, MEANS_NOTHING },
     { IPV4, 5, 1, MEANS_NOTHING },           { IPV4, 8, 0, MEANS_NOTHING },
     { IPV4, 129, 0, MEANS_NOTHING },
-    { IPV6, 3, 0, MEANS_TTL_EXPIRED },       { IPV6, 3, 1, MEANS_TTL_EXPIRED },
+    { IPV6, 3, 0, MEANS_TTL_EXPIRED },       { IPV6, 3, 1, MEANS_NOT_REASSEMBLED },
+    { IPV6, 3, 2, MEANS_TTL_EXPIRED },
     { IPV6, 1, 0, MEANS_NO_ROUTE_NETWORK },  { IPV6, 1, 1, MEANS_NO_ROUTE_HOST },
     { IPV6, 1, 2, MEANS_NO_ROUTE_HOST },     { IPV6, 1, 3, MEANS_NO_ROUTE_HOST },
-    { IPV6, 1, 4, MEANS_REFUSED },           { IPV6, 1, 5, MEANS_NO_ROUTE_HOST },
+    { IPV6, 1, 4, MEANS_NO_PORT },           { IPV6, 1, 5, MEANS_NO_ROUTE_HOST },
     { IPV6, 1, 6, MEANS_NO_ROUTE_HOST },     { IPV6, 2, 0, MEANS_TOO_BIG },
-    { IPV6, 4, 1, MEANS_REFUSED },           { IPV6, 4, 0, MEANS_NOTHING },
-    { IPV6, 4, 2, MEANS_NOTHING },           { IPV6, 128, 0, MEANS_NOTHING },
+    { IPV6, 4, 1, MEANS_NO_PROTOCOL },       { IPV6, 4, 0, MEANS_NO_ROUTE_HOST },
+    { IPV6, 4, 2, MEANS_NO_ROUTE_HOST },     { IPV6, 4, 6, MEANS_NO_ROUTE_HOST },
+    { IPV4, 12, 0, MEANS_NO_ROUTE_HOST },    { IPV4, 12, 1, MEANS_NO_ROUTE_HOST },
+    { IPV6, 128, 0, MEANS_NOTHING },
     { IPV6, 129, 0, MEANS_NOTHING },         { IPV6, 11, 0, MEANS_NOTHING },
     { IPV6, 135, 0, MEANS_NOTHING },         { IPV6, 0, 0, MEANS_NOTHING },
 };

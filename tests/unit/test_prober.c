@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "packets/protocol.h"
 #include "probes/probe.h"
 #include "probes/prober.h"
 #include "suites.h"
@@ -492,8 +493,6 @@ static const struct {
     { MEANS_NO_ROUTE_HOST, "203.0.113.9", "no-route-host", "no-route" },
     { MEANS_NO_ROUTE_HOST, "192.0.2.9", "no-route-host", "no-route" },
     { MEANS_NO_ROUTE_NETWORK, "203.0.113.9", "no-route-network", "no-route" },
-    { MEANS_REFUSED, "192.0.2.9", "reply", "reply" }, /* the target itself has no such port */
-    { MEANS_REFUSED, "203.0.113.9", "no-route-host", "no-route" }, /* somebody in its place */
     { MEANS_TOO_BIG, "203.0.113.9", "packet-too-big", "packet-too-big" },
 };
 
@@ -509,6 +508,45 @@ START_TEST(words_for_errors)
         text_add(&expected, "7 %s ip-4 %s round-trip-time 2000%s\n", _i ? words[i].old_word : words[i].word,
                  words[i].from, too_big ? " mtu 1400" : "");
         take(TCP("7"));
+        receive(answer);
+        ck_assert_str_eq(said(), expected.text);
+    }
+}
+END_TEST
+
+/* The errors of whom a probe reached: as one host sends them, and as two do. */
+static const struct {
+    enum protocol_id protocol;
+    enum meaning meaning;
+    const char *from_target, *from_another;
+} refusals[] = {
+    { PROTOCOL_ICMP, MEANS_NO_PORT, "reply", "no-route-host" },
+    { PROTOCOL_UDP, MEANS_NO_PORT, "reply", "reply" },
+    { PROTOCOL_TCP, MEANS_NO_PORT, "reply", "no-route-host" },
+    { PROTOCOL_SCTP, MEANS_NO_PORT, "reply", "no-route-host" },
+    { PROTOCOL_ICMP, MEANS_NO_PROTOCOL, "reply", "no-route-host" },
+    { PROTOCOL_UDP, MEANS_NO_PROTOCOL, "reply", "no-route-host" },
+    { PROTOCOL_TCP, MEANS_NO_PROTOCOL, "reply", "no-route-host" },
+    { PROTOCOL_SCTP, MEANS_NO_PROTOCOL, "reply", "reply" },
+    { PROTOCOL_ICMP, MEANS_NOT_REASSEMBLED, "reply", "no-route-host" },
+    { PROTOCOL_UDP, MEANS_NOT_REASSEMBLED, "reply", "no-route-host" },
+    { PROTOCOL_TCP, MEANS_NOT_REASSEMBLED, "reply", "no-route-host" },
+    { PROTOCOL_SCTP, MEANS_NOT_REASSEMBLED, "reply", "no-route-host" },
+};
+
+START_TEST(refused_by_whom)
+{
+    for (size_t i = 0; i < COUNT(refusals) * 2; i++) {
+        struct text request = { .length = 0 }, expected = { .length = 0 };
+        bool another = i % 2;
+        const char *from = another ? "203.0.113.9" : "192.0.2.9";
+        struct answer answer = error_to(7, refusals[i / 2].meaning, from);
+        answer.protocol = refusals[i / 2].protocol;
+        answer.has_number = protocols[answer.protocol]->numbered;
+        text_add(&request, "7 send-probe ip-4 192.0.2.9 protocol %s", protocols[answer.protocol]->name);
+        text_add(&expected, "7 %s ip-4 %s round-trip-time 2000\n",
+                 another ? refusals[i / 2].from_another : refusals[i / 2].from_target, from);
+        take(request.text);
         receive(answer);
         ck_assert_str_eq(said(), expected.text);
     }
@@ -823,6 +861,7 @@ prober_suite(void)
     tcase_add_test(tests, replied_to_once);
     tcase_add_test(tests, round_trips);
     tcase_add_loop_test(tests, words_for_errors, 0, 2);
+    tcase_add_test(tests, refused_by_whom);
     tcase_add_test(tests, equal_tokens);
     tcase_add_test(tests, expired);
     tcase_add_test(tests, timeout_of_zero);
