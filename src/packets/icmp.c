@@ -10,6 +10,8 @@
 #include "packets/protocol.h"
 
 #define HEADER_SIZE 8
+#define IPV4_DF_SWAPPED 0x0040
+#define IPV4_MF_SWAPPED 0x0020
 #define TRANSPORT_QUOTE_MIN 8 /* bytes of the transport header that every router quotes (RFC 792) */
 
 static void
@@ -37,6 +39,16 @@ build(const struct request *request, struct identity *identity, struct writer *w
 }
 
 /*
+ * True when the quoted packet is a later fragment, so that no transport's header follows. Some routers keep flags and
+ * offset in the order of their own bytes and quote them so: what would then be an offset is the flag DF or MF.
+ */
+static bool
+is_later_fragment(uint16_t flags_offset)
+{
+    return (flags_offset & 0x1fff) != 0 && flags_offset != IPV4_DF_SWAPPED && flags_offset != IPV4_MF_SWAPPED;
+}
+
+/*
  * The quoted IP header, and behind it the quoted bytes of the transport's header. Short quotes are padded with zeros
  * (RFC 4884, section 4): the length in the quoted header cuts these off, unless it is too small to be one of ours.
  */
@@ -52,7 +64,7 @@ read_quoted_v4(struct reader *quote, uint8_t *number, struct answer *answer)
         !read_address(quote, IPV4, &answer->target))
         return false;
     size_t header = (size_t)(version_length & 15) * 4;
-    if (version_length >> 4 != 4 || header < 20 || (fragment & 0x1fff) != 0)
+    if (version_length >> 4 != 4 || header < 20 || is_later_fragment(fragment))
         return false;
     /* Of a packet that may not be fragmented 0 says nothing, as by a box that rebuilds quotes (RFC 6864, section 4.1). */
     answer->has_ip_id = answer->ip_id != 0 || !(fragment & IP_DF);

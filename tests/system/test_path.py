@@ -160,6 +160,15 @@ def test_every_kind_of_router(path, daemon, protocol, family):
                   for size in sizes for ttl, (name, _, labels) in enumerate(rows, 1)])
 
 
+@every_protocol
+def test_quoted_flags_in_the_order_of_another_host(path, daemon, protocol):
+    """DF or MF of a quote that stand where the fragment offset ends: it is no later fragment."""
+    path.play(hops(1, alter="flags_swapped", quote=WHOLE), [])
+    kinds = [{"dont_fragment": 0}, {"dont_fragment": 1}, {"size": 2000, "dont_fragment": 0}]
+    hold(daemon, [Case(str(kind), probe(4, TARGET[4], protocol, ttl=1, **kind), answered("ttl-expired", hop_address(1)[4]))
+                  for kind in kinds])
+
+
 @every_family
 def test_every_kind_of_target(path, daemon, family):
     """How answers map: echo reply, TCP SYN-ACK or RST, SCTP INIT-ACK or ABORT, a UDP datagram back, port unreachable

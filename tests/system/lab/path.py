@@ -70,6 +70,7 @@ class Hop:
     loses: int = 0  # every so manieth of its answers
     mtu: int = 0  # of the link behind it, if that is narrow: it says so, or being silent does not
     nat: dict = dataclasses.field(default_factory=dict)  # rewritten in the quote: src (by family), sport, checksum
+    alter: str = ""  # what else was done to the quote: a function of lab/alter.py
 
 
 @dataclasses.dataclass(frozen=True)

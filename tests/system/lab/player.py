@@ -12,7 +12,7 @@ import sys
 import time
 import zlib
 
-from . import wire
+from . import alter, wire
 from .path import TIME_EXCEEDED, WAYS, is_probe, way_address
 
 PORT_UNREACHABLE = {4: (3, 3), 6: (1, 4)}
@@ -66,6 +66,8 @@ def reply(probe, how):
 def error(hop, sender, probe, kind):
     """An ICMP error about the probe, as this hop words it."""
     quoted, header = as_it_came(hop, probe)
+    if hop.alter:
+        quoted, header = getattr(alter, hop.alter)(quoted, header)
     body = wire.icmp_error(sender, probe.src, *kind, quoted, extension=hop.extension, form=hop.form,
                            quote=None if hop.quote is None else header + hop.quote,
                            mtu=(hop.mtu or 1400) if kind in TOO_BIG.values() else 0)
