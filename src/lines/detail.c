@@ -56,6 +56,8 @@ put_answer(struct writer *line, const struct answer *answer)
         put_pair(line, "quoted-ttl", answer->quoted_ttl);
         put_pair(line, "quoted-tos", answer->quoted_tos);
     }
+    if (answer->quoted_mss && answer->quoted_mss != answer->sent_mss)
+        put_pair(line, "quoted-mss", answer->quoted_mss);
 }
 
 /* ---- extension objects ---- */

@@ -139,7 +139,7 @@ struct answer {
     bool has_number;
     uint32_t number;
     bool has_checksum;
-    uint16_t checksum;
+    uint16_t checksum;         /* TCP: without what boxes on the way changed of options and flags */
     bool has_ip_id;
     uint16_t ip_id;
     bool rebuilt;              /* a quote that is not of the bytes as they were sent, see udp.c */
@@ -147,6 +147,7 @@ struct answer {
     bool has_payload;
     struct reader payload;     /* as much of it as came back */
     uint8_t quoted_ttl, quoted_tos;
+    uint16_t sent_mss, quoted_mss; /* of a TCP quote: the option as we sent it, and as it is quoted; 0: not quoted */
 };
 
 /*

@@ -6,24 +6,31 @@
 #include "packets/protocol.h"
 
 #define HEADER_SIZE 40 /* with the options below */
+#define LENGTH_OFFSET 12 /* of the header's own length, in the upper four bits */
 #define CHECKSUM_OFFSET 16
 #define WINDOW 64240
 #define WINDOW_SCALE 7
 #define SEGMENT_OVERHEAD 20 /* bytes of a TCP header without options: MSS is the MTU less this and the IP header */
 #define USUAL_MTU 1500
 
+static uint16_t
+sent_mss(enum family_id family)
+{
+    return (uint16_t)(USUAL_MTU - SEGMENT_OVERHEAD - families[family].header_size);
+}
+
 /* The options of an ordinary SYN, in the order in which Linux sends them. */
 static void
-write_options(const struct request *request, const struct identity *identity, struct writer *writer)
+write_options(enum family_id family, uint32_t number, struct writer *writer)
 {
     write_u8(writer, TCPOPT_MAXSEG);
     write_u8(writer, TCPOLEN_MAXSEG);
-    write_u16(writer, (uint16_t)(USUAL_MTU - SEGMENT_OVERHEAD - families[request->family].header_size));
+    write_u16(writer, sent_mss(family));
     write_u8(writer, TCPOPT_SACK_PERMITTED);
     write_u8(writer, TCPOLEN_SACK_PERMITTED);
     write_u8(writer, TCPOPT_TIMESTAMP);
     write_u8(writer, TCPOLEN_TIMESTAMP);
-    write_u32(writer, ~identity->number); /* any number does: nobody hears of it again */
+    write_u32(writer, ~number); /* any number does: nobody hears of it again */
     write_u32(writer, 0);
     write_u8(writer, TCPOPT_NOP);
     write_u8(writer, TCPOPT_WINDOW);
@@ -31,20 +38,27 @@ write_options(const struct request *request, const struct identity *identity, st
     write_u8(writer, WINDOW_SCALE);
 }
 
+/* With a checksum of 0. */
 static void
-build(const struct request *request, struct identity *identity, struct writer *writer)
+write_syn(enum family_id family, uint16_t near, uint16_t far, uint32_t number, struct writer *writer)
 {
-    size_t start = writer->used;
-    write_u16(writer, identity->near);
-    write_u16(writer, identity->far);
-    write_u32(writer, identity->number);
+    write_u16(writer, near);
+    write_u16(writer, far);
+    write_u32(writer, number);
     write_u32(writer, 0);
     write_u8(writer, HEADER_SIZE / 4 << 4);
     write_u8(writer, TH_SYN);
     write_u16(writer, WINDOW);
     write_u16(writer, 0);
     write_u16(writer, 0);
-    write_options(request, identity, writer);
+    write_options(family, number, writer);
+}
+
+static void
+build(const struct request *request, struct identity *identity, struct writer *writer)
+{
+    size_t start = writer->used;
+    write_syn(request->family, identity->near, identity->far, identity->number, writer);
 
     size_t length = writer->used - start;
     uint64_t sum = pseudo_header_sum(request->family, &identity->source, &request->target, IPPROTO_TCP, length);
@@ -71,15 +85,59 @@ read_answer(struct reader bytes, struct answer *answer)
            checksum_is_right(answer, IPPROTO_TCP, whole, CHECKSUM_OFFSET);
 }
 
-/* A checksum of 0 says nothing: short quotes are padded with zeros before extensions (RFC 4884, section 4). */
+/*
+ * The checksum that the quoted SYN had when it left. On the way the MSS may have been made smaller, or other options
+ * and flags changed, and the checksum with them: every word that is not as we send it, with the quoted ports and number,
+ * is taken out of it again (RFC 1624). False when not all that the checksum covers is quoted. The zeros that pad a short
+ * quote (RFC 4884, section 4) are none of it, though a translator may have adjusted a checksum among them: a SYN of ours
+ * has its header's length in it, and does not end in 0.
+ */
+static bool
+read_checksum(struct reader quoted, struct answer *answer)
+{
+    uint8_t syn[HEADER_SIZE];
+    struct writer writer = { .start = syn, .size = sizeof syn };
+    struct reader sent = { syn, sizeof syn }, field = quoted;
+    uint16_t is, was = 0, checksum;
+    write_syn(answer->family, answer->near, answer->far, answer->number, &writer);
+    if (!read_skip(&field, CHECKSUM_OFFSET) || !read_u16(&field, &checksum))
+        return false;
+    for (size_t at = 0; at < HEADER_SIZE; at += sizeof is) {
+        if (!read_u16(&quoted, &is) || !read_u16(&sent, &was) || (at == LENGTH_OFFSET && is >> 12 != HEADER_SIZE / 4))
+            return false;
+        if (at != CHECKSUM_OFFSET)
+            checksum = checksum_adjust(checksum, is, was);
+    }
+    answer->checksum = checksum;
+    return (is & 0xff) != 0;
+}
+
+/*
+ * The MSS of a quoted SYN: its first option, as Linux sends it too. 0: the quote does not hold it. What is behind it
+ * must not be 0, else the quote may have ended in the middle of it, and the rest is padding.
+ */
+static uint16_t
+read_mss(struct reader quoted)
+{
+    uint16_t mss;
+    uint8_t length, kind, size, next;
+    if (!read_skip(&quoted, LENGTH_OFFSET) || !read_u8(&quoted, &length) || length >> 4 <= sizeof(struct tcphdr) / 4 ||
+        !read_skip(&quoted, sizeof(struct tcphdr) - LENGTH_OFFSET - 1) || !read_u8(&quoted, &kind) ||
+        !read_u8(&quoted, &size) || !read_u16(&quoted, &mss) || !read_u8(&quoted, &next))
+        return 0;
+    return kind == TCPOPT_MAXSEG && size == TCPOLEN_MAXSEG && next ? mss : 0;
+}
+
 static bool
 read_quote(struct reader bytes, struct answer *answer)
 {
+    struct reader whole = bytes;
     if (!read_u16(&bytes, &answer->near) || !read_u16(&bytes, &answer->far) || !read_u32(&bytes, &answer->number))
         return false;
     answer->has_number = true;
-    answer->has_checksum = read_skip(&bytes, CHECKSUM_OFFSET - 8) && read_u16(&bytes, &answer->checksum) &&
-                           answer->checksum != 0;
+    answer->has_checksum = read_checksum(whole, answer);
+    answer->sent_mss = sent_mss(answer->family);
+    answer->quoted_mss = read_mss(whole);
     return true;
 }
 

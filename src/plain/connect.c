@@ -351,6 +351,7 @@ connection_read(struct outlet *outlet, struct inbox *inbox, size_t place, const 
     answer->has_number = true;
     answer->number = connection->identity.number;
     answer->has_checksum = false; /* the kernel has built the SYN and does not tell its checksum */
+    answer->sent_mss = (uint16_t)info.tcpi_advmss;
     outlet_close(outlet); /* answered or not, nothing more will come, and epoll would say so again and again */
     return answered;
 }

@@ -146,6 +146,8 @@ check_answer(const struct datagram *datagram, const struct answer *answer, bool 
     const struct probe *probe = match_find(probes, answer);
     if (probe)
         check_belief(probe, datagram, answer);
+    if (probe && judge_quotes_all(&sent[probe->slot], datagram, answer))
+        MUST(!match_is_translated(probe, answer) && (!answer->quoted_mss || answer->quoted_mss == answer->sent_mss));
     struct detail detail = {
         .answer = answer,
         .family = answer->family,

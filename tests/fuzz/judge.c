@@ -127,6 +127,21 @@ judge(const struct sent *out, const struct datagram *datagram, const struct answ
 }
 
 bool
+judge_quotes_all(const struct sent *out, const struct datagram *datagram, const struct answer *answer)
+{
+    enum family_id family = out->request.family;
+    const uint8_t *quote = behind_header(datagram) + 8, *end = datagram->bytes.at + datagram->bytes.left;
+    size_t addresses = family == IPV4 ? 12 : 8, header = families[family].header_size;
+    size_t length = header + 8 + out->probe.payload_size;
+    if (answer->protocol == PROTOCOL_TCP)
+        length = header + 40;
+    return answer->is_error && answer->protocol != PROTOCOL_SCTP && (size_t)(end - quote) >= length &&
+           quote[0] == out->packet[0] &&
+           transport_in(quote, family, protocols[answer->protocol]->number[family]) == quote + header &&
+           memcmp(quote + addresses, out->packet + addresses, length - addresses) == 0;
+}
+
+bool
 judge_may_be_of(const struct sent *other, const struct sent *out, const struct datagram *datagram,
                 const struct answer *answer)
 {

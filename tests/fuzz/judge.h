@@ -18,6 +18,9 @@ enum verdict { WRONG, WEAK, LIKELY, PROOF };
 /* ANSWER is what packet_decode() made of DATAGRAM. */
 enum verdict judge(const struct sent *out, const struct datagram *datagram, const struct answer *answer);
 
+/* True when an error quotes all that was sent, byte for byte, but for what every router changes in the IP header. */
+bool judge_quotes_all(const struct sent *out, const struct datagram *datagram, const struct answer *answer);
+
 /*
  * What is WEAK in a quote from behind a NAT can be by chance what it was rewritten to. True when the quote may then be
  * of OTHER as well as of OUT, which was judged so.

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from lab import wire
+from lab import alter, wire
 from lab.capture import Capture
 from lab.daemon import Daemon
 from lab.net import Namespace
@@ -154,6 +154,27 @@ def test_nat_of_a_checksum_alone(path, hopping, family):
     """Of tcp, whose checksum middleboxes rewrite when they rewrite options, it alone may be another."""
     path.play(hops(1, nat={"checksum": 0x4321}, quote=WHOLE), [])
     assert one(pairs(ask(hopping, family, "tcp", "ttl 1")), "nat") == "1"
+
+
+@every_family
+def test_a_clamped_mss(path, hopping, family):
+    """`quoted-mss`, where it is another than was sent; a checksum that it explains is no NAT's, and one that other
+    changes of the SYN explain is none either."""
+    path.play(hops(1, alter="mss_clamped", quote=WHOLE), [])
+    found = pairs(ask(hopping, family, "tcp", "ttl 1"))
+    assert one(found, "quoted-mss") == str(alter.CLAMPED_MSS) and "nat" not in found
+    for other, quote in ("ecn_asked_for", WHOLE), ("mss_clamped", 22), ("mss_clamped", 20), ("", WHOLE):
+        path.play(hops(1, alter=other, quote=quote), [])
+        found = pairs(ask(hopping, family, "tcp", "ttl 1"))
+        assert "icmp-type" in found and "quoted-mss" not in found and "nat" not in found, (other, quote)
+
+
+@every_family
+def test_padding_that_a_translator_adjusted(path, hopping, family):
+    """Zeros behind a short quote of tcp are padding, also where a translator took two of them for a checksum."""
+    path.play(hops(1, alter="padded_and_adjusted", quote=WHOLE), [])
+    found = pairs(ask(hopping, family, "tcp", "ttl 1"))
+    assert "icmp-type" in found and "quoted-mss" not in found and "nat" not in found
 
 
 @every_family

@@ -65,6 +65,8 @@ add_error(struct text *text, const struct answer *answer)
     text_add(text, " error %u/%u %s quoted %s > %s ttl %u tos %u", answer->icmp_type, answer->icmp_code,
              meanings[answer->meaning], address_text(answer->family, &answer->source),
              address_text(answer->family, &answer->target), answer->quoted_ttl, answer->quoted_tos);
+    if (answer->quoted_mss != answer->sent_mss && answer->quoted_mss)
+        text_add(text, " mss %u, sent %u", answer->quoted_mss, answer->sent_mss);
     if (answer->mtu)
         text_add(text, " mtu %u", answer->mtu);
     if (answer->extensions.left)
@@ -141,6 +143,7 @@ check_tells_less(const struct answer *cut, const struct answer *whole)
     MUST(cut->ttl == whole->ttl && cut->tos == whole->tos);
     MUST(cut->icmp_type == whole->icmp_type && cut->icmp_code == whole->icmp_code);
     MUST(cut->meaning == whole->meaning && cut->mtu == whole->mtu);
+    MUST(!cut->quoted_mss || (cut->quoted_mss == whole->quoted_mss && cut->sent_mss == whole->sent_mss));
     MUST(cut->quoted_ttl == whole->quoted_ttl && cut->quoted_tos == whole->quoted_tos);
     MUST(!cut->has_number || (whole->has_number && cut->number == whole->number));
     MUST(!cut->has_ip_id || (whole->has_ip_id && cut->ip_id == whole->ip_id));

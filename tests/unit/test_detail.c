@@ -41,6 +41,12 @@ static const struct {
       " local-ip-4 10.0.0.1 " SAID_TIMES " tcp-flags syn-ack reply-ttl 0" SAID_BOTH },
     { { .local = US_V4, TIMES }, { .protocol = PROTOCOL_TCP, .tcp_flags = 0x14, .known = KNOWN_TOS }, true,
       " local-ip-4 10.0.0.1 " SAID_TIMES " tcp-flags rst reply-tos 0" SAID_BOTH },
+    { { .local = US_V4, TIMES }, { .protocol = PROTOCOL_TCP, .is_error = true, .sent_mss = 1460, .quoted_mss = 1452 },
+      true, " local-ip-4 10.0.0.1 " SAID_TIMES " icmp-type 0 icmp-code 0 quoted-mss 1452" SAID_BOTH },
+    { { .local = US_V4, TIMES }, { .protocol = PROTOCOL_TCP, .is_error = true, .sent_mss = 1460, .quoted_mss = 1460 },
+      true, " local-ip-4 10.0.0.1 " SAID_TIMES " icmp-type 0 icmp-code 0" SAID_BOTH },
+    { { .local = US_V4, TIMES }, { .protocol = PROTOCOL_TCP, .is_error = true, .sent_mss = 1460 }, true,
+      " local-ip-4 10.0.0.1 " SAID_TIMES " icmp-type 0 icmp-code 0" SAID_BOTH },
 };
 
 static void
@@ -119,7 +125,7 @@ START_TEST(the_longest)
 {
     struct answer answer = {
         .protocol = PROTOCOL_TCP, .known = UINT8_MAX, .is_error = true, .icmp_type = 255, .icmp_code = 255,
-        .tcp_flags = 0x12, .size = 65575, .ttl = 255, .tos = 255, .quoted_ttl = 255, .quoted_tos = 255,
+        .tcp_flags = 0x12, .size = 65575, .ttl = 255, .tos = 255, .quoted_ttl = 255, .quoted_tos = 255, .quoted_mss = 65535,
     };
     struct detail detail = {
         .answer = &answer, .family = IPV6, .local_port = 65535, .scope = "\xff\xff\xff\xff\xff\xff\xff\xff"
