@@ -8,10 +8,9 @@
 #include "packets/checksum.h"
 #include "packets/icmpext.h"
 #include "packets/protocol.h"
+#include "packets/quote.h"
 
 #define HEADER_SIZE 8
-#define IPV4_DF_SWAPPED 0x0040
-#define IPV4_MF_SWAPPED 0x0020
 #define TRANSPORT_QUOTE_MIN 8 /* bytes of the transport header that every router quotes (RFC 792) */
 
 static void
@@ -38,92 +37,6 @@ build(const struct request *request, struct identity *identity, struct writer *w
     write_u16_at(writer, start + 2, identity->checksum);
 }
 
-/*
- * True when the quoted packet is a later fragment, so that no transport's header follows. Some routers keep flags and
- * offset in the order of their own bytes and quote them so: what would then be an offset is the flag DF or MF.
- */
-static bool
-is_later_fragment(uint16_t flags_offset)
-{
-    return (flags_offset & 0x1fff) != 0 && flags_offset != IPV4_DF_SWAPPED && flags_offset != IPV4_MF_SWAPPED;
-}
-
-/*
- * The quoted IP header, and behind it the quoted bytes of the transport's header. Short quotes are padded with zeros
- * (RFC 4884, section 4): the length in the quoted header cuts these off, unless it is too small to be one of ours.
- */
-static bool
-read_quoted_v4(struct reader *quote, uint8_t *number, struct answer *answer)
-{
-    uint8_t version_length;
-    uint16_t length, fragment;
-    struct reader start = *quote;
-    if (!read_u8(quote, &version_length) || !read_u8(quote, &answer->quoted_tos) || !read_u16(quote, &length) ||
-        !read_u16(quote, &answer->ip_id) || !read_u16(quote, &fragment) || !read_u8(quote, &answer->quoted_ttl) ||
-        !read_u8(quote, number) || !read_skip(quote, 2) || !read_address(quote, IPV4, &answer->source) ||
-        !read_address(quote, IPV4, &answer->target))
-        return false;
-    size_t header = (size_t)(version_length & 15) * 4;
-    if (version_length >> 4 != 4 || header < 20 || is_later_fragment(fragment))
-        return false;
-    /* Of a packet that may not be fragmented 0 says nothing, as by a box that rebuilds quotes (RFC 6864, section 4.1). */
-    answer->has_ip_id = answer->ip_id != 0 || !(fragment & IP_DF);
-    if (length >= header + 8)
-        reader_limit(&start, length);
-    *quote = start;
-    return read_skip(quote, header);
-}
-
-/*
- * Steps over an extension header that stands before the transport's (RFC 8200, section 4). False when it is cut short,
- * or that of a later fragment, behind which there is no transport's header.
- */
-static bool
-skip_extension_header(struct reader *quote, uint8_t *number)
-{
-    uint8_t next, length;
-    uint16_t fragment;
-    struct reader header = *quote;
-    if (!read_u8(quote, &next) || !read_u8(quote, &length))
-        return false;
-    size_t size = (size_t)length * 8 + 8;
-    if (*number == IPPROTO_FRAGMENT) {
-        size = 8;
-        if (!read_u16(quote, &fragment) || fragment >> 3 != 0)
-            return false;
-    } else if (*number == IPPROTO_AH) {
-        size = (size_t)length * 4 + 8; /* RFC 4302 counts in 32-bit words */
-    }
-    *number = next;
-    *quote = header;
-    return read_skip(quote, size);
-}
-
-static bool
-is_extension_header(uint8_t number)
-{
-    return number == IPPROTO_HOPOPTS || number == IPPROTO_ROUTING || number == IPPROTO_DSTOPTS ||
-           number == IPPROTO_FRAGMENT || number == IPPROTO_AH;
-}
-
-static bool
-read_quoted_v6(struct reader *quote, uint8_t *number, struct answer *answer)
-{
-    uint32_t version_class_label;
-    uint16_t length;
-    if (!read_u32(quote, &version_class_label) || !read_u16(quote, &length) || !read_u8(quote, number) ||
-        !read_u8(quote, &answer->quoted_ttl) || !read_address(quote, IPV6, &answer->source) ||
-        !read_address(quote, IPV6, &answer->target) || version_class_label >> 28 != 6)
-        return false;
-    answer->quoted_tos = (uint8_t)(version_class_label >> 20);
-    if (length >= 8)
-        reader_limit(quote, length);
-    while (is_extension_header(*number))
-        if (!skip_extension_header(quote, number))
-            return false;
-    return true;
-}
-
 /* MESSAGE begins behind the ICMP header's eight bytes; QUOTED is what RFC 4884's length field says, in bytes. */
 static bool
 read_error(struct reader message, size_t quoted, struct answer *answer)
@@ -132,9 +45,8 @@ read_error(struct reader message, size_t quoted, struct answer *answer)
     answer->is_error = true;
     answer->known |= KNOWN_QUOTE;
     answer->extensions = icmp_extensions(&message, quoted);
-    bool whole = answer->family == IPV4 ? read_quoted_v4(&message, &number, answer)
-                                        : read_quoted_v6(&message, &number, answer);
-    return whole && message.left >= TRANSPORT_QUOTE_MIN && protocol_by_number(answer->family, number, &answer->protocol) &&
+    return quote_read_headers(&message, &number, answer) && message.left >= TRANSPORT_QUOTE_MIN &&
+           protocol_by_number(answer->family, number, &answer->protocol) &&
            protocols[answer->protocol]->read_quote(message, answer);
 }
 

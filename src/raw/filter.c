@@ -76,15 +76,16 @@ limit_icmp_types(int fd, enum family_id family, struct refused *refused)
 }
 
 /*
- * What may be quoted, by its number in the IP header. In IPv6 extension headers may come first (RFC 8200, section 4),
- * and the program does not look behind them: such a quote is let in, and packet_decode() finds out whose it is.
+ * What may be quoted, by its number in the IP header. In IPv6 extension headers may come first (RFC 8200, section 4), and
+ * in both families the header of a tunnel; the program does not look behind them: such a quote is let in, and
+ * packet_decode() finds out whose it is.
  */
 static const struct {
-    uint8_t count, numbers[9];
+    uint8_t count, numbers[11];
 } quoted[FAMILIES] = {
-    [IPV4] = { 4, { IPPROTO_ICMP, IPPROTO_UDP, IPPROTO_TCP, IPPROTO_SCTP } },
-    [IPV6] = { 9, { IPPROTO_ICMPV6, IPPROTO_UDP, IPPROTO_TCP, IPPROTO_SCTP, IPPROTO_FRAGMENT, IPPROTO_HOPOPTS,
-                    IPPROTO_ROUTING, IPPROTO_DSTOPTS, IPPROTO_AH } },
+    [IPV4] = { 6, { IPPROTO_ICMP, IPPROTO_UDP, IPPROTO_TCP, IPPROTO_SCTP, IPPROTO_IPIP, IPPROTO_GRE } },
+    [IPV6] = { 11, { IPPROTO_ICMPV6, IPPROTO_UDP, IPPROTO_TCP, IPPROTO_SCTP, IPPROTO_FRAGMENT, IPPROTO_HOPOPTS,
+                     IPPROTO_ROUTING, IPPROTO_DSTOPTS, IPPROTO_AH, IPPROTO_IPV6, IPPROTO_GRE } },
 };
 
 #define QUOTED_NUMBER(family) (8 + ((family) == IPV4 ? 9u : 6u)) /* its offset, behind the ICMP header */

@@ -6,21 +6,57 @@
 #include "packets/protocol.h"
 #include "support.h"
 
-/* Where the transport's header begins behind the IP header at BYTES, which was found good; NULL: another protocol. */
+/*
+ * What follows the IP header at BYTES, which was found good, and its extension headers; *NEXT says what it is. *TARGET:
+ * where the packet is going in the end.
+ */
+static const uint8_t *
+behind_ip(const uint8_t *bytes, enum family_id family, uint8_t *next, const uint8_t **target)
+{
+    *next = family == IPV4 ? bytes[9] : bytes[6];
+    *target = family == IPV4 ? bytes + 16 : bytes + 24;
+    if (family == IPV4)
+        return bytes + (bytes[0] & 15) * 4;
+    bytes += 40;
+    while (*next == IPPROTO_HOPOPTS || *next == IPPROTO_ROUTING || *next == IPPROTO_DSTOPTS ||
+           *next == IPPROTO_FRAGMENT || *next == IPPROTO_AH) {
+        size_t length = *next == IPPROTO_FRAGMENT ? 8 : *next == IPPROTO_AH ? bytes[1] * 4u + 8 : bytes[1] * 8u + 8;
+        size_t segments = bytes[4] + 1u;
+        if (*next == IPPROTO_ROUTING && bytes[2] == 4 && bytes[3] > 0 && bytes[3] <= segments &&
+            8 + 16 * segments <= length)
+            *target = bytes + 8;
+        *next = bytes[0];
+        bytes += length;
+    }
+    return bytes;
+}
+
+/* Where the transport's header begins behind the IP header at BYTES; NULL: another protocol. */
 static const uint8_t *
 transport_in(const uint8_t *bytes, enum family_id family, uint8_t number)
 {
-    if (family == IPV4)
-        return bytes[9] == number ? bytes + (bytes[0] & 15) * 4 : NULL;
-    uint8_t next = bytes[6];
-    bytes += 40;
-    while (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS || next == IPPROTO_FRAGMENT ||
-           next == IPPROTO_AH) {
-        size_t length = next == IPPROTO_FRAGMENT ? 8 : next == IPPROTO_AH ? bytes[1] * 4u + 8 : bytes[1] * 8u + 8;
-        next = bytes[0];
-        bytes += length;
-    }
+    uint8_t next;
+    const uint8_t *target;
+    bytes = behind_ip(bytes, family, &next, &target);
     return next == number ? bytes : NULL;
+}
+
+/* The probe's own IP header in what an error quotes: behind those of tunnels. */
+static const uint8_t *
+probe_in(const uint8_t *quote, enum family_id family)
+{
+    for (;;) {
+        uint8_t next;
+        const uint8_t *target, *inner = behind_ip(quote, family, &next, &target);
+        if (next != IPPROTO_IPIP && next != IPPROTO_IPV6 && next != IPPROTO_GRE)
+            return quote;
+        if (next == IPPROTO_GRE) {
+            next = u16_at(inner + 2) == 0x0800 ? IPPROTO_IPIP : IPPROTO_IPV6;
+            inner += 4 + 4 * (size_t)((inner[0] >> 7) + (inner[0] >> 5 & 1) + (inner[0] >> 4 & 1));
+        }
+        family = next == IPPROTO_IPIP ? IPV4 : IPV6;
+        quote = inner;
+    }
 }
 
 static bool
@@ -52,12 +88,15 @@ static bool
 goes_the_same_way(const struct sent *out, const uint8_t *quote, const struct answer *answer)
 {
     enum family_id family = out->request.family;
-    size_t size = families[family].address_size, target = family == IPV4 ? 16 : 24;
+    size_t size = families[family].address_size;
+    uint8_t next;
+    const uint8_t *target;
+    behind_ip(quote, family, &next, &target);
     const uint8_t *ours = out->packet + families[family].header_size;
     const uint8_t *seen = transport_in(quote, family, protocols[out->request.protocol]->number[family]);
     bool echo = out->request.protocol == PROTOCOL_ICMP;
     size_t far = echo ? 6 : 2;
-    return seen && memcmp(quote + target, out->packet + target, size) == 0 && judge_payload(out, answer) != WRONG &&
+    return seen && memcmp(target, out->request.target.bytes, size) == 0 && judge_payload(out, answer) != WRONG &&
            memcmp(seen + far, ours + far, 2) == 0 && (!echo || seen[0] == ours[0]);
 }
 
@@ -123,20 +162,22 @@ judge(const struct sent *out, const struct datagram *datagram, const struct answ
     const uint8_t *bytes = behind_header(datagram);
     if (out->request.family != answer->family || out->request.protocol != answer->protocol)
         return WRONG;
-    return answer->is_error ? judge_quote(out, bytes + 8, answer) : judge_direct(out, bytes, answer);
+    return answer->is_error ? judge_quote(out, probe_in(bytes + 8, answer->family), answer) : judge_direct(out, bytes, answer);
 }
 
 bool
 judge_quotes_all(const struct sent *out, const struct datagram *datagram, const struct answer *answer)
 {
     enum family_id family = out->request.family;
-    const uint8_t *quote = behind_header(datagram) + 8, *end = datagram->bytes.at + datagram->bytes.left;
+    if (!answer->is_error || answer->protocol == PROTOCOL_SCTP)
+        return false;
+    const uint8_t *end = datagram->bytes.at + datagram->bytes.left;
+    const uint8_t *quote = probe_in(behind_header(datagram) + 8, family);
     size_t addresses = family == IPV4 ? 12 : 8, header = families[family].header_size;
     size_t length = header + 8 + out->probe.payload_size;
     if (answer->protocol == PROTOCOL_TCP)
         length = header + 40;
-    return answer->is_error && answer->protocol != PROTOCOL_SCTP && (size_t)(end - quote) >= length &&
-           quote[0] == out->packet[0] &&
+    return (size_t)(end - quote) >= length && quote[0] == out->packet[0] &&
            transport_in(quote, family, protocols[answer->protocol]->number[family]) == quote + header &&
            memcmp(quote + addresses, out->packet + addresses, length - addresses) == 0;
 }
@@ -145,8 +186,8 @@ bool
 judge_may_be_of(const struct sent *other, const struct sent *out, const struct datagram *datagram,
                 const struct answer *answer)
 {
-    const uint8_t *quote = behind_header(datagram) + 8;
     enum family_id family = out->request.family;
+    const uint8_t *quote = probe_in(behind_header(datagram) + 8, family);
     if (other->request.family != family || other->request.protocol != answer->protocol ||
         !goes_the_same_way(other, quote, answer))
         return false;
