@@ -81,11 +81,11 @@ limit_icmp_types(int fd, enum family_id family, struct refused *refused)
  * packet_decode() finds out whose it is.
  */
 static const struct {
-    uint8_t count, numbers[11];
+    uint8_t count, numbers[12];
 } quoted[FAMILIES] = {
-    [IPV4] = { 6, { IPPROTO_ICMP, IPPROTO_UDP, IPPROTO_TCP, IPPROTO_SCTP, IPPROTO_IPIP, IPPROTO_GRE } },
-    [IPV6] = { 11, { IPPROTO_ICMPV6, IPPROTO_UDP, IPPROTO_TCP, IPPROTO_SCTP, IPPROTO_FRAGMENT, IPPROTO_HOPOPTS,
-                     IPPROTO_ROUTING, IPPROTO_DSTOPTS, IPPROTO_AH, IPPROTO_IPV6, IPPROTO_GRE } },
+    [IPV4] = { 7, { IPPROTO_ICMP, IPPROTO_UDP, IPPROTO_TCP, IPPROTO_SCTP, IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_GRE } },
+    [IPV6] = { 12, { IPPROTO_ICMPV6, IPPROTO_UDP, IPPROTO_TCP, IPPROTO_SCTP, IPPROTO_FRAGMENT, IPPROTO_HOPOPTS,
+                     IPPROTO_ROUTING, IPPROTO_DSTOPTS, IPPROTO_AH, IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_GRE } },
 };
 
 #define QUOTED_NUMBER(family) (8 + ((family) == IPV4 ? 9u : 6u)) /* its offset, behind the ICMP header */

@@ -169,6 +169,29 @@ def test_quoted_flags_in_the_order_of_another_host(path, daemon, protocol):
                   for kind in kinds])
 
 
+TUNNELS = ("in_ip", "in_ip_of_the_other_family", "in_gre", "in_gre_with_all", "in_two", "by_segments",
+           "by_segments_of_which_none_is_left")
+
+
+@every_family
+@every_protocol
+def test_quoted_in_a_tunnel(path, daemon, protocol, family):
+    """What the probe was put into on its way is read through, down to its own header, two tunnels deep and no deeper; of
+    a packet that goes by segments the last is the target. What is inside must be a probe of ours all the same."""
+    routers = [Hop(hop_address(number), alter=name, quote=size)
+               for number, (name, size) in enumerate(((name, size) for name in TUNNELS for size in (SHORT, WHOLE)), 1)]
+    another = {4: "10.99.200.9", 6: "fd99::2:9"}
+    foreign = [Hop(hop_address(100), alter="in_three", quote=WHOLE),
+               *(Hop(hop_address(100), alter=name, nat={"src": another, "sport": 7777, "checksum": 0x1234}, quote=SHORT)
+                 for name in ("in_ip", "in_gre") if protocol in ("icmp", "udp") and family == 6)]
+    path.play(routers + foreign, [])
+    cases = [Case(f"{one.alter}, {one.quote} bytes", probe(family, TARGET[family], protocol, ttl=ttl),
+                  expired(one, family)) for ttl, one in enumerate(routers, 1)]
+    cases += [Case(f"{one.alter}, not ours", probe(family, TARGET[family], protocol, ttl=ttl, timeout=1), NO_REPLY)
+              for ttl, one in enumerate(foreign, len(routers) + 1)]
+    hold(daemon, cases)
+
+
 @every_family
 def test_every_kind_of_target(path, daemon, family):
     """How answers map: echo reply, TCP SYN-ACK or RST, SCTP INIT-ACK or ABORT, a UDP datagram back, port unreachable

@@ -42,3 +42,63 @@ def padded_and_adjusted(raw, header):
 def flags_swapped(raw, header):
     """IPv4: flags and fragment offset in the order of the router's own bytes."""
     return (raw[:6] + raw[7:8] + raw[6:7] + raw[8:], header) if raw[0] >> 4 == 4 else (raw, header)
+
+
+# ---------------------------------------------------------------- tunnels and segments
+
+TUNNEL_ENDS = {4: ("10.99.255.1", "10.98.0.9"), 6: ("fd99::ffff:1", "fd98::9")}
+SEGMENTS = "fd98::a", "fd98::b"
+GRE_TYPE = {4: 0x0800, 6: 0x86dd}
+IP_IN_IP = {4: 4, 6: 41}
+
+
+def _tunnelled(raw, header, number, between=b"", outer=None):
+    """The packet behind an IP header of this protocol number, and the length of all headers before the transport."""
+    around = wire.ip(*TUNNEL_ENDS[outer or raw[0] >> 4], number, between + raw, ttl=1)
+    return around, len(around) - len(raw) + header
+
+
+def in_ip(raw, header):
+    return _tunnelled(raw, header, IP_IN_IP[raw[0] >> 4])
+
+
+def in_ip_of_the_other_family(raw, header):
+    """Two tunnels, the outer one of the probe's family again."""
+    family = raw[0] >> 4
+    middle = _tunnelled(raw, header, IP_IN_IP[family], outer=10 - family)
+    return _tunnelled(*middle, IP_IN_IP[10 - family], outer=family)
+
+
+def in_gre(raw, header):
+    return _tunnelled(raw, header, 47, struct.pack("!HH", 0, GRE_TYPE[raw[0] >> 4]))
+
+
+def in_gre_with_all(raw, header):
+    """With a checksum, a key and a sequence number."""
+    return _tunnelled(raw, header, 47, struct.pack("!HHIII", 0xb000, GRE_TYPE[raw[0] >> 4], 0x12340000, 77, 5))
+
+
+def in_two(raw, header):
+    return in_ip(*in_gre(raw, header))
+
+
+def in_three(raw, header):
+    return in_ip(*in_two(raw, header))
+
+
+def _by_segments(raw, header, left):
+    """IPv6: as it goes by two segments, of which so many are left."""
+    if raw[0] >> 4 == 4:
+        return raw, header
+    route = [raw[24:40], *(wire.address(segment) for segment in SEGMENTS)]
+    chain = struct.pack("!BBBBBBH", raw[6], 2 * len(route), 4, left, len(route) - 1, 0, 0) + b"".join(route)
+    first = raw[:4] + struct.pack("!HBB", len(raw) - 40 + len(chain), wire.ROUTING, 1)
+    return first + raw[8:24] + route[left] + chain + raw[40:], header + len(chain)
+
+
+def by_segments(raw, header):
+    return _by_segments(raw, header, 2)
+
+
+def by_segments_of_which_none_is_left(raw, header):
+    return _by_segments(raw, header, 0)
