@@ -37,14 +37,14 @@ build(const struct request *request, struct identity *identity, struct writer *w
     write_u16_at(writer, start + 2, identity->checksum);
 }
 
-/* MESSAGE begins behind the ICMP header's eight bytes; QUOTED is what RFC 4884's length field says, in bytes. */
+/* MESSAGE begins behind the ICMP header's eight bytes; LENGTH is RFC 4884's length field, or 0. */
 static bool
-read_error(struct reader message, size_t quoted, struct answer *answer)
+read_error(struct reader message, uint8_t length, struct answer *answer)
 {
     uint8_t number;
     answer->is_error = true;
     answer->known |= KNOWN_QUOTE;
-    answer->extensions = icmp_extensions(&message, quoted);
+    answer->extensions = icmp_extensions(&message, answer->family, length);
     return quote_read_headers(&message, &number, answer) && message.left >= TRANSPORT_QUOTE_MIN &&
            protocol_by_number(answer->family, number, &answer->protocol) &&
            protocols[answer->protocol]->read_quote(message, answer);
@@ -127,7 +127,7 @@ read_answer(struct reader bytes, struct answer *answer)
         answer->mtu = answer->family == IPV4 ? answer->far : (uint32_t)answer->near << 16 | answer->far;
     if (!row->has_quote_length || !read_skip(&whole, family->quote_length_offset) || !read_u8(&whole, &quote_length))
         quote_length = 0;
-    return read_error(bytes, quote_length * family->quote_unit, answer);
+    return read_error(bytes, quote_length, answer);
 }
 
 static bool

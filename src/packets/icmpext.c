@@ -46,10 +46,45 @@ icmp_extensions_at(struct reader *body, size_t at, bool announced)
     return objects;
 }
 
-struct reader
-icmp_extensions(struct reader *body, size_t quoted)
+size_t
+icmp_translated_quote(enum family_id family)
 {
-    return icmp_extensions_at(body, quoted ? quoted : QUOTE_MIN, quoted != 0);
+    return QUOTE_MIN + families[family].header_size - families[family == IPV4 ? IPV6 : IPV4].header_size;
+}
+
+/* True when objects, one at least, fill it to the last byte. */
+static bool
+is_full(struct reader objects)
+{
+    struct extension extension;
+    bool any = false;
+    while (extension_next(&objects, &extension))
+        any = true;
+    return any && objects.left == 0;
+}
+
+/* Some routers (FortiGate) count the quote's length in bytes, which as words would lie beyond the message. */
+static struct reader
+extensions_by_bytes(struct reader *body, size_t length)
+{
+    struct reader quote = *body;
+    struct reader objects = icmp_extensions_at(&quote, length, true);
+    if (length < QUOTE_MIN || !is_full(objects))
+        return (struct reader){ NULL, 0 };
+    *body = quote;
+    return objects;
+}
+
+struct reader
+icmp_extensions(struct reader *body, enum family_id family, uint8_t length)
+{
+    size_t quoted = length * families[family].quote_unit;
+    if (quoted > body->left)
+        return extensions_by_bytes(body, length);
+    if (length)
+        return icmp_extensions_at(body, quoted, true);
+    struct reader objects = icmp_extensions_at(body, QUOTE_MIN, false);
+    return objects.at ? objects : icmp_extensions_at(body, icmp_translated_quote(family), false);
 }
 
 bool

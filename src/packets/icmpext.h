@@ -10,10 +10,10 @@
 
 /*
  * Parts the body of an ICMP error (behind its eight bytes) into the quoted packet, which stays in *BODY, and the
- * extension objects, which are returned. QUOTED is the quote's length in bytes as the message's length field has it, or
- * 0. Objects count only behind a right version and checksum; otherwise none are returned, and nothing is cut off.
+ * extension objects, which are returned. LENGTH is the message's length field, or 0. Objects count only behind a right
+ * version and checksum; otherwise none are returned, and nothing is cut off.
  */
-struct reader icmp_extensions(struct reader *body, size_t quoted);
+struct reader icmp_extensions(struct reader *body, enum family_id family, uint8_t length);
 
 /*
  * The same where the extensions begin at byte AT of *BODY. ANNOUNCED: a length field said so, and a checksum of 0 is
@@ -22,6 +22,9 @@ struct reader icmp_extensions(struct reader *body, size_t quoted);
 struct reader icmp_extensions_at(struct reader *body, size_t at, bool announced);
 
 #define QUOTE_MIN 128 /* bytes of the quote in the form without a length field, right before the extensions */
+
+/* The same behind a translator to this family (RFC 7915), which has given the quoted packet a header of its own size. */
+size_t icmp_translated_quote(enum family_id family);
 
 struct extension {
     uint8_t class_number;

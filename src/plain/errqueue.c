@@ -11,7 +11,7 @@
  * Finds the extensions that stand behind the quoted packet (RFC 4884). Where the error has a length field the kernel
  * tells where they begin (ee_rfc4884). In the older form without one they begin at byte 128 of the quote; but the
  * kernel has cut the quoted header off its front, and does not say how long that was: so each length that it can have
- * is tried, and the checksum of the extensions decides.
+ * is tried, where a translator may have put them too, and the checksum of the extensions decides.
  */
 static struct reader
 find_extensions(const struct queued_error *queued, struct reader *quoted)
@@ -26,10 +26,15 @@ find_extensions(const struct queued_error *queued, struct reader *quoted)
     if (announced)
         return icmp_extensions_at(quoted, announced, true);
     size_t cut = family->header_size + (queued->protocol == PROTOCOL_UDP ? UDP_HEADER_SIZE : 0);
-    for (size_t options = 0; options <= OPTIONS_MAX && cut <= QUOTE_MIN; options++, cut += family->quote_unit) {
-        struct reader found = icmp_extensions_at(quoted, QUOTE_MIN - cut, false);
-        if (found.at)
-            return found;
+    const size_t starts[] = { QUOTE_MIN, icmp_translated_quote(queued->family) };
+    for (size_t options = 0; options <= OPTIONS_MAX; options++, cut += family->quote_unit) {
+        for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+            struct reader found = none;
+            if (cut <= starts[i])
+                found = icmp_extensions_at(quoted, starts[i] - cut, false);
+            if (found.at)
+                return found;
+        }
     }
     return none;
 }

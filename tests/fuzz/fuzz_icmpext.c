@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The body of an ICMP error: its extensions, their objects and labels, and the reply that says these.
- * Input: what the length field says, in words; options; then the body.
+ * Input: what the length field says; options; then the body.
  */
 #include <stdlib.h>
 
@@ -9,7 +9,6 @@
 #include "packets/icmpext.h"
 #include "support.h"
 
-#define QUOTE_MIN 128 /* bytes */
 #define HEADER_SIZE 4 /* of the structure, of an object, and of a label */
 
 static size_t
@@ -58,39 +57,54 @@ check_words(struct reader objects, size_t labels)
     MUST(said == labels || length > REPLY_MAX - 64);
 }
 
-static void
-check_parts(const uint8_t *bytes, size_t size, size_t quoted, struct reader body, struct reader objects)
+/* Where the extensions begin if there are any: as words, as bytes where words can't be, else at the place of the form. */
+static size_t
+start_of(size_t size, uint8_t length, bool v6, bool translated)
 {
-    size_t at = quoted ? quoted : QUOTE_MIN;
+    if (length)
+        return length * (v6 ? 8u : 4u) <= size ? length * (v6 ? 8u : 4u) : length;
+    return translated ? (v6 ? 148 : 108) : 128;
+}
+
+static void
+check_parts(const uint8_t *bytes, size_t size, uint8_t length, bool v6, struct reader body, struct reader objects)
+{
+    size_t at = start_of(size, length, v6, false);
     MUST(body.at == bytes);
     if (!objects.at) {
         MUST(objects.left == 0 && body.left == size);
         return;
     }
+    if (body.left != at)
+        at = start_of(size, length, v6, true);
     MUST(body.left == at && objects.at == bytes + at + HEADER_SIZE && objects.at + objects.left == bytes + size);
     bool unproven = bytes[at + 2] == 0 && bytes[at + 3] == 0;
-    MUST(bytes[at] >> 4 == 2 && (unproven ? quoted != 0 : plain_sum(0, bytes + at, size - at) == 0xffff));
+    MUST(bytes[at] >> 4 == 2 && (unproven ? length != 0 : plain_sum(0, bytes + at, size - at) == 0xffff));
+    if (at == length) { /* counted in bytes */
+        struct extension extension;
+        while (extension_next(&objects, &extension))
+            ;
+        MUST(at >= 128 && objects.left == 0 && size > at + HEADER_SIZE);
+    }
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct reader input = { data, size };
-    size_t quoted = take_u8(&input) * 4u;
-    uint8_t options = take_u8(&input);
-    if (options & 2)
-        quoted *= 2; /* IPv6 */
-    size_t length = input.left, at = quoted ? quoted : QUOTE_MIN;
-    uint8_t *bytes = copy_bytes(input.at, length);
-    if ((options & 1) && length > at)
-        mend_checksum(0, bytes + at, length - at, 2);
+    uint8_t length = take_u8(&input), options = take_u8(&input);
+    bool v6 = options & 2;
+    size_t size_left = input.left, at = start_of(size_left, length, v6, options & 4);
+    uint8_t *bytes = copy_bytes(input.at, size_left);
+    if ((options & 1) && size_left > at)
+        mend_checksum(0, bytes + at, size_left - at, 2);
 
-    struct reader body = { bytes, length };
-    struct reader objects = icmp_extensions(&body, quoted);
-    check_parts(bytes, length, quoted, body, objects);
+    struct reader body = { bytes, size_left };
+    struct reader objects = icmp_extensions(&body, v6 ? IPV6 : IPV4, length);
+    check_parts(bytes, size_left, length, v6, body, objects);
     if (objects.at)
         check_words(objects, walk(objects));
-    walk((struct reader){ bytes, length }); /* objects that nothing vouches for */
+    walk((struct reader){ bytes, size_left }); /* objects that nothing vouches for */
     free(bytes);
     return 0;
 }

@@ -139,6 +139,11 @@ def feature_rows(family):
                       {"extension": extension, "form": form, "quote": quote}, labels) for quote in (SHORT, LONG, WHOLE)]
     no_checksum = wire.extension(wire.mpls(*twelve.ONE), value=0)  # RFC 4884, section 7: none was computed
     rows.append(("no extension checksum", {"extension": no_checksum}, twelve.ONE))
+    rows += [(f"old form behind a translator, {quote} quoted",  # which made the quote longer, or shorter
+              {"extension": twelve.stack(twelve.ONE), "form": "old", "old_at": {4: 108, 6: 148}[family], "quote": quote},
+              twelve.ONE) for quote in (SHORT, WHOLE)]
+    if able("labels::length in bytes"):
+        rows.append(("length in bytes, no checksum", {"extension": no_checksum, "length": 128, "quote": SHORT}, twelve.ONE))
     rows.append(("labels behind options", {"extension": twelve.stack(twelve.ONE), "options": NOP * 40,
                                            "headers": EXTENSION_HEADERS["every"], "form": "old"}, twelve.ONE))
     return rows

@@ -62,6 +62,8 @@ static const struct row rows[] = {
     { "labels, IPv6, old form behind a header", V6, 3, 0, 0, "ab*72" EXTENSION, true, MEANS_TTL_EXPIRED, true, 0xabab,
       8 },
     { "labels, IPv6, length field", V6, 3, 0, 80, "ab*80" EXTENSION, true, MEANS_TTL_EXPIRED, true, 0xabab, 8 },
+    { "labels, IPv6, old form behind a translator", V6, 3, 0, 0, "ab*100" EXTENSION, true, MEANS_TTL_EXPIRED, true,
+      0xabab, 8 },
     { "labels where there are none", V6, 2, 0, 0, "ab*80" EXTENSION, true, MEANS_TOO_BIG, true, 0xabab, 0 },
     { "a length beyond the end", V4, 11, 0, 400, "ab*100" EXTENSION, true, MEANS_TTL_EXPIRED, true, 0xabab, 0 },
 };

@@ -61,6 +61,8 @@ class Hop:
     quote: typing.Optional[int] = SHORT
     extension: bytes = b""  # of wire.extension()
     form: str = "length"  # of the extension: with the RFC 4884 length field, or "old"
+    length: typing.Optional[int] = None  # a lie for that field
+    old_at: int = 128  # where the extension begins in the old form
     options: bytes = b""  # IPv4 options of its answers, padded to words
     headers: tuple = ()  # IPv6 extension headers of its answers: (number, bytes after the next-header byte)
     quoted_options: bytes = b""  # the same in the probe when it came here, so in the quote

@@ -69,6 +69,7 @@ def error(hop, sender, probe, kind):
     if hop.alter:
         quoted, header = getattr(alter, hop.alter)(quoted, header)
     body = wire.icmp_error(sender, probe.src, *kind, quoted, extension=hop.extension, form=hop.form,
+                           length=hop.length, old_at=hop.old_at,
                            quote=None if hop.quote is None else header + hop.quote,
                            mtu=(hop.mtu or 1400) if kind in TOO_BIG.values() else 0)
     return envelope(hop, sender, probe, "icmp", body)

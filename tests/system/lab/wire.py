@@ -353,12 +353,14 @@ def sctp_abort(sport, dport, vtag):
     return sctp(sport, dport, vtag, sctp_chunk(6))
 
 
-def icmp_error(src, dst, icmp_type, code, quoted, quote=None, extension=b"", form="length", mtu=0, length=None):
+def icmp_error(src, dst, icmp_type, code, quoted, quote=None, extension=b"", form="length", mtu=0, length=None,
+               old_at=128):
     """An icmp error message (without the IP header) that quotes a packet.
 
     quote: how many bytes of the packet it quotes; None for as many as a host does (v4 548, v6 1232 in total; 128 with
     an extension). extension: bytes from extension(). form: "length" writes the RFC 4884 length field, "old" leaves it
-    0 and pads the quote to exactly 128 bytes. mtu: the value of packet too big. length: a lie for the length field.
+    0 and pads the quote to exactly 128 bytes, or to old_at. mtu: the value of packet too big. length: a lie for the
+    length field.
     """
     six = ":" in dst
     if quote is None:
@@ -367,7 +369,7 @@ def icmp_error(src, dst, icmp_type, code, quoted, quote=None, extension=b"", for
     words = 0
     if extension:
         unit = 8 if six else 4
-        body = body[:128] + bytes(128 - len(body[:128])) if form == "old" else \
+        body = body[:old_at] + bytes(old_at - len(body[:old_at])) if form == "old" else \
             body + bytes(max(128 - len(body), -len(body) % unit))
         words = len(body) // unit if form == "length" else 0
     if length is not None:
