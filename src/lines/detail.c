@@ -89,15 +89,34 @@ put_interface(struct writer *line, const struct interface_info *info)
 }
 
 static void
+put_node(struct writer *line, const struct node_info *info)
+{
+    put_name(line, "node");
+    if (info->has_address) {
+        put_text(line, "address=");
+        put_address(line, info->family, &info->address);
+    }
+    if (info->name.left) {
+        put_text(line, info->has_address ? ",name=" : "name=");
+        put_escaped(line, info->name);
+    }
+}
+
+static void
 put_extension(struct writer *line, const struct extension *extension)
 {
     struct interface_info info;
+    struct node_info node;
     struct reader stack = extension->payload;
     struct mpls_label label;
     if (extension_is_mpls(extension) && mpls_next(&stack, &label)) /* its labels stand in the line already: reply.c */
         return;
     if (extension_read_interface(extension, &info)) {
         put_interface(line, &info);
+        return;
+    }
+    if (extension_read_node(extension, &node)) {
+        put_node(line, &node);
         return;
     }
     put_pair(line, "extension", extension->class_number);

@@ -9,8 +9,12 @@
 #define CLASS_MPLS 1
 #define TYPE_MPLS_STACK 1
 #define CLASS_INTERFACE 2
+#define CLASS_NODE 5
 
-/* Bits of an interface object's type (RFC 5837, section 4.1): what is in it, in this order. The top two: the role. */
+/*
+ * Bits of an interface object's type (RFC 5837, section 4.1): what is in it, in this order. The top two: the role. In a
+ * node's there is an address or a name.
+ */
 enum { HAS_INDEX = 8, HAS_ADDRESS = 4, HAS_NAME = 2, HAS_MTU = 1 };
 #define ROLE_SHIFT 6
 
@@ -107,26 +111,26 @@ extension_is_mpls(const struct extension *extension)
 
 /* The address family's number (1: IPv4, 2: IPv6), two reserved bytes, the address (RFC 5837, section 4.2). */
 static bool
-read_interface_address(struct reader *payload, struct interface_info *info)
+read_numbered_address(struct reader *payload, enum family_id *family, struct address *address)
 {
     uint16_t number;
     if (!read_u16(payload, &number) || !read_skip(payload, 2) || (number != 1 && number != 2))
         return false;
-    info->family = number == 1 ? IPV4 : IPV6;
-    return read_address(payload, info->family, &info->address);
+    *family = number == 1 ? IPV4 : IPV6;
+    return read_address(payload, *family, address);
 }
 
 /* The name is padded with zeros to a multiple of four bytes (section 4.3); these are not part of it. */
 static bool
-read_interface_name(struct reader *payload, struct interface_info *info)
+read_name(struct reader *payload, struct reader *name)
 {
     uint8_t length;
     struct reader start = *payload;
     if (!read_u8(payload, &length) || length < 1 || length > NAME_MAX_SIZE ||
-        !read_view(payload, length - 1u, &info->name))
+        !read_view(payload, length - 1u, name))
         return false;
-    while (info->name.left > 0 && info->name.at[info->name.left - 1] == 0)
-        info->name.left--;
+    while (name->left > 0 && name->at[name->left - 1] == 0)
+        name->left--;
     *payload = start;
     return read_skip(payload, (length + 3u) & ~3u);
 }
@@ -143,9 +147,21 @@ extension_read_interface(const struct extension *extension, struct interface_inf
         .has_mtu = type & HAS_MTU,
     };
     return extension->class_number == CLASS_INTERFACE && (!info->has_index || read_u32(&payload, &info->index)) &&
-           (!info->has_address || read_interface_address(&payload, info)) &&
-           (!(type & HAS_NAME) || read_interface_name(&payload, info)) &&
+           (!info->has_address || read_numbered_address(&payload, &info->family, &info->address)) &&
+           (!(type & HAS_NAME) || read_name(&payload, &info->name)) &&
            (!info->has_mtu || read_u32(&payload, &info->mtu)) && payload.left == 0;
+}
+
+bool
+extension_read_node(const struct extension *extension, struct node_info *info)
+{
+    uint8_t type = extension->type;
+    struct reader payload = extension->payload;
+    *info = (struct node_info){ .has_address = type & HAS_ADDRESS };
+    return extension->class_number == CLASS_NODE && (type & ~(HAS_ADDRESS | HAS_NAME)) == 0 &&
+           (!info->has_address || read_numbered_address(&payload, &info->family, &info->address)) &&
+           (!(type & HAS_NAME) || read_name(&payload, &info->name)) && payload.left == 0 &&
+           (info->has_address || info->name.left > 0);
 }
 
 bool

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * ICMP extensions: RFC 4884, and the form without a length field that came before it; MPLS labels by RFC 4950,
- * interfaces by RFC 5837.
+ * interfaces by RFC 5837, nodes by draft-ietf-intarea-extended-icmp-nodeid.
  */
 #ifndef HOPLINE_ICMPEXT_H
 #define HOPLINE_ICMPEXT_H
@@ -50,6 +50,17 @@ struct interface_info {
 
 /* False when the object is of another kind, or not as it should be. */
 MUST_USE bool extension_read_interface(const struct extension *extension, struct interface_info *info);
+
+/* What a router calls itself: node identification, class 5. At least one of the two is there. */
+struct node_info {
+    bool has_address;
+    enum family_id family;
+    struct address address;
+    struct reader name; /* as an interface's */
+};
+
+/* False when the object is of another kind, or not as it should be. */
+MUST_USE bool extension_read_node(const struct extension *extension, struct node_info *info);
 
 struct mpls_label {
     uint32_t label;

@@ -214,6 +214,17 @@ def test_interfaces(path, hopping, family):
 
 
 @every_family
+def test_nodes(path, hopping, family):
+    """`node`, what a router without an address of its own calls itself: address, name, or both."""
+    made = wire.node_object
+    nodes = [(made("192.0.2.9"), "address=192.0.2.9"), (made(name=b"edge-1,%"), "name=edge-1%2c%25"),
+             (made("2001:db8::5", b"core"), "address=2001:db8::5,name=core")]
+    path.play(hops(1, extension=wire.extension(*(data for data, _ in nodes), wire.mpls((16, 0, 1, 1)))), [])
+    found = pairs(ask(hopping, family, "icmp", "ttl 1"))
+    assert found["node"] == [value for _, value in nodes] and found["mpls"] == ["16,0,1,1"]
+
+
+@every_family
 def test_other_extensions(path, hopping, family):
     """`extension CLASS/TYPE/HEX` for each object of any other kind, in order; a malformed interface is one too, and a
     stack without a whole label."""

@@ -88,6 +88,23 @@ static const struct {
     { "0008 0201 000005dc", " interface incoming,mtu=1500" },
     { "0018 020f ffffffff 00010000 0a000001 03 6c6f 00 00010000",
       " interface incoming,index=4294967295,name=lo,address=10.0.0.1,mtu=65536" },
+    /* as Linux 6.19 and later tell by which interface a packet came (net.ipv4.icmp_errors_extension_mask) */
+    { "0028 020f 00000002 00010000 c0000202 14 65746831 00*15 000005dc",
+      " interface incoming,index=2,name=eth1,address=192.0.2.2,mtu=1500" },
+    { "0034 020f 00000003 00020000 20010db8 00*11 02 14 776c703273306630 00*11 00000500",
+      " interface incoming,index=3,name=wlp2s0f0,address=2001:db8::2,mtu=1280" },
+    { "0020 020b 00000002 14 61*15 00*4 0000ffff", " interface incoming,index=2,name=aaaaaaaaaaaaaaa,mtu=65535" },
+    { "0008 0208 00000009", " interface incoming,index=9" },
+    /* nodes */
+    { "000c 0504 00010000 c0000209", " node address=192.0.2.9" },
+    { "000c 0502 05 65646765 000000", " node name=edge" },
+    { "0018 0506 00010000 c0000209 0b 722c313d2500000000 0000", " node address=192.0.2.9,name=r%2c1%3d%25" },
+    { "0020 0506 00020000 20010db8 00*11 09 08 65646765 2d616d", " node address=2001:db8::9,name=edge-am" },
+    { "0004 0500", " extension 5/0/" },
+    { "0008 0502 01 000000", " extension 5/2/01000000" },
+    { "000c 0505 00010000 c0000209", " extension 5/5/00010000c0000209" },
+    { "0010 0504 00010000 c0000209 00000000", " extension 5/4/00010000c000020900000000" },
+    { "000c 0504 00030000 c0000209", " extension 5/4/00030000c0000209" },
     /* not as they should be */
     { "0006 0208 0000", " extension 2/8/0000" },
     { "000c 0204 00030000 c0000209", " extension 2/4/00030000c0000209" },

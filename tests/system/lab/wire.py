@@ -405,6 +405,12 @@ def interface_object(role, index=None, address_text=None, name=None, mtu=None):
     return extension_object(2, c_type, data)
 
 
+def node_object(address_text=None, name=None):
+    """A node identification object, class 5 (draft-ietf-intarea-extended-icmp-nodeid); name in bytes."""
+    kind = interface_object(0, address_text=address_text, name=name)
+    return kind[:2] + bytes([5]) + kind[3:]
+
+
 def mpls(*labels):
     """An RFC 4950 object; each label is (label, traffic class, bottom of stack, ttl)."""
     return extension_object(1, 1, b"".join(struct.pack("!I", label << 12 | tc << 9 | bottom << 8 | ttl)
