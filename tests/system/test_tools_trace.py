@@ -101,8 +101,8 @@ def test_silent_target(path, awk):
 
 
 @pytest.mark.parametrize("family, error, mark", [
-    (4, (3, 1), "!H"), (4, (3, 0), "!N"), (4, (3, 13), "!X"), (4, (3, 2), "!P"), (6, (1, 0), "!N"), (6, (1, 1), "!X"),
-    (6, (1, 3), "!H")])
+    (4, (3, 1), "!H"), (4, (3, 0), "!N"), (4, (3, 13), "!X"), (4, (3, 2), "!P"), (4, (3, 3), "!R"), (6, (1, 0), "!N"),
+    (6, (1, 1), "!X"), (6, (1, 3), "!H"), (6, (1, 4), "!R")])
 def test_marks(path, needs, family, error, mark):
     """A router that answers in the target's place ends the path."""
     needs("detail")
