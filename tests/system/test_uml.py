@@ -9,16 +9,18 @@ import functools
 import json
 import pathlib
 import re
+import shutil
 
 import pytest
 
 from lab import uml
-from uml import ipsec, links, tunnels, vrf
+from uml import first_hop, ipsec, links, tunnels, vrf
 
 SYSTEM = pathlib.Path(__file__).resolve().parent
 
 # (pattern of a row's name, what is wanting)
 NOT_YET = [
+    (r"hop-up0-accept-.-ip4-tcp-plain", "the kernel hands errors to no IPv4 TCP socket that an interface of a VRF binds"),
     (r"-(udp9-ip.-udp|tcp80-ip.-tcp)-raw", "the raw send has no ports for a policy to see"),
 ]
 
@@ -92,4 +94,13 @@ def test_sctp_of_the_kernel(module, group, row):
 @rows(links, "neighbours")
 def test_neighbour_table(module, group, row):
     """Full, no new neighbour can be asked for: a lost packet; and when there is room again it is answered."""
+    check(module, group, row)
+
+
+@rows(first_hop, "")
+def test_first_hop(module, group, row):
+    """What mtr, probe-trace and traceroute(8) name there, and the daemon without them."""
+    for program in ("mtr", "traceroute"):
+        if row.endswith(f"-{program}") and not shutil.which(program):
+            pytest.skip(f"no {program} here")
     check(module, group, row)

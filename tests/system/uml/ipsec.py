@@ -27,8 +27,7 @@ def encrypt(hosts, mode, family, wanted):
             template = f"src {ends[0]} dst {ends[1]}" if spi == 1 else f"src {ends[1]} dst {ends[0]}"
             policies.append(f"policy add src {source} dst {target} {selector.format(port=port)} dir {direction} "
                             f"tmpl {template} proto esp reqid 1 mode {mode}")
-        for line in states + policies:
-            namespace.run("ip", f"-{family}", "xfrm", *line.split())
+        namespace.ip(*(f"-{family} xfrm {line}" for line in states + policies))
 
 
 def clear(hosts):
