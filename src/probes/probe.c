@@ -11,13 +11,16 @@
 /* For probes_is_alone(): counters of probes that have target and `far` in common, or by chance the hash; 256 KiB. */
 #define CROWDS (1u << 16)
 
-/* For probes_ended_lately(): places for the last probe under each hash of ports; 1 MiB, of which what is used is touched. */
+/*
+ * For probes_ended_lately(): places for the last probe under each hash of ports; 1 MiB, of which what is used is touched.
+ * Where two come to one place, it stands for all that belong there: what is lost so is an answer, never the memory.
+ */
 #define SILENCES (1u << 16)
 #define SILENCE_LASTS (60 * NS_PER_S)
 
 struct silence {
     uint32_t hash;
-    bool any;
+    bool any, several;
     struct instant departed;
 };
 
@@ -209,11 +212,19 @@ probes_nth(const struct probes *probes, uint32_t number)
     return probe_at(probes, timers_nth(&probes->timers, number));
 }
 
+/* Neighbouring ports must not share a place: the factor spreads what hash_key() leaves side by side, in both halves. */
 static struct silence *
 silence_of(const struct probes *probes, const struct probe *probe, uint32_t *hash)
 {
     *hash = hash_of(probes, probe, BY_PORTS);
-    return &probes->silences[(*hash ^ *hash >> 16) % SILENCES];
+    return &probes->silences[*hash * UINT32_C(0x9e3779b1) / (UINT32_MAX / SILENCES + 1)];
+}
+
+/* True when the last probe that was noted here left less than a minute before WHEN. */
+static bool
+is_remembered(const struct silence *silence, struct instant when)
+{
+    return silence->any && instant_since(when, silence->departed) < SILENCE_LASTS;
 }
 
 void
@@ -223,7 +234,8 @@ probes_note_silence(struct probes *probes, const struct probe *probe)
     if (!probe->keeps_ports)
         return;
     struct silence *silence = silence_of(probes, probe, &hash);
-    *silence = (struct silence){ .hash = hash, .any = true, .departed = probe->departed };
+    bool several = is_remembered(silence, probe->departed) && (silence->several || silence->hash != hash);
+    *silence = (struct silence){ .hash = hash, .any = true, .several = several, .departed = probe->departed };
 }
 
 bool
@@ -233,7 +245,7 @@ probes_ended_lately(const struct probes *probes, const struct probe *probe, stru
     if (!probe->keeps_ports)
         return false;
     const struct silence *silence = silence_of(probes, probe, &hash);
-    return silence->any && silence->hash == hash && instant_since(when, silence->departed) < SILENCE_LASTS;
+    return is_remembered(silence, when) && (silence->several || silence->hash == hash);
 }
 
 struct probe *

@@ -55,7 +55,7 @@ void probes_note_silence(struct probes *probes, const struct probe *probe);
 
 /*
  * True when a probe to the same target, with the same ports, left within the last minute before WHEN and ended without an
- * answer, which may still come. (Or one that by chance has the hash of its ports: 1 of 4 billion.)
+ * answer, which may still come; or, now and then, when others did whose hashes share a place with the hash of its ports.
  */
 bool probes_ended_lately(const struct probes *probes, const struct probe *probe, struct instant when);
 

@@ -1331,6 +1331,34 @@ START_TEST(late_quotes_of_equal_packets)
 }
 END_TEST
 
+/*
+ * Thousands of such memories do not displace one another, though their ports and targets count up. But for some hundreds of
+ * places that two have in common, no other port is taken for one of them.
+ */
+START_TEST(many_late_quotes)
+{
+    enum { PORTS = 20000, OTHERS = 2000 };
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        struct probes *probes = probes_new(30);
+        struct sent sent = send_probe(family, PROTOCOL_UDP, identity_of(PROTOCOL_UDP), true);
+        sent.probe.keeps_ports = true;
+        uint32_t wrong = 0;
+        for (uint16_t port = 1; port <= PORTS; port++) {
+            sent.probe.identity.near = port;
+            probes_note_silence(probes, &sent.probe);
+        }
+        for (uint16_t port = 1; port <= PORTS + OTHERS; port++) {
+            sent.probe.identity.near = port;
+            bool ended = probes_ended_lately(probes, &sent.probe, departure);
+            MUST(port > PORTS || ended);
+            wrong += port > PORTS && ended;
+        }
+        ck_assert_uint_lt(wrong, OTHERS / 10);
+        probes_free(probes);
+    }
+}
+END_TEST
+
 /* ---- from this host to itself ---- */
 
 static struct identity
@@ -1545,6 +1573,7 @@ match_suite(void)
     tcase_add_loop_test(tests, flow_behind_a_nat, 0, 4);
     tcase_add_test(tests, another_target_behind_a_nat);
     tcase_add_test(tests, late_quotes_of_equal_packets);
+    tcase_add_test(tests, many_late_quotes);
     tcase_add_test(tests, own_datagram);
     tcase_add_test(tests, from_another_address_of_ours);
     tcase_add_test(tests, a_datagram_for_one_and_a_group);
