@@ -25,6 +25,7 @@ struct protocol {
     bool dont_fragment;   /* IPv4 DF */
     bool numbered;        /* identity.number goes out and comes back */
     bool multihomed;      /* the target may answer from another address of its own */
+    bool is_crc;          /* the checksum: not of addresses, and not to be adjusted when ports change */
     bool checksum_binds;  /* a quoted checksum must be ours; in other protocols middleboxes rewrite it */
     enum meaning refusal; /* the error by which a host without a listener answers; MEANS_NOTHING: there is none */
 

@@ -105,6 +105,7 @@ const struct protocol protocol_sctp = {
     .dont_fragment = true,
     .numbered = true,
     .multihomed = true, /* RFC 9260, section 6.4 */
+    .is_crc = true,
     .refusal = MEANS_NO_PROTOCOL,
     .build = build,
     .read_answer = read_answer,

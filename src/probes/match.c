@@ -75,16 +75,21 @@ adjust_for_address(uint16_t checksum, enum family_id family, const struct addres
 
 /*
  * The checksum in a quote: it must be what ours became when what else the quote has otherwise than we sent it was
- * translated (RFC 1624). ICMP's of IPv4 covers no addresses, and its sequence number is never translated.
+ * translated (RFC 1624). ICMP's of IPv4 covers no addresses, and its sequence number is never translated. A CRC covers no
+ * addresses either; behind other ports it says nothing.
  */
 static enum evidence
 look_at_checksum(const struct probe *probe, const struct answer *answer)
 {
     const struct identity *identity = &probe->identity;
-    bool is_echo = protocols[probe->protocol]->ports == PORTS_ECHO;
+    const struct protocol *protocol = protocols[probe->protocol];
+    bool is_echo = protocol->ports == PORTS_ECHO;
+    bool same_ports = identity->near == answer->near && identity->far == answer->far;
     uint16_t expected = checksum_adjust(identity->checksum, identity->near, answer->near);
-    if (!answer->has_checksum)
+    if (!answer->has_checksum || (protocol->is_crc && !same_ports))
         return ABSENT;
+    if (protocol->is_crc)
+        return identity->checksum == answer->checksum ? RIGHT : WRONG;
     if (!is_echo)
         expected = checksum_adjust(expected, identity->far, answer->far);
     if (!is_echo || answer->family == IPV6) {

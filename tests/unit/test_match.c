@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "packets/checksum.h"
 #include "packets/icmp.h"
 #include "packets/protocol.h"
 #include "probes/match.h"
@@ -1299,6 +1300,27 @@ START_TEST(another_target_behind_a_nat)
 }
 END_TEST
 
+/* SCTP's checksum is a CRC: it covers no addresses, so a NAT that keeps the ports leaves it as it was. */
+START_TEST(sctp_checksum_behind_a_nat)
+{
+    struct probes *probes = probes_new(28);
+    struct sent sent = send_probe(IPV4, PROTOCOL_SCTP, identity_of(PROTOCOL_SCTP), false);
+    struct probe *probe = put_in_flight(probes, &sent);
+    struct answer answer = quote(&sent, 12);
+    uint16_t adjusted = answer.checksum;
+    for (size_t i = 0; i < 4; i += 2) {
+        struct address old = answer.target, new = address_of(IPV4, strangers[IPV4]);
+        adjusted = checksum_adjust(adjusted, (uint16_t)(old.bytes[i] << 8 | old.bytes[i + 1]),
+                                   (uint16_t)(new.bytes[i] << 8 | new.bytes[i + 1]));
+    }
+    wrong_target(&answer);
+    ck_assert_ptr_eq(match_find(probes, &answer), probe); /* by port, identification and checksum */
+    answer.checksum = adjusted;
+    ck_assert_ptr_null(match_find(probes, &answer));
+    probes_free(probes);
+}
+END_TEST
+
 /* Of equal packets a late quote of the first, which ended in silence, is not believed to be of the second for a minute. */
 START_TEST(late_quotes_of_equal_packets)
 {
@@ -1572,6 +1594,7 @@ match_suite(void)
     tcase_add_test(tests, echo_quotes_with_another_checksum);
     tcase_add_loop_test(tests, flow_behind_a_nat, 0, 4);
     tcase_add_test(tests, another_target_behind_a_nat);
+    tcase_add_test(tests, sctp_checksum_behind_a_nat);
     tcase_add_test(tests, late_quotes_of_equal_packets);
     tcase_add_test(tests, many_late_quotes);
     tcase_add_test(tests, own_datagram);
