@@ -26,39 +26,45 @@ ends_in_padding(uint64_t seen, uint64_t expected)
     return (seen & UINT64_MAX >> first_wrong_byte * 8) == 0;
 }
 
+/*
+ * COUNT bytes of payload at OFFSET, which are to be the first ones of EXPECTED. Of those that were cut short by the end of a
+ * quote the rest must be right, and proves the probe if that is LEAST bytes or more.
+ */
+static enum evidence
+look_at_payload(const struct answer *answer, size_t offset, uint64_t expected, size_t count, size_t least)
+{
+    uint8_t bytes[sizeof expected] = { 0 };
+    struct reader payload = answer->payload, whole = { bytes, sizeof bytes };
+    if (!answer->has_payload || !read_skip(&payload, offset))
+        return ABSENT;
+    size_t size = payload.left < count ? payload.left : count;
+    uint64_t seen, unseen = size < sizeof expected ? UINT64_MAX >> size * 8 : 0;
+    if ((size < count && !answer->is_error) || !read_bytes(&payload, bytes, size) || !read_u64(&whole, &seen))
+        return ABSENT;
+    expected &= ~unseen;
+    if (seen == expected)
+        return size >= least ? RIGHT : ABSENT;
+    return answer->is_error && ends_in_padding(seen, expected) ? ABSENT : WRONG;
+}
+
 static enum evidence
 look_at_nonce(const struct probe *probe, const struct answer *answer)
 {
-    uint8_t bytes[NONCE_SIZE] = { 0 };
-    struct reader payload = answer->payload;
-    if (!probe->identity.nonce || !answer->has_payload || !read_skip(&payload, packet_nonce_offset(&probe->identity)))
+    const struct identity *identity = &probe->identity;
+    if (!identity->nonce)
         return ABSENT;
-    size_t size = payload.left < sizeof bytes ? payload.left : sizeof bytes;
-    if ((size < sizeof bytes && !answer->is_error) || !read_bytes(&payload, bytes, size))
-        return ABSENT;
-    uint64_t seen, missing = size < sizeof bytes ? UINT64_MAX >> size * 8 : 0;
-    struct reader whole = { bytes, sizeof bytes };
-    if (!read_u64(&whole, &seen))
-        return ABSENT;
-    if (seen == (probe->identity.nonce & ~missing))
-        return size >= NONCE_PART_MIN ? RIGHT : ABSENT;
-    return answer->is_error && ends_in_padding(seen, probe->identity.nonce) ? ABSENT : WRONG;
+    return look_at_payload(answer, packet_nonce_offset(identity), identity->nonce, NONCE_SIZE, NONCE_PART_MIN);
 }
 
 /* Two bytes that tell apart probes with the same ports, where a quote's checksum does not: see identity.balanced. */
 static enum evidence
 look_at_balance(const struct probe *probe, const struct answer *answer)
 {
-    uint16_t seen;
     size_t offset;
     uint16_t balance = packet_balance(&probe->identity, &offset);
-    struct reader payload = answer->payload;
-    bool has_balance = probe->identity.balanced && !protocols[probe->protocol]->numbered && balance;
-    if (!has_balance || !answer->has_payload || !read_skip(&payload, offset) || !read_u16(&payload, &seen))
+    if (!probe->identity.balanced || protocols[probe->protocol]->numbered || !balance)
         return ABSENT;
-    if (seen == balance)
-        return RIGHT;
-    return seen == 0 || seen == (balance & 0xff00) ? ABSENT : WRONG; /* the zeros that pad a short quote */
+    return look_at_payload(answer, offset, (uint64_t)balance << 48, BALANCE_SIZE, BALANCE_SIZE);
 }
 
 /* One's complement sum of an address, for what a checksum becomes when it is translated. */

@@ -1321,6 +1321,30 @@ START_TEST(sctp_checksum_behind_a_nat)
 }
 END_TEST
 
+/* One byte of the balance at the end of a quote proves nothing, but disproves. */
+START_TEST(half_of_a_balance)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        struct identity identity = identity_of(PROTOCOL_UDP);
+        identity.balanced = true;
+        struct probes *probes = probes_new(28);
+        struct sent sent = send_probe(family, PROTOCOL_UDP, identity, true);
+        struct probe *probe = put_in_flight(probes, &sent);
+        uint8_t *half = &sent.packet[families[family].header_size + 8];
+        struct answer answer = quote(&sent, 9);
+        answer.source = address_of(family, nats[family]);
+        answer.checksum ^= 0x0100;
+        ck_assert_ptr_eq(match_find(probes, &answer), probe);
+        *half ^= 0x55;
+        answer = quote(&sent, 9);
+        answer.source = address_of(family, nats[family]);
+        answer.checksum ^= 0x0100;
+        ck_assert_ptr_null(match_find(probes, &answer));
+        probes_free(probes);
+    }
+}
+END_TEST
+
 /* Of equal packets a late quote of the first, which ended in silence, is not believed to be of the second for a minute. */
 START_TEST(late_quotes_of_equal_packets)
 {
@@ -1595,6 +1619,7 @@ match_suite(void)
     tcase_add_loop_test(tests, flow_behind_a_nat, 0, 4);
     tcase_add_test(tests, another_target_behind_a_nat);
     tcase_add_test(tests, sctp_checksum_behind_a_nat);
+    tcase_add_test(tests, half_of_a_balance);
     tcase_add_test(tests, late_quotes_of_equal_packets);
     tcase_add_test(tests, many_late_quotes);
     tcase_add_test(tests, own_datagram);
