@@ -2,7 +2,8 @@
 /*
  * Datagrams of every family and outer protocol: to an answer, to the probe that it belongs to, to the reply. What is
  * believed is checked again on the bare bytes, with nothing of decode.c and match.c.
- * Input: options, who sent it, then the datagram. The probes are those that the seeds answer.
+ * Input: options, who sent it and what boxes on the way make of the quote, then the datagram. The probes are those that
+ * the seeds answer, and others that are easily taken for these.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +14,40 @@
 #include "probes/match.h"
 #include "support.h"
 
-#define VARIANTS 5 /* of the probes of a family and protocol */
+enum {
+    OPTION_IPV6 = 1,
+    OPTION_MEND = 8,
+    OPTION_MEND_EXTENSIONS = 16,
+    OPTION_OLD_WORDS = 32,
+    OPTION_EARLY = 64,
+    OPTION_LATE = 128
+};
+enum { BOX_REBUILDS = 16, BOX_SOURCE = 32, BOX_PORT = 64, BOX_TARGET = 128, SENDERS = 15 };
 
-enum { OPTION_IPV6 = 1, OPTION_MEND = 8, OPTION_MEND_EXTENSIONS = 16, OPTION_OLD_WORDS = 32, OPTION_EARLY = 64 };
+/*
+ * The probes of each family and protocol. Who has the ports of another is told apart by what is balanced (a flow's echo
+ * requests: by their sequence numbers), or not at all: such packets are equal but for the IPv4 identification.
+ */
+static const struct variant {
+    uint8_t ports_of;
+    bool pattern, keeps_ports, balanced, group, ended;
+} variants[] = {
+    { 0 },                                                                          /* as the seeds have it */
+    { 1, .pattern = true },
+    { 0, .keeps_ports = true, .balanced = true },
+    { 0, .keeps_ports = true, .balanced = true },
+    { 4, .pattern = true, .group = true },
+    { 5, .keeps_ports = true, .pattern = true },                                    /* equal to one that ended */
+    { 5, .keeps_ports = true, .pattern = true, .ended = true },
+    { 7, .keeps_ports = true, .pattern = true },                                    /* equal packets in flight */
+    { 7, .keeps_ports = true, .pattern = true },
+    { 9, .keeps_ports = true, .pattern = true, .balanced = true },                  /* a flow, without a nonce */
+    { 9, .keeps_ports = true, .pattern = true, .balanced = true },
+    { 9, .keeps_ports = true, .pattern = true, .balanced = true, .ended = true },
+    { 12, .keeps_ports = true, .balanced = true },                                  /* one of a flow that ended but for it */
+    { 12, .keeps_ports = true, .balanced = true, .ended = true },
+};
+#define VARIANTS COUNT(variants)
 
 static struct sent sent[(size_t)FAMILIES * PROTOCOLS * VARIANTS];
 static struct probes *probes;
@@ -26,70 +58,123 @@ static const struct address targets[] = { { { 198, 51, 100, 7 } }, { { 0x20, 1, 
 static const struct address routers[] = { { { 203, 0, 113, 9 } }, { { 0x20, 1, 0xd, 0xb8, 0, 9, [15] = 9 } } };
 static const struct address groups[] = { { { 224, 0, 0, 1 } }, { { 0xff, 2, [15] = 1 } } };
 
-/*
- * Variants: 0 as the seeds have it, 1 without a nonce, 2 and 3 (udp) with the ports of 0 but balanced, 4 to a group.
- */
 static void
-send_probe(size_t slot)
+send_probe(size_t place)
 {
-    struct sent *out = &sent[slot];
-    size_t variant = slot % VARIANTS;
+    struct sent *out = &sent[place];
+    size_t number = place % VARIANTS;
+    const struct variant *variant = &variants[number];
     struct request *request = &out->request;
-    enum protocol_id protocol = (enum protocol_id)(slot / VARIANTS % PROTOCOLS);
+    enum protocol_id protocol = (enum protocol_id)(place / VARIANTS % PROTOCOLS);
     bool echo = protocol == PROTOCOL_ICMP, udp = protocol == PROTOCOL_UDP;
-    bool same_ports = udp && (variant == 2 || variant == 3);
-    *request = (struct request){ .family = (enum family_id)(slot / VARIANTS / PROTOCOLS), .protocol = protocol };
-    request->target = variant == 4 ? groups[request->family] : targets[request->family];
+    *request = (struct request){ .family = (enum family_id)(place / VARIANTS / PROTOCOLS), .protocol = protocol };
+    request->target = variant->group ? groups[request->family] : targets[request->family];
     request->size = 64;
     request->ttl = 1;
-    request->pattern_given = variant == 1 || variant == 4;
+    request->pattern_given = variant->pattern;
     struct identity identity = {
         .source = us[request->family],
-        .near = echo ? 0xabc5 : (uint16_t)(0xf012 + (same_ports ? 0 : variant)),
-        .far = echo ? (uint16_t)(0x0102 + variant) : udp ? 0x829a : 80,
-        .number = echo || udp ? 0 : 0x89abcdef + 2 * (uint32_t)variant,
-        .ip_id = (uint16_t)(0x7788 + variant), /* the end of the nonce */
-        .balanced = same_ports,
-        .checksum = (uint16_t)(0x4321 + variant),
+        .near = (uint16_t)(echo ? 0xabc5 : 0xf012 + variant->ports_of),
+        .far = (uint16_t)(echo ? 0x0102 + number : udp ? 0x829a : 80),
+        .number = echo || udp ? 0 : 0x89abcdef + 2 * (uint32_t)number,
+        .ip_id = (uint16_t)(0x7788 + number), /* the end of the nonce */
+        .balanced = variant->balanced && (echo || udp),
+        .checksum = (uint16_t)(0x4321 + (echo ? variant->ports_of : number)),
     };
-    packet_offer_nonce(request, &identity, UINT64_C(0x1122334455667788) + variant);
-    MUST(packet_build(request, &identity, out->packet, sizeof out->packet) > 0);
+    packet_offer_nonce(request, &identity, UINT64_C(0x1122334455667788) + number * UINT64_C(0x1000100010000));
+    out->length = packet_build(request, &identity, out->packet, sizeof out->packet);
+    MUST(out->length > 0);
+    out->ended = variant->ended;
     out->probe = (struct probe){
         .identity = identity,
         .target = request->target,
         .departed = departure,
+        .token = (int32_t)place,
+        .keeps_ports = variant->keeps_ports,
         .payload_size = (uint16_t)packet_payload_size(request),
         .family = (uint8_t)request->family,
         .protocol = (uint8_t)request->protocol,
-        .group = variant == 4,
+        .group = variant->group,
     };
-    MUST(probes_reserve(probes) && probes_add(probes, &out->probe, departure)->slot == slot);
+    MUST(probes_reserve(probes));
+    struct probe *probe = probes_add(probes, &out->probe, departure);
+    if (!variant->ended)
+        return;
+    probes_note_silence(probes, probe);
+    probes_remove(probes, probe);
 }
 
 static void
 send_probes(void)
 {
     probes = probes_new(1);
-    for (size_t slot = 0; slot < COUNT(sent); slot++)
-        send_probe(slot);
+    for (size_t place = 0; place < COUNT(sent); place++)
+        send_probe(place);
 }
 
-/* What is believed must be right, and of no other probe as right, nor by chance what another's was rewritten to. */
+/*
+ * What is believed must be right, and of no other probe in flight as right. Where it is no proof, no other may have sent
+ * what it answers.
+ */
 static void
-check_belief(const struct probe *probe, const struct datagram *datagram, const struct answer *answer)
+check_belief(const struct probe *probe, const struct datagram *datagram, const struct answer *answer, bool late)
 {
-    const struct sent *out = &sent[probe->slot];
+    const struct sent *out = &sent[probe->token];
     enum verdict verdict = judge(out, datagram, answer);
-    bool weak = answer->is_error && !address_same(&answer->source, &us[answer->family]) && verdict != PROOF;
-    MUST(verdict != WRONG && instant_since(answer->arrived, departure) > -NS_PER_MS);
-    for (size_t slot = 0; slot < COUNT(sent); slot++) {
-        const struct sent *other = &sent[slot];
-        MUST(other == out || judge(other, datagram, answer) < verdict);
-        MUST(other == out || !weak || !judge_may_be_of(other, out, datagram, answer));
+    MUST(!out->ended && verdict != WRONG && instant_since(answer->arrived, departure) > -NS_PER_MS);
+    for (size_t place = 0; place < COUNT(sent); place++) {
+        const struct sent *other = &sent[place];
+        if (other == out || (other->ended && late))
+            continue;
+        MUST(other->ended || judge(other, datagram, answer) < verdict);
+        MUST(verdict != WEAK || !judge_is_dubious(other, out, datagram, answer));
     }
 }
 
 /* ---- the datagram ---- */
+
+/* Two bytes of a packet that become another's, and the checksum that covers them, if it is there and COVERED. */
+static void
+translate(uint8_t *bytes, uint16_t to, uint8_t *checksum, bool covered)
+{
+    uint32_t sum = (uint16_t)~u16_at(bytes) + (uint32_t)to;
+    bytes[0] = (uint8_t)(to >> 8);
+    bytes[1] = (uint8_t)to;
+    if (!covered || !checksum)
+        return;
+    sum += (uint16_t)~u16_at(checksum);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = ~((sum & 0xffff) + (sum >> 16));
+    checksum[0] = (uint8_t)(sum >> 8);
+    checksum[1] = (uint8_t)sum;
+}
+
+/* What is quoted at BYTES, as boxes on the way leave it. They adjust checksums as RFC 1624 has it. */
+static void
+rewrite_quote(uint8_t *bytes, size_t length, enum family_id family, uint8_t boxes)
+{
+    size_t header = families[family].header_size;
+    if (length < header + 8)
+        return;
+    uint8_t number = bytes[family == IPV4 ? 9 : 6], *transport = bytes + header;
+    bool echo = number == families[family].icmp_protocol, udp = number == IPPROTO_UDP;
+    size_t offset = echo ? 2 : udp ? 6 : number == IPPROTO_TCP ? 16 : length;
+    uint8_t *checksum = header + offset + 2 <= length ? transport + offset : NULL;
+    bool covers = !echo || family == IPV6;
+    if (boxes & BOX_SOURCE)
+        translate(bytes + (family == IPV4 ? 12 : 8), 0xcb00, checksum, covers);
+    if (boxes & BOX_TARGET)
+        translate(bytes + (family == IPV4 ? 18 : 38), 0x1234, checksum, covers);
+    if (boxes & BOX_PORT)
+        translate(transport + (echo ? 4 : 0), 0xbeef, checksum, true);
+    if (boxes & BOX_TARGET && boxes & BOX_PORT && !echo)
+        translate(transport + 2, 0x20fb, checksum, true);
+    if (!(boxes & BOX_REBUILDS) || family == IPV6)
+        return;
+    memcpy(bytes + 4, (const uint8_t[]){ 0, 0, 0x40, 0 }, 4);
+    if (udp)
+        memset(checksum, 0, 2);
+}
 
 /* BYTES begin with the ICMP header. */
 static void
@@ -137,15 +222,16 @@ mend(const struct datagram *datagram, uint8_t *bytes, uint8_t options)
 }
 
 static void
-check_answer(const struct datagram *datagram, const struct answer *answer, bool old_words)
+check_answer(const struct datagram *datagram, const struct answer *answer, uint8_t options)
 {
+    bool old_words = options & OPTION_OLD_WORDS;
     char line[REPLY_MAX];
     struct reader whole = datagram->bytes;
     MUST(!answer->has_payload || is_inside(answer->payload, whole.at, whole.left));
     MUST(!answer->extensions.left || is_inside(answer->extensions, whole.at, whole.left));
     const struct probe *probe = match_find(probes, answer);
     if (probe)
-        check_belief(probe, datagram, answer);
+        check_belief(probe, datagram, answer, options & OPTION_LATE);
     if (probe && judge_quotes_all(&sent[probe->slot], datagram, answer))
         MUST(!match_is_translated(probe, answer) && (!answer->quoted_mss || answer->quoted_mss == answer->sent_mss));
     struct detail detail = {
@@ -179,23 +265,27 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct reader input = { data, size };
     if (!probes)
         send_probes();
-    uint8_t options = take_u8(&input), from = take_u8(&input);
+    uint8_t options = take_u8(&input), boxes = take_u8(&input), from = boxes & SENDERS;
     enum family_id family = options & OPTION_IPV6 ? IPV6 : IPV4;
     uint8_t *bytes = copy_bytes(input.at, input.left);
     struct datagram datagram = {
         .family = family,
         .number = protocols[options >> 1 & 3]->number[family],
         .bytes = { bytes, input.left },
-        .arrived = instant_after(departure, options & OPTION_EARLY ? -NS_PER_MS : NS_PER_MS),
+        .arrived = instant_after(departure, options & OPTION_EARLY ? -NS_PER_MS : options & OPTION_LATE ? 61 * NS_PER_S
+                                                                                                      : NS_PER_MS),
     };
     if (family == IPV6) {
         datagram.from = from == 0 ? targets[IPV6] : from == 1 ? routers[IPV6] : us[IPV6];
         datagram.to = us[IPV6];
     }
+    size_t quote = family == IPV4 && input.left ? (bytes[0] & 15) * 4u + 8 : 8;
+    if (quote < input.left)
+        rewrite_quote(bytes + quote, input.left - quote, family, boxes);
     if (options & OPTION_MEND)
         mend(&datagram, bytes, options);
     if (packet_decode(&datagram, &answer))
-        check_answer(&datagram, &answer, options & OPTION_OLD_WORDS);
+        check_answer(&datagram, &answer, options);
     free(bytes);
     return 0;
 }

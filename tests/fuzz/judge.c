@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The same judgement as match.c's, from the bare bytes. */
+/* The rules of match.h again, from the bare bytes: packets are compared as they went out, checksums computed anew. */
 #include <string.h>
 
 #include "judge.h"
@@ -59,92 +59,292 @@ probe_in(const uint8_t *quote, enum family_id family)
     }
 }
 
-static bool
-same_checksum(const uint8_t *a, const uint8_t *b)
-{
-    return u16_at(a) % 0xffff == u16_at(b) % 0xffff;
-}
+/* What a part of an answer says of a probe. */
+enum sign { SILENT, AGREES, DIFFERS };
 
-/* Of the payload that came back: WEAK when it says nothing. */
-static enum verdict
-judge_payload(const struct sent *out, const struct answer *answer)
+/*
+ * Of the payload that came back, COUNT bytes that no other probe has, at OFFSET. The zeros by which a router fills up a
+ * short quote say nothing; LEAST right bytes at the end of one are enough.
+ */
+static enum sign
+compare_payload(const struct sent *out, const struct answer *answer, size_t offset, size_t count, size_t least)
 {
-    size_t at = packet_nonce_offset(&out->probe.identity);
-    size_t headers = families[out->probe.family].header_size + 8;
-    const uint8_t *nonce = out->packet + headers + at;
-    if (!out->probe.identity.nonce || !answer->has_payload || answer->payload.left < at + NONCE_SIZE)
-        return WEAK;
-    size_t same = 0;
-    while (same < NONCE_SIZE && answer->payload.at[at + same] == nonce[same])
+    const uint8_t *ours = out->packet + families[out->probe.family].header_size + 8 + offset;
+    if (!answer->has_payload || answer->payload.left < offset)
+        return SILENT;
+    size_t there = answer->payload.left - offset < count ? answer->payload.left - offset : count, same = 0;
+    if (there < count && !answer->is_error)
+        return SILENT;
+    while (same < there && answer->payload.at[offset + same] == ours[same])
         same++;
-    for (size_t i = same; i < NONCE_SIZE; i++)
-        if (!answer->is_error || answer->payload.at[at + i] != 0)
-            return WRONG;
-    return same == NONCE_SIZE ? PROOF : WEAK;
+    if (same == there)
+        return there >= least ? AGREES : SILENT;
+    for (size_t i = same; i < there; i++)
+        if (!answer->is_error || answer->payload.at[offset + i] != 0)
+            return DIFFERS;
+    return SILENT;
 }
 
-/* What no NAT and no router rewrites: QUOTE, an IP header, is to the probe's target and port, with nothing wrong in it. */
-static bool
-goes_the_same_way(const struct sent *out, const uint8_t *quote, const struct answer *answer)
+static enum sign
+compare_nonce(const struct sent *out, const struct answer *answer)
 {
+    size_t offset = out->probe.identity.balanced ? BALANCE_SIZE : 0;
+    return out->probe.identity.nonce ? compare_payload(out, answer, offset, NONCE_SIZE, 4) : SILENT;
+}
+
+/* Of the two bytes that make a checksum what it is to be; these are all that differs between the probes of a flow. */
+static enum sign
+compare_balance(const struct sent *out, const struct answer *answer)
+{
+    size_t given = out->request.payload.length / 2;
+    const uint8_t *ours = out->packet + families[out->probe.family].header_size + 8 + given;
+    bool any = out->probe.identity.balanced && u16_at(ours) != 0 && !protocols[out->probe.protocol]->numbered;
+    return any ? compare_payload(out, answer, given, BALANCE_SIZE, BALANCE_SIZE) : SILENT;
+}
+
+/* A quoted packet: its IP header, what follows that, and where in these the fields are that NATs rewrite. */
+struct quoted {
+    const struct answer *answer;
+    const uint8_t *header, *transport;
+    const uint8_t *target;        /* of routed packets it stands in the routing header */
+    size_t address_size, source; /* in the IP header */
+    size_t near, far, checksum;          /* in the transport's */
+};
+
+static struct quoted
+find_quoted(const struct sent *out, const uint8_t *quote, const struct answer *answer)
+{
+    static const size_t checksums[] = {
+        [PROTOCOL_ICMP] = 2, [PROTOCOL_UDP] = 6, [PROTOCOL_TCP] = 16, [PROTOCOL_SCTP] = 8,
+    };
     enum family_id family = out->request.family;
-    size_t size = families[family].address_size;
     uint8_t next;
     const uint8_t *target;
     behind_ip(quote, family, &next, &target);
-    const uint8_t *ours = out->packet + families[family].header_size;
-    const uint8_t *seen = transport_in(quote, family, protocols[out->request.protocol]->number[family]);
     bool echo = out->request.protocol == PROTOCOL_ICMP;
-    size_t far = echo ? 6 : 2;
-    return seen && memcmp(target, out->request.target.bytes, size) == 0 && judge_payload(out, answer) != WRONG &&
-           memcmp(seen + far, ours + far, 2) == 0 && (!echo || seen[0] == ours[0]);
+    return (struct quoted){
+        .answer = answer,
+        .header = quote,
+        .transport = transport_in(quote, family, protocols[out->request.protocol]->number[family]),
+        .address_size = families[family].address_size,
+        .source = family == IPV4 ? 12 : 8,
+        .target = target,
+        .near = echo ? 4 : 0,
+        .far = echo ? 6 : 2,
+        .checksum = checksums[out->request.protocol],
+    };
+}
+
+/* The IPv4 identification, unless it is that of a packet that can't be fragmented and has none. */
+static enum sign
+compare_ip_id(const struct sent *out, const struct quoted *quoted)
+{
+    if (out->request.family == IPV6 || (u16_at(quoted->header + 4) == 0 && (quoted->header[6] & 0x40)))
+        return SILENT;
+    return memcmp(quoted->header + 4, out->packet + 4, 2) == 0 ? AGREES : DIFFERS;
+}
+
+/* The whole packet as it went out, but for the addresses and ports, which are those of the quote: its checksum, anew. */
+static uint16_t
+translated_checksum(const struct sent *out, const struct quoted *quoted)
+{
+    uint8_t bytes[sizeof out->packet];
+    enum family_id family = out->request.family;
+    size_t header = families[family].header_size, length = out->length - header;
+    uint32_t sum = 0;
+    memcpy(bytes, out->packet + header, length);
+    memcpy(bytes + quoted->near, quoted->transport + quoted->near, 2);
+    memcpy(bytes + quoted->far, quoted->transport + quoted->far, 2);
+    if (family == IPV6 || out->request.protocol != PROTOCOL_ICMP) {
+        const uint8_t rest[] = { (uint8_t)(length >> 8), (uint8_t)length, 0,
+                                 protocols[out->request.protocol]->number[family] };
+        sum = plain_sum(0, quoted->header + quoted->source, quoted->address_size);
+        sum = plain_sum(plain_sum(sum, quoted->target, quoted->address_size), rest, sizeof rest);
+    }
+    mend_checksum(sum, bytes, length, quoted->checksum);
+    return u16_at(bytes + quoted->checksum);
+}
+
+/* SCTP's is a CRC, of which we have two bytes: it covers no addresses, and what it becomes with other ports is not known. */
+static enum sign
+compare_checksum(const struct sent *out, const struct quoted *quoted)
+{
+    const uint8_t *ours = out->packet + families[out->request.family].header_size;
+    const uint8_t *seen = quoted->transport;
+    bool short_or_padded = out->request.protocol == PROTOCOL_TCP || out->request.protocol == PROTOCOL_SCTP;
+    if (short_or_padded && !quoted->answer->has_checksum)
+        return SILENT;
+    if (out->request.protocol == PROTOCOL_UDP && out->request.family == IPV4 && u16_at(seen + quoted->checksum) == 0)
+        return SILENT;
+    if (out->request.protocol == PROTOCOL_SCTP)
+        return memcmp(ours, seen, 4) != 0       ? SILENT
+               : memcmp(ours + 8, seen + 8, 2) ? DIFFERS
+                                                : AGREES;
+    uint16_t expected = translated_checksum(out, quoted);
+    return u16_at(seen + quoted->checksum) % 0xffff == expected % 0xffff ? AGREES : DIFFERS;
+}
+
+/* TCP's sequence number, SCTP's initiate tag. */
+static enum sign
+compare_number(const struct sent *out, const struct quoted *quoted)
+{
+    const uint8_t *ours = out->packet + families[out->request.family].header_size;
+    size_t at = out->request.protocol == PROTOCOL_TCP ? 4 : 16;
+    if (!quoted->answer->has_number)
+        return SILENT;
+    return memcmp(quoted->transport + at, ours + at, 4) == 0 ? AGREES : DIFFERS;
+}
+
+/* All that a quote says. */
+struct signs {
+    bool same_source, same_target, same_near, same_far;
+    enum sign number, nonce, balance, ip_id, checksum;
+};
+
+static struct signs
+compare_all(const struct sent *out, const struct quoted *quoted)
+{
+    const uint8_t *ours = out->packet + families[out->request.family].header_size;
+    const uint8_t *header = quoted->header, *seen = quoted->transport;
+    return (struct signs){
+        .same_source = memcmp(header + quoted->source, out->packet + quoted->source, quoted->address_size) == 0,
+        .same_target = memcmp(quoted->target, out->request.target.bytes, quoted->address_size) == 0,
+        .same_near = memcmp(seen + quoted->near, ours + quoted->near, 2) == 0,
+        .same_far = memcmp(seen + quoted->far, ours + quoted->far, 2) == 0,
+        .number = compare_number(out, quoted),
+        .nonce = compare_nonce(out, quoted->answer),
+        .balance = compare_balance(out, quoted->answer),
+        .ip_id = compare_ip_id(out, quoted),
+        .checksum = compare_checksum(out, quoted),
+    };
+}
+
+/* What no box rewrites, whatever it translates, and what it rewrites together only. */
+static bool
+can_be(const struct sent *out, const struct quoted *quoted, const struct signs *signs)
+{
+    bool echo = out->request.protocol == PROTOCOL_ICMP;
+    bool to_its_source = memcmp(quoted->header + quoted->source, quoted->answer->to.bytes, quoted->address_size) == 0;
+    if (signs->number == DIFFERS || signs->nonce == DIFFERS || signs->balance == DIFFERS)
+        return false;
+    if (!signs->same_far && (echo || signs->same_target))
+        return false;
+    return signs->same_source ? signs->same_near : !to_its_source;
+}
+
+/* The identification, or what was chosen by it, is that of no other probe in flight. */
+static bool
+is_told_apart(const struct sent *out, const struct signs *signs)
+{
+    return signs->ip_id == AGREES || signs->balance == AGREES ||
+           (signs->checksum == AGREES && out->probe.identity.balanced);
+}
+
+/* Of a quote whose target was rewritten, so of no more than the number in flight: a checksum, only with two others. */
+static enum verdict
+judge_other_target(const struct sent *out, const struct signs *signs, bool proof)
+{
+    bool id = signs->ip_id == AGREES, secret = out->probe.identity.nonce || out->probe.identity.balanced;
+    if (!signs->same_near && !id)
+        return WRONG;
+    if (proof)
+        return PROOF;
+    if (signs->checksum != AGREES)
+        return WRONG;
+    if (secret)
+        return id || signs->same_far ? LIKELY : WRONG;
+    return id && signs->same_near ? LIKELY : WRONG;
 }
 
 /* QUOTE is the IP header that an error quotes. */
 static enum verdict
 judge_quote(const struct sent *out, const uint8_t *quote, const struct answer *answer)
 {
-    enum family_id family = out->request.family;
-    size_t size = families[family].address_size, addresses = family == IPV4 ? 12 : 8;
-    const uint8_t *ours = out->packet + families[family].header_size;
-    const uint8_t *seen = transport_in(quote, family, protocols[out->request.protocol]->number[family]);
+    const struct quoted quoted = find_quoted(out, quote, answer);
+    if (!quoted.transport)
+        return WRONG;
+    const struct signs signs = compare_all(out, &quoted);
     bool echo = out->request.protocol == PROTOCOL_ICMP, udp = out->request.protocol == PROTOCOL_UDP;
-    size_t near = echo ? 4 : 0;
-    if (!goes_the_same_way(out, quote, answer))
+    bool proof = signs.number == AGREES || signs.nonce == AGREES, has_nonce = out->probe.identity.nonce != 0;
+    bool secret = has_nonce || out->probe.identity.balanced;
+    if (!can_be(out, &quoted, &signs))
         return WRONG;
-    bool translated = memcmp(quote + addresses, out->packet + addresses, size) != 0;
-    bool same_near = memcmp(seen + near, ours + near, 2) == 0;
-    bool same_id = family == IPV4 && memcmp(quote + 4, out->packet + 4, 2) == 0;
-    if (out->request.protocol == PROTOCOL_TCP)
-        return memcmp(seen + 4, ours + 4, 4) == 0 && (translated || same_near) ? PROOF : WRONG;
-    if (!translated && (!same_near || ((echo || udp) && !same_checksum(seen + (echo ? 2 : 6), ours + (echo ? 2 : 6)))))
-        return WRONG;
-    if (answer->has_number)
-        return memcmp(seen + 16, ours + 16, 4) == 0 ? PROOF : WRONG;
-    if (judge_payload(out, answer) == PROOF)
+    if (!signs.same_target)
+        return judge_other_target(out, &signs, proof);
+    if (proof)
         return PROOF;
-    if (translated)
-        return (family == IPV4 ? same_id : same_near) ? WEAK : WRONG;
-    return same_id || out->probe.identity.balanced ? LIKELY : WEAK;
+    if (!signs.same_source) {
+        if (signs.checksum == AGREES && is_told_apart(out, &signs))
+            return LIKELY;
+        if (signs.ip_id != SILENT)
+            return signs.ip_id == AGREES ? WEAK : WRONG;
+        return signs.same_near || (secret && signs.checksum == AGREES) ? WEAK : WRONG;
+    }
+    if (signs.checksum == DIFFERS && (echo || udp))
+        return echo ? WEAK : WRONG; /* identifier and sequence number are still right */
+    if (is_told_apart(out, &signs))
+        return LIKELY;
+    if (signs.checksum == AGREES)
+        return WEAK;
+    bool rebuilt = udp && signs.checksum == SILENT; /* with a part of the payload, so with the nonce */
+    return signs.ip_id == SILENT && !(rebuilt && has_nonce) ? WEAK : WRONG;
 }
 
-/* BYTES begin with the transport's header. */
+/* An echo reply's checksum, if it came from there with all that we sent. */
+static bool
+is_whole_echo(const struct sent *out, const uint8_t *bytes, const struct answer *answer)
+{
+    uint8_t reply[sizeof out->packet];
+    enum family_id family = out->request.family;
+    size_t header = families[family].header_size, length = out->length - header;
+    uint32_t sum = 0;
+    if (answer->payload.left != length - 8)
+        return false;
+    memcpy(reply, out->packet + header, length);
+    reply[0] = bytes[0];
+    if (family == IPV6) {
+        const uint8_t rest[] = { (uint8_t)(length >> 8), (uint8_t)length, 0, IPPROTO_ICMPV6 };
+        sum = plain_sum(plain_sum(0, answer->from.bytes, 16), answer->to.bytes, 16);
+        sum = plain_sum(sum, rest, sizeof rest);
+    }
+    mend_checksum(sum, reply, length, 2);
+    return u16_at(reply + 2) % 0xffff == u16_at(bytes + 2) % 0xffff;
+}
+
+/*
+ * Identifier and sequence number, and all of the payload, from anywhere; a part of it with the nonce, where there is one,
+ * or from the target.
+ */
+static enum verdict
+judge_echo(const struct sent *out, const uint8_t *bytes, const struct answer *answer, bool from_target)
+{
+    size_t header = families[out->request.family].header_size, sent = out->length - header - 8;
+    bool nonce = compare_nonce(out, answer) == AGREES, whole = is_whole_echo(out, bytes, answer);
+    if (memcmp(bytes + 4, out->packet + header + 4, 4) != 0 || answer->payload.left > sent)
+        return WRONG;
+    if ((answer->payload.left == sent && !whole) || (out->probe.identity.nonce && !nonce))
+        return WRONG;
+    return whole || nonce || from_target ? PROOF : WRONG;
+}
+
+/* BYTES begin with the transport's header. An SCTP host may answer from another of its addresses. */
 static enum verdict
 judge_direct(const struct sent *out, const uint8_t *bytes, const struct answer *answer)
 {
     const uint8_t *ours = out->packet + families[out->request.family].header_size;
-    enum verdict payload = judge_payload(out, answer);
     bool from_target = address_same(&answer->from, &out->request.target) || out->probe.group;
-    if (!address_same(&answer->to, &out->probe.identity.source) || payload == WRONG)
+    if (!address_same(&answer->to, &out->probe.identity.source))
         return WRONG;
     if (out->request.protocol == PROTOCOL_ICMP)
-        return memcmp(bytes + 4, ours + 4, 4) == 0 && (from_target || payload == PROOF) ? PROOF : WRONG;
-    if (memcmp(bytes, ours + 2, 2) != 0 || memcmp(bytes + 2, ours, 2) != 0 || !from_target)
+        return judge_echo(out, bytes, answer, from_target);
+    if (memcmp(bytes, ours + 2, 2) != 0 || memcmp(bytes + 2, ours, 2) != 0)
+        return WRONG;
+    if (out->request.protocol == PROTOCOL_SCTP)
+        return memcmp(bytes + 4, ours + 16, 4) == 0 ? PROOF : WRONG;
+    if (!from_target)
         return WRONG;
     if (out->request.protocol == PROTOCOL_TCP)
         return u16_at(bytes + 8) * 65536u + u16_at(bytes + 10) == out->probe.identity.number + 1 ? PROOF : WRONG;
-    if (out->request.protocol == PROTOCOL_SCTP)
-        return memcmp(bytes + 4, ours + 16, 4) == 0 ? PROOF : WRONG;
     return WEAK;
 }
 
@@ -182,18 +382,29 @@ judge_quotes_all(const struct sent *out, const struct datagram *datagram, const 
            memcmp(quote + addresses, out->packet + addresses, length - addresses) == 0;
 }
 
-bool
-judge_may_be_of(const struct sent *other, const struct sent *out, const struct datagram *datagram,
-                const struct answer *answer)
+static bool
+has_its_ports(const struct sent *other, const struct sent *out, bool near)
 {
-    enum family_id family = out->request.family;
-    const uint8_t *quote = probe_in(behind_header(datagram) + 8, family);
-    if (other->request.family != family || other->request.protocol != answer->protocol ||
-        !goes_the_same_way(other, quote, answer))
+    const uint8_t *one = out->packet + families[out->request.family].header_size;
+    const uint8_t *two = other->packet + families[out->request.family].header_size;
+    size_t far = out->request.protocol == PROTOCOL_ICMP ? 6 : 2, ours = out->request.protocol == PROTOCOL_ICMP ? 4 : 0;
+    return other->request.family == out->request.family && other->request.protocol == out->request.protocol &&
+           address_same(&other->request.target, &out->request.target) && memcmp(one + far, two + far, 2) == 0 &&
+           (!near || memcmp(one + ours, two + ours, 2) == 0);
+}
+
+bool
+judge_is_dubious(const struct sent *other, const struct sent *out, const struct datagram *datagram,
+                 const struct answer *answer)
+{
+    if (other->ended)
+        return has_its_ports(other, out, true);
+    if (!answer->is_error)
+        return false;
+    const struct quoted quoted = find_quoted(out, probe_in(behind_header(datagram) + 8, answer->family), answer);
+    const struct signs signs = compare_all(out, &quoted);
+    if (signs.same_source)
         return false;
     /* Port and identification say the same: not both are by chance those of another, unless it has the port anyway. */
-    size_t near = families[family].header_size + (out->request.protocol == PROTOCOL_ICMP ? 4 : 0);
-    bool same_near = answer->near == u16_at(out->packet + near);
-    bool others_too = memcmp(other->packet + near, out->packet + near, 2) == 0;
-    return family == IPV6 || !same_near || others_too;
+    return has_its_ports(other, out, signs.same_near && signs.ip_id == AGREES);
 }

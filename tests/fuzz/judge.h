@@ -5,11 +5,13 @@
 
 #include "probes/probe.h"
 
-/* A probe in flight, and how it went out. */
+/* A probe, and how it went out. */
 struct sent {
     struct request request;
     struct probe probe;
     uint8_t packet[256];
+    size_t length;
+    bool ended; /* without an answer, less than a minute ago */
 };
 
 /* The best counts, when no other probe has as good a one. */
@@ -22,10 +24,11 @@ enum verdict judge(const struct sent *out, const struct datagram *datagram, cons
 bool judge_quotes_all(const struct sent *out, const struct datagram *datagram, const struct answer *answer);
 
 /*
- * What is WEAK in a quote from behind a NAT can be by chance what it was rewritten to. True when the quote may then be
- * of OTHER as well as of OUT, which was judged so.
+ * Of a WEAK judgement of OUT: true when the answer may as well be of OTHER, so of neither. That is one with the same ports
+ * and target that ended lately; and of a quote from behind a NAT one in flight, since what was rewritten may by chance
+ * have become what OUT has.
  */
-bool judge_may_be_of(const struct sent *other, const struct sent *out, const struct datagram *datagram,
-                     const struct answer *answer);
+bool judge_is_dubious(const struct sent *other, const struct sent *out, const struct datagram *datagram,
+                      const struct answer *answer);
 
 #endif
