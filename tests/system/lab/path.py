@@ -73,6 +73,7 @@ class Hop:
     mtu: int = 0  # of the link behind it, if that is narrow: it says so, or being silent does not
     nat: dict = dataclasses.field(default_factory=dict)  # rewritten in the quote: src (by family), sport, checksum
     alter: str = ""  # what else was done to the quote: a function of lab/alter.py
+    rebuilt: str = ""  # who between it and us makes its quotes anew: a function of lab/rebuild.py
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,8 @@ import sys
 import time
 import zlib
 
-from . import alter, wire
-from .path import TIME_EXCEEDED, WAYS, is_probe, way_address
+from . import alter, rebuild, wire
+from .path import TIME_EXCEEDED, WAYS, WHOLE, is_probe, way_address
 
 PORT_UNREACHABLE = {4: (3, 3), 6: (1, 4)}
 TOO_BIG = {4: (3, 4), 6: (2, 0)}
@@ -68,10 +68,12 @@ def error(hop, sender, probe, kind):
     quoted, header = as_it_came(hop, probe)
     if hop.alter:
         quoted, header = getattr(alter, hop.alter)(quoted, header)
-    body = wire.icmp_error(sender, probe.src, *kind, quoted, extension=hop.extension, form=hop.form,
-                           length=hop.length, old_at=hop.old_at,
-                           quote=None if hop.quote is None else header + hop.quote,
-                           mtu=(hop.mtu or 1400) if kind in TOO_BIG.values() else 0)
+    how = {"extension": hop.extension, "form": hop.form, "length": hop.length, "old_at": hop.old_at,
+           "quote": None if hop.quote is None else header + hop.quote}
+    if hop.rebuilt:
+        quoted, how = getattr(rebuild, hop.rebuilt)(hop, quoted, header), {"quote": WHOLE}
+    mtu = (hop.mtu or 1400) if kind in TOO_BIG.values() else 0
+    body = wire.icmp_error(sender, probe.src, *kind, quoted, mtu=mtu, **how)
     return envelope(hop, sender, probe, "icmp", body)
 
 
