@@ -142,7 +142,7 @@ struct answer {
     uint16_t checksum;         /* TCP: without what boxes on the way changed of options and flags */
     bool has_ip_id;
     uint16_t ip_id;
-    bool rebuilt;              /* a quote that is not of the bytes as they were sent, see udp.c */
+    bool rebuilt;              /* a quote that may have been made anew: its checksum disproves nothing. See udp.c */
     bool ports_shared;         /* other probes may have both ports in common with it: they prove nothing alone */
     bool has_payload;
     struct reader payload;     /* as much of it as came back */

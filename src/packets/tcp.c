@@ -80,7 +80,7 @@ read_answer(struct reader bytes, struct answer *answer)
     answer->number = acknowledged - 1;
     size_t header = (size_t)(offset >> 4) * 4;
     uint8_t flags = answer->tcp_flags;
-    bool counts = (flags & TH_ACK) && ((flags & TH_SYN) || (flags & TH_RST));
+    bool counts = (flags & TH_RST) || ((flags & TH_ACK) && (flags & TH_SYN)); /* some forget the ACK of a RST */
     return counts && header >= sizeof(struct tcphdr) && header <= whole.left &&
            checksum_is_right(answer, IPPROTO_TCP, whole, CHECKSUM_OFFSET);
 }

@@ -43,15 +43,28 @@ read_answer(struct reader bytes, struct answer *answer)
     return checksum_is_right(answer, IPPROTO_UDP, whole, CHECKSUM_OFFSET);
 }
 
+/* True when no more than these bytes is what the quoted packet had, by its own length and checksum. */
+static bool
+is_whole(struct reader quote, uint16_t length, const struct answer *answer)
+{
+    uint64_t sum = pseudo_header_sum(answer->family, &answer->source, &answer->target, IPPROTO_UDP, length);
+    return length == quote.left && checksum_finish(checksum_add(sum, quote.at, quote.left)) == 0;
+}
+
 static bool
 read_quote(struct reader bytes, struct answer *answer)
 {
-    if (!read_u16(&bytes, &answer->near) || !read_u16(&bytes, &answer->far) || !read_skip(&bytes, 2) ||
+    uint16_t length;
+    struct reader whole = bytes;
+    if (!read_u16(&bytes, &answer->near) || !read_u16(&bytes, &answer->far) || !read_u16(&bytes, &length) ||
         !read_u16(&bytes, &answer->checksum))
         return false;
-    /* In IPv4 0 says that none was computed (RFC 768); we always do, so a box on the way has rebuilt the quote. */
-    answer->rebuilt = answer->checksum == 0 && answer->family == IPV4;
-    answer->has_checksum = !answer->rebuilt;
+    /*
+     * A box on the way may rebuild the quote of what is left of it: in IPv4 with 0, which says that no checksum was computed
+     * (RFC 768), and we always do; in IPv6 with length and checksum of what is quoted.
+     */
+    answer->has_checksum = answer->checksum != 0 || answer->family == IPV6;
+    answer->rebuilt = !answer->has_checksum || is_whole(whole, length, answer);
     answer->has_payload = true;
     answer->payload = bytes;
     return true;

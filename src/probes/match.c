@@ -102,7 +102,9 @@ look_at_checksum(const struct probe *probe, const struct answer *answer)
         expected = adjust_for_address(expected, answer->family, &identity->source, &answer->source);
         expected = adjust_for_address(expected, answer->family, &probe->target, &answer->target);
     }
-    return checksum_same(expected, answer->checksum) ? RIGHT : WRONG;
+    if (checksum_same(expected, answer->checksum))
+        return RIGHT;
+    return answer->rebuilt && answer->payload.left < probe->payload_size ? ABSENT : WRONG;
 }
 
 static enum evidence
@@ -185,8 +187,7 @@ has_secret(const struct probe *probe)
  * identification, so a wrong one does not disprove where the checksum is right. Translators recompute an echo request's
  * checksum by what the router has quoted of it: identifier and sequence number stand for it, if they are one probe's. Where
  * only the ports are right, since a checksum is wanting, or was rewritten in tcp or sctp, they are believed only if no
- * identification differs, and no other probe can share them. A rebuilt quote has some bytes of the payload: where a nonce
- * stands there, so must that.
+ * identification differs, and no other probe can share them.
  */
 static enum fit
 fit_own_quote(const struct probe *probe, const struct answer *answer, const struct quoted *quoted)
@@ -196,8 +197,7 @@ fit_own_quote(const struct probe *probe, const struct answer *answer, const stru
         return protocol->ports == PORTS_ECHO ? POSSIBLE : IMPOSSIBLE;
     if (is_told_apart(probe, quoted))
         return LIKELY;
-    bool lacks_nonce = answer->rebuilt && probe->identity.nonce;
-    bool ports_suffice = quoted->ip_id == ABSENT && !answer->ports_shared && !lacks_nonce;
+    bool ports_suffice = quoted->ip_id == ABSENT && !answer->ports_shared;
     return quoted->checksum == RIGHT || ports_suffice ? POSSIBLE : IMPOSSIBLE;
 }
 

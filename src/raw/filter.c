@@ -134,11 +134,12 @@ filter_tcp(int fd, enum family_id family, uint16_t echo_id, struct refused *refu
     struct sock_filter code[] = {
         at_transport[family],
         LOAD_U16(2),
-        IF_AT_LEAST(PORT_MIN, 0, 4),
+        IF_AT_LEAST(PORT_MIN, 0, 5),
         LOAD_U8(13),
         AND(TH_SYN | TH_RST | TH_ACK),
-        IF_EQUAL(TH_SYN | TH_ACK, 2, 0),
-        IF_EQUAL(TH_RST | TH_ACK, 1, 0),
+        IF_EQUAL(TH_SYN | TH_ACK, 3, 0),
+        IF_EQUAL(TH_RST | TH_ACK, 2, 0),
+        IF_EQUAL(TH_RST, 1, 0), /* see tcp.c */
         REFUSE,
         ACCEPT,
     };

@@ -66,9 +66,7 @@ SILENT = [
 ]
 
 # (pattern of a row's name, what is wanting)
-NOT_YET = [
-    (r"^pasta-2026-ip.-udp-raw", "a rebuilt quote without payload, of a router that quotes eight bytes, finds nobody"),
-]
+NOT_YET = []
 
 
 def params(wanted=lambda row: True, not_yet=()):
@@ -278,8 +276,7 @@ def test_labels(row):
     ("slirp4netns", "protocol udp port 53"),
     ("slirp4netns", "protocol tcp port 81"),
     ("pasta", "protocol udp port 53"),
-    pytest.param("pasta", "protocol tcp port 81", marks=pytest.mark.xfail(
-        strict=False, reason="its RST has the number that it acknowledges, without the flag; traceroute takes it")),
+    ("pasta", "protocol tcp port 81"),
 ])
 def test_ports_beyond_a_container(network_name, request_):
     """An open port of udp and a closed one of tcp answer, over both families."""

@@ -1160,7 +1160,7 @@ rebuilt(const struct sent *sent, size_t count)
     return quote(&changed, count);
 }
 
-/* By a nonce or a part of it of four bytes or more; without one by the balance, or by their ports, if these are one's. */
+/* By their ports, if these are one probe's, or by as much as came back of the balance or of a nonce. */
 START_TEST(rebuilt_quotes)
 {
     for (int i = 0; i < 4; i++) {
@@ -1173,12 +1173,13 @@ START_TEST(rebuilt_quotes)
         struct sent sent_other = send_probe(family, PROTOCOL_UDP, other, pattern);
         struct probes *probes = probes_new(25);
         struct probe *first = put_in_flight(probes, &sent_one);
-        size_t alone = pattern ? 8 : balanced ? 8 + 2 : 8 + 4;
-        size_t needed = pattern ? balanced ? 8 + 2 : SIZE_MAX : alone;
+        size_t alone = 8, needed = balanced ? 8 + 2 : pattern ? SIZE_MAX : 8 + 1;
         for (size_t count = 8; count <= 24; count++) {
             struct answer answer = rebuilt(&sent_one, count);
             struct probe *expected = count >= alone ? first : NULL;
             ck_assert_msg(match_find(probes, &answer) == expected, "case %d, %zu bytes, alone", i, count);
+            if (balanced && count == 9) /* one byte of two may be the same */
+                continue;
             struct probe *second = put_in_flight(probes, &sent_other);
             expected = count >= needed ? first : NULL;
             ck_assert_msg(match_find(probes, &answer) == expected, "case %d, %zu bytes", i, count);
