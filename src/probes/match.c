@@ -202,14 +202,26 @@ fit_own_quote(const struct probe *probe, const struct answer *answer, const stru
 }
 
 /*
+ * True when no more than a checksum, and the balance that it is made of, say which probe it is of those that are told apart
+ * by it. Neighbouring flows have neighbouring ports, and their checksums count up: behind another port one may have become
+ * the other's.
+ */
+static bool
+has_checksum_alone(const struct probe *probe, const struct answer *answer)
+{
+    return answer->is_error && probe->identity.near != answer->near && look_at_ip_id(probe, answer) != RIGHT;
+}
+
+/*
  * A quote from behind a NAT that did not translate it back: source and port are the NAT's. A right checksum has these in
- * it; but it proves no more than they do, unless the probe has bytes in it that are nobody's to know. What is not told
- * apart must stand out, see stands_out().
+ * it; but it proves no more than they do, unless the probe has bytes in it that are nobody's to know; and not against an
+ * identification and a port that are others. What is not told apart must stand out, see stands_out().
  */
 static enum fit
 fit_translated_source(const struct probe *probe, const struct answer *answer, const struct quoted *quoted)
 {
-    if (quoted->checksum == RIGHT && is_told_apart(probe, quoted))
+    bool disproved = quoted->ip_id == WRONG && has_checksum_alone(probe, answer);
+    if (quoted->checksum == RIGHT && is_told_apart(probe, quoted) && !disproved)
         return LIKELY;
     bool checksum = quoted->checksum == RIGHT && has_secret(probe);
     bool same = quoted->ip_id == ABSENT ? answer->near == probe->identity.near || checksum : quoted->ip_id == RIGHT;
@@ -219,7 +231,8 @@ fit_translated_source(const struct probe *probe, const struct answer *answer, co
 /*
  * A quote from behind a NAT that gave the probe another target. So it may be about any probe that there is, and more must
  * be right than of one to this target: port or identification, and a number, a nonce, or the checksum with the other target
- * in it; that alone proves nothing where all that it covers can be known.
+ * in it; that alone proves nothing where all that it covers can be known. Nor do ports that others may have, too: the
+ * checksums of a flow count up as targets do, so one to a neighbour may have become this.
  */
 static enum fit
 fit_translated_target(const struct probe *probe, const struct answer *answer, const struct quoted *quoted)
@@ -229,7 +242,8 @@ fit_translated_target(const struct probe *probe, const struct answer *answer, co
         return IMPOSSIBLE;
     if (quoted->proven)
         return PROVEN;
-    bool enough = has_secret(probe) ? (near && far) || quoted->ip_id == RIGHT : near && quoted->ip_id == RIGHT;
+    bool own_ports = near && far && (!probe->keeps_ports || protocols[probe->protocol]->ports == PORTS_ECHO);
+    bool enough = has_secret(probe) ? own_ports || quoted->ip_id == RIGHT : near && quoted->ip_id == RIGHT;
     return quoted->checksum == RIGHT && enough ? LIKELY : IMPOSSIBLE;
 }
 
@@ -372,6 +386,9 @@ has_sharers(const struct probes *probes, const struct probe *one, bool and_sourc
 }
 
 /*
+ * Ports alone are believed only where no other probe has them: not even one that must have come back with more, since it may
+ * have lost that.
+ *
  * Behind a NAT, where routers rewrite the IPv4 identification too, it or the port may by chance have become that of
  * another probe. So one of them alone is believed only of the one probe that there is to this target and port, and both
  * together while no other has the same port.
@@ -379,6 +396,8 @@ has_sharers(const struct probes *probes, const struct probe *one, bool and_sourc
 static bool
 stands_out(const struct probes *probes, const struct answer *answer, const struct probe *found)
 {
+    if (address_same(&answer->source, &found->identity.source))
+        return answer->has_checksum || !has_sharers(probes, found, false);
     if (found->identity.near == answer->near && answer->has_ip_id && !has_sharers(probes, found, false))
         return true;
     return probes_is_alone(probes, found);
@@ -428,8 +447,8 @@ look_for_quoted(const struct probes *probes, const struct answer *answer, struct
         look_by_ports(probes, answer, &answer->target, search);
     if (!search->found)
         look_at_all(probes, answer, search);
-    if (search->found && search->fit == POSSIBLE && !address_same(&answer->source, &search->found->identity.source))
-        search->ambiguous = search->ambiguous || !stands_out(probes, answer, search->found);
+    if (search->found && search->fit == POSSIBLE && !stands_out(probes, answer, search->found))
+        search->ambiguous = true;
 }
 
 /* A udp probe to this host itself is received here too, and looks like the answer to a probe the other way round. */
@@ -447,6 +466,19 @@ is_our_own(const struct probes *probes, const struct answer *answer)
     return has_sharers(probes, &reversed, true);
 }
 
+/*
+ * An answer that returns ports alone may be a late one to a probe that had them before; one with a checksum alone, to a
+ * probe that had other ports.
+ */
+static bool
+is_perhaps_late(const struct probes *probes, const struct answer *answer, const struct search *search)
+{
+    if (search->fit == POSSIBLE && probes_ended_lately(probes, search->found, false, answer->arrived))
+        return true;
+    return search->fit < PROVEN && has_checksum_alone(search->found, answer) &&
+           probes_ended_lately(probes, search->found, true, answer->arrived);
+}
+
 struct probe *
 match_find(const struct probes *probes, const struct answer *answer)
 {
@@ -457,8 +489,7 @@ match_find(const struct probes *probes, const struct answer *answer)
         look_for_quoted(probes, answer, &search);
     else if (!is_our_own(probes, answer))
         look_for_asked(probes, answer, &search);
-    /* An answer that returns ports alone may be a late one to a probe that had them before. */
-    if (search.fit == POSSIBLE && probes_ended_lately(probes, search.found, answer->arrived))
+    if (search.found && is_perhaps_late(probes, answer, &search))
         return NULL;
     /* Where not all were looked at, another may fit as well as this one: unless it is proven. */
     return search.ambiguous || (search.gave_up && search.fit < PROVEN) ? NULL : search.found;

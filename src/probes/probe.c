@@ -150,12 +150,18 @@ hash_of(const struct probes *probes, const struct probe *probe, enum probe_index
     return probes_hash_number(probes, family, protocol, &probe->target, identity->far, number_of(probe));
 }
 
+/* Of those to one target and port, whatever ours. */
+static uint32_t
+crowd_hash(const struct probes *probes, const struct probe *probe)
+{
+    return hash_key(probes, PROBE_INDEXES, (enum family_id)probe->family, (enum protocol_id)probe->protocol,
+                    &probe->target, probe->identity.far, 0);
+}
+
 static uint32_t *
 crowd_of(const struct probes *probes, const struct probe *probe)
 {
-    uint32_t hash = hash_key(probes, PROBE_INDEXES, (enum family_id)probe->family, (enum protocol_id)probe->protocol,
-                             &probe->target, probe->identity.far, 0);
-    return &probes->crowds[hash % CROWDS];
+    return &probes->crowds[crowd_hash(probes, probe) % CROWDS];
 }
 
 /* Memory for one more slot, in every array that is indexed by slots. */
@@ -212,12 +218,17 @@ probes_nth(const struct probes *probes, uint32_t number)
     return probe_at(probes, timers_nth(&probes->timers, number));
 }
 
+static uint32_t
+silence_hash(const struct probes *probes, const struct probe *probe, bool any_port)
+{
+    return any_port ? crowd_hash(probes, probe) : hash_of(probes, probe, BY_PORTS);
+}
+
 /* Neighbouring ports must not share a place: the factor spreads what hash_key() leaves side by side, in both halves. */
 static struct silence *
-silence_of(const struct probes *probes, const struct probe *probe, uint32_t *hash)
+silence_of(const struct probes *probes, uint32_t hash)
 {
-    *hash = hash_of(probes, probe, BY_PORTS);
-    return &probes->silences[*hash * UINT32_C(0x9e3779b1) / (UINT32_MAX / SILENCES + 1)];
+    return &probes->silences[hash * UINT32_C(0x9e3779b1) / (UINT32_MAX / SILENCES + 1)];
 }
 
 /* True when the last probe that was noted here left less than a minute before WHEN. */
@@ -230,21 +241,21 @@ is_remembered(const struct silence *silence, struct instant when)
 void
 probes_note_silence(struct probes *probes, const struct probe *probe)
 {
-    uint32_t hash;
-    if (!probe->keeps_ports)
-        return;
-    struct silence *silence = silence_of(probes, probe, &hash);
-    bool several = is_remembered(silence, probe->departed) && (silence->several || silence->hash != hash);
-    *silence = (struct silence){ .hash = hash, .any = true, .several = several, .departed = probe->departed };
+    for (int any_port = 0; probe->keeps_ports && any_port < 2; any_port++) {
+        uint32_t hash = silence_hash(probes, probe, any_port);
+        struct silence *silence = silence_of(probes, hash);
+        bool several = is_remembered(silence, probe->departed) && (silence->several || silence->hash != hash);
+        *silence = (struct silence){ .hash = hash, .any = true, .several = several, .departed = probe->departed };
+    }
 }
 
 bool
-probes_ended_lately(const struct probes *probes, const struct probe *probe, struct instant when)
+probes_ended_lately(const struct probes *probes, const struct probe *probe, bool any_port, struct instant when)
 {
-    uint32_t hash;
     if (!probe->keeps_ports)
         return false;
-    const struct silence *silence = silence_of(probes, probe, &hash);
+    uint32_t hash = silence_hash(probes, probe, any_port);
+    const struct silence *silence = silence_of(probes, hash);
     return is_remembered(silence, when) && (silence->several || silence->hash == hash);
 }
 

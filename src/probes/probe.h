@@ -54,10 +54,10 @@ struct probe *probes_nth(const struct probes *probes, uint32_t number);
 void probes_note_silence(struct probes *probes, const struct probe *probe);
 
 /*
- * True when a probe to the same target, with the same ports, left within the last minute before WHEN and ended without an
- * answer, which may still come; or, now and then, when others did whose hashes share a place with the hash of its ports.
+ * True when a probe to the same target, with the same ports (ANY_PORT: of ours any), left within the last minute before WHEN
+ * and ended without an answer, which may still come; or, now and then, when others did whose hashes share a place with its.
  */
-bool probes_ended_lately(const struct probes *probes, const struct probe *probe, struct instant when);
+bool probes_ended_lately(const struct probes *probes, const struct probe *probe, bool any_port, struct instant when);
 
 /* The probe whose deadline comes first, or NULL. */
 struct probe *probes_next_to_expire(const struct probes *probes, struct instant *deadline);

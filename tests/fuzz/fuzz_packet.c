@@ -127,7 +127,7 @@ check_belief(const struct probe *probe, const struct datagram *datagram, const s
         if (other == out || (other->ended && late))
             continue;
         MUST(other->ended || judge(other, datagram, answer) < verdict);
-        MUST(verdict != WEAK || !judge_is_dubious(other, out, datagram, answer));
+        MUST(!judge_is_dubious(other, out, verdict, datagram, answer));
     }
 }
 
@@ -232,7 +232,7 @@ check_answer(const struct datagram *datagram, const struct answer *answer, uint8
     const struct probe *probe = match_find(probes, answer);
     if (probe)
         check_belief(probe, datagram, answer, options & OPTION_LATE);
-    if (probe && judge_quotes_all(&sent[probe->slot], datagram, answer))
+    if (probe && judge_quotes_all(&sent[probe->token], datagram, answer))
         MUST(!match_is_translated(probe, answer) && (!answer->quoted_mss || answer->quoted_mss == answer->sent_mss));
     struct detail detail = {
         .answer = answer,

@@ -240,7 +240,7 @@ is_told_apart(const struct sent *out, const struct signs *signs)
            (signs->checksum == AGREES && out->probe.identity.balanced);
 }
 
-/* Of a quote whose target was rewritten, so of no more than the number in flight: a checksum, only with two others. */
+/* Of a quote whose target was rewritten, so of any probe in flight: a checksum, only with what no other probe has. */
 static enum verdict
 judge_other_target(const struct sent *out, const struct signs *signs, bool proof)
 {
@@ -251,8 +251,9 @@ judge_other_target(const struct sent *out, const struct signs *signs, bool proof
         return PROOF;
     if (signs->checksum != AGREES)
         return WRONG;
+    bool own_ports = signs->same_far && (out->request.protocol == PROTOCOL_ICMP || !out->probe.keeps_ports);
     if (secret)
-        return id || signs->same_far ? LIKELY : WRONG;
+        return id || (signs->same_near && own_ports) ? LIKELY : WRONG;
     return id && signs->same_near ? LIKELY : WRONG;
 }
 
@@ -274,7 +275,8 @@ judge_quote(const struct sent *out, const uint8_t *quote, const struct answer *a
     if (proof)
         return PROOF;
     if (!signs.same_source) {
-        if (signs.checksum == AGREES && is_told_apart(out, &signs))
+        bool others = !signs.same_near && signs.ip_id == DIFFERS;
+        if (signs.checksum == AGREES && is_told_apart(out, &signs) && !others)
             return LIKELY;
         if (signs.ip_id != SILENT)
             return signs.ip_id == AGREES ? WEAK : WRONG;
@@ -394,17 +396,23 @@ has_its_ports(const struct sent *other, const struct sent *out, bool near)
 }
 
 bool
-judge_is_dubious(const struct sent *other, const struct sent *out, const struct datagram *datagram,
-                 const struct answer *answer)
+judge_is_dubious(const struct sent *other, const struct sent *out, enum verdict verdict,
+                 const struct datagram *datagram, const struct answer *answer)
 {
-    if (other->ended)
-        return has_its_ports(other, out, true);
-    if (!answer->is_error)
+    if (verdict == PROOF)
         return false;
+    if (!answer->is_error)
+        return other->ended && has_its_ports(other, out, true);
     const struct quoted quoted = find_quoted(out, probe_in(behind_header(datagram) + 8, answer->family), answer);
     const struct signs signs = compare_all(out, &quoted);
-    if (signs.same_source)
+    /* Of a flow the checksums count up, as the ports of flows do: one may have become that of a neighbour's. */
+    bool other_port_too = !signs.same_near && signs.ip_id != AGREES;
+    if (other->ended)
+        return (verdict == WEAK || other_port_too) && has_its_ports(other, out, !other_port_too);
+    if (verdict != WEAK)
         return false;
+    if (signs.same_source) /* ports alone */
+        return signs.checksum == SILENT && has_its_ports(other, out, true);
     /* Port and identification say the same: not both are by chance those of another, unless it has the port anyway. */
     return has_its_ports(other, out, signs.same_near && signs.ip_id == AGREES);
 }

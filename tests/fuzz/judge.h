@@ -24,11 +24,11 @@ enum verdict judge(const struct sent *out, const struct datagram *datagram, cons
 bool judge_quotes_all(const struct sent *out, const struct datagram *datagram, const struct answer *answer);
 
 /*
- * Of a WEAK judgement of OUT: true when the answer may as well be of OTHER, so of neither. That is one with the same ports
- * and target that ended lately; and of a quote from behind a NAT one in flight, since what was rewritten may by chance
- * have become what OUT has.
+ * Of a judgement of OUT that is no PROOF: true when the answer may as well be of OTHER, so of neither. That is one with the
+ * same ports and target that ended lately; where a checksum alone speaks for a probe, one with any port of ours; and of a WEAK
+ * judgement one in flight, since ports may be all that is left, and what a NAT rewrote may by chance be what OUT has.
  */
-bool judge_is_dubious(const struct sent *other, const struct sent *out, const struct datagram *datagram,
-                      const struct answer *answer);
+bool judge_is_dubious(const struct sent *other, const struct sent *out, enum verdict verdict,
+                      const struct datagram *datagram, const struct answer *answer);
 
 #endif

@@ -1193,6 +1193,24 @@ START_TEST(rebuilt_quotes)
 }
 END_TEST
 
+/* Where the ports are all that a box has left, one with a nonce may have sent it as well, though that is not there. */
+START_TEST(rebuilt_with_a_rival)
+{
+    struct identity one = identity_of(PROTOCOL_UDP), other = one;
+    other.ip_id++;
+    struct sent sent_one = send_probe(IPV4, PROTOCOL_UDP, one, false);
+    struct sent sent_other = send_probe(IPV4, PROTOCOL_UDP, other, true);
+    struct probes *probes = probes_new(25);
+    struct probe *rival = put_in_flight(probes, &sent_one);
+    struct probe *wrong = put_in_flight(probes, &sent_other);
+    struct answer answer = rebuilt(&sent_one, 8);
+    ck_assert_ptr_null(match_find(probes, &answer));
+    probes_remove(probes, rival);
+    ck_assert_ptr_eq(match_find(probes, &answer), wrong); /* nothing tells it from this one's */
+    probes_free(probes);
+}
+END_TEST
+
 /* Translators recompute a quoted echo request's checksum by how much was quoted; but it must be one probe's. */
 START_TEST(echo_quotes_with_another_checksum)
 {
@@ -1346,6 +1364,41 @@ START_TEST(half_of_a_balance)
 }
 END_TEST
 
+/* Ports and targets of neighbours differ by as much as their balanced checksums do, so translation makes these equal. */
+START_TEST(neighbours_behind_a_nat)
+{
+    for (int i = 0; i < 4; i++) {
+        enum family_id family = i % 2 ? IPV6 : IPV4;
+        bool target = i / 2;
+        struct identity one = identity_of(PROTOCOL_UDP), other = one;
+        one.balanced = other.balanced = true;
+        one.ip_id++;
+        other.near += !target;
+        struct sent late = send_probe(family, PROTOCOL_UDP, one, true);
+        struct sent sent = send_probe_to(family, target ? strangers[family] : targets[family], PROTOCOL_UDP, other, true);
+        late.probe.keeps_ports = sent.probe.keeps_ports = true;
+        struct probes *probes = probes_new(29);
+        struct probe *first = put_in_flight(probes, &late);
+        struct probe *wrong = put_in_flight(probes, &sent);
+        probes_note_silence(probes, first);
+        probes_remove(probes, first);
+        const char *there = target ? nats[family] : targets[family];
+        struct sent beyond = translated_packet(&late, nats[family], one.near, there, 443);
+        struct sent alike = translated_packet(&sent, nats[family], one.near, there, 443);
+        ck_assert_mem_eq(beyond.packet + families[family].header_size, alike.packet + families[family].header_size, 8);
+        for (size_t count = 8; count <= 12; count += 4) {
+            struct answer answer = quote(&beyond, count);
+            ck_assert_ptr_null(match_find(probes, &answer));
+        }
+        beyond = translated_packet(&sent, nats[family], other.near, targets[family], 443);
+        struct answer answer = quote(&beyond, 8);
+        if (!target)
+            ck_assert_ptr_eq(match_find(probes, &answer), wrong); /* which is right here */
+        probes_free(probes);
+    }
+}
+END_TEST
+
 /* Of equal packets a late quote of the first, which ended in silence, is not believed to be of the second for a minute. */
 START_TEST(late_quotes_of_equal_packets)
 {
@@ -1396,7 +1449,7 @@ START_TEST(many_late_quotes)
         }
         for (uint16_t port = 1; port <= PORTS + OTHERS; port++) {
             sent.probe.identity.near = port;
-            bool ended = probes_ended_lately(probes, &sent.probe, departure);
+            bool ended = probes_ended_lately(probes, &sent.probe, false, departure);
             MUST(port > PORTS || ended);
             wrong += port > PORTS && ended;
         }
@@ -1616,10 +1669,12 @@ match_suite(void)
     tcase_add_test(tests, too_many_sharers);
     tcase_add_test(tests, too_many_sharers_and_a_group);
     tcase_add_test(tests, rebuilt_quotes);
+    tcase_add_test(tests, rebuilt_with_a_rival);
     tcase_add_test(tests, echo_quotes_with_another_checksum);
     tcase_add_loop_test(tests, flow_behind_a_nat, 0, 4);
     tcase_add_test(tests, another_target_behind_a_nat);
     tcase_add_test(tests, sctp_checksum_behind_a_nat);
+    tcase_add_test(tests, neighbours_behind_a_nat);
     tcase_add_test(tests, half_of_a_balance);
     tcase_add_test(tests, late_quotes_of_equal_packets);
     tcase_add_test(tests, many_late_quotes);
