@@ -1,22 +1,36 @@
 # SPDX-License-Identifier: MIT
 """A forger beside the daemon: it knows our address, the targets, the protocols and how this program works, but does not
-see the probes. What it must guess, and so the chance that one forgery is believed by the probe to the target it names:
+see the probes. What it must guess, and so the chance that one forgery is believed by the probe to the target it names,
+or, where it says "any", by each that there is of this protocol and family:
 
-    protocol   answer                          bits to guess                                           chance
-    icmp       echo reply                      identifier 16 (12 drawn, 4 count), sequence 16            2^-32
-               the same, without a pattern     the nonce in the payload, too                             2^-96
-               error, our address in the quote the same; without a pattern the nonce's checksum, too     2^-32
-               error, another address in it    sequence 16, and identifier 16 or IP id 16                2^-31
-    tcp        SYN-ACK, RST                    port 12, sequence number 32                               2^-44
-               error                           sequence number 32 (and our port 12, but beyond a NAT)    2^-32
-    sctp       INIT-ACK, ABORT                 port 12, initiate tag 32                                  2^-44
-               error that quotes 20 bytes      initiate tag 32 (and the port, as for tcp)                2^-32
-               error that quotes 8 bytes       port 12; IPv4, as beyond a NAT: IP id 16                  2^-12
-    udp        datagram                        port 12, target's port ~7                                 2^-12 / ports
-               error, our address in the quote the same; without a pattern the nonce's checksum, 16      2^-12 / ports
-               error, another address in it    target's port ~8, and port 12 (IPv4: or IP id 16)         2^-12 / ports
+    protocol   answer                          what must be right                                       chance
+    icmp       echo reply, from anywhere       identifier 16 (12 drawn, 4 count), sequence 16           2^-32, any
+               the same, without a pattern     the nonce in the payload, too                            2^-96, any
+               error, our address in the quote identifier and sequence; the checksum does not count     2^-32
+               error, another address in it    sequence; and IPv4: IP id 16; else identifier 16,        2^-32
+                                               or without a pattern the nonce's checksum 16             2^-31
+               error, another target, too      sequence, identifier and IPv4's IP id                    2^-48, any
+                                               without a pattern the checksum, and one of those         2^-48 to -47, any
+    tcp        SYN-ACK, RST                    port 12, sequence number 32                              2^-44
+               error, our address in the quote the same                                                 2^-44
+               error, another address in it    sequence number 32                                       2^-32
+               error, another target, too      sequence number 32, and port 12 or IPv4's IP id 16       2^-44, any
+    sctp       INIT-ACK, ABORT, from anywhere  port 12, initiate tag 32                                 2^-44, any
+               errors that quote 20 bytes      as for tcp, with the initiate tag
+               error that quotes 8 bytes       port 12; and IPv4: IP id 16, or 0 with DF                2^-12, IPv4 too
+               the same, another address in it port 12; IPv4: IP id 16, or 0 with DF and port           2^-12
+               error, another target, too      (what it quotes proves nothing)                          0
+    udp        datagram                        port 12, target's port ~7                                2^-12 / ports
+               error, our address in the quote the same; without a pattern the nonce's checksum 16      2^-12 or -28 / ports
+               the same, rebuilt, of IPv4      the same; without a pattern the nonce in it, or IP id    2^-12 or -28 / ports
+               error, another address in it    target's port; IPv4: IP id 16                            2^-16 / ports
+               the same, rebuilt, or IPv6      target's port and port 12, or the nonce's checksum       2^-12 / ports
+               error, another target, too      IPv4: port and IP id                                     2^-28, any
+                                               without a pattern checksum 16, and IPv4: IP id 16;       2^-32, any
+                                               else, or IPv6: port and the target's                     2^-28 / ports, any
 
-Our ports are among the 4096 above net.ipv4.ip_local_port_range: the 12 bits. The target's port of udp is one
+Rebuilt: IP id 0 with DF, and of udp checksum 0, see forge.rebuilt(); of 16 bytes quoted 8 are a nonce's, which must be right
+then (2^-64). Our ports are among the 4096 above net.ipv4.ip_local_port_range: the 12 bits. The target's port of udp is one
 of the hundred from 33434 on. The nonce is 64 bits, which an echo reply must
 bring back; with a pattern nothing in the payload is unknown. HOPLINE_FORGERIES=1000000 is the full number for each
 test.
@@ -43,8 +57,10 @@ PORTS = range(61440, 65536)
 UDP_FIRST, UDP_PORTS = 33434, 100
 HONEST = 5000
 IN_TURN = 2000  # forgeries between two honest answers, which show that all before were read
+NONCE = 8  # bytes, at the beginning of a payload
 LONG = 20  # bytes of an sctp quote that shows the initiate tag
-FORMS = "direct", "own", "translated"
+FORMS = "direct", "elsewhere", "own", "rebuilt", "translated", "rebuilt and translated", "target"
+DIRECT = FORMS[:2]
 
 # Right answers that are lost by chance. Beyond a NAT of IPv6 a quote without a number of the probe's own counts for the
 # only probe to its target and port, and two probes in 65,536 / PROBES pass for one another's company (src/probe.c): of the
@@ -83,25 +99,25 @@ class Template:
     CHECKSUM = {"icmp": 2, "udp": 6, "tcp": 16, "sctp": None}
 
     def __init__(self, seen, form, quote, pattern):
-        self.inner = self.ip_id = None
+        self.inner = self.ip_id = self.nonce = None
         protocol = seen.protocol
         self.has_nonce = protocol == "icmp" and not pattern  # which an echo reply returns
-        if form == "direct":
-            raw = forge.packet(seen, forge.message(seen, payload=bytes(len(seen.payload)) or None))
+        if form in DIRECT:
+            sender = forge.STRANGER[seen.family] if form == "elsewhere" else seen.dst
+            raw = forge.packet(seen, forge.message(seen, sender=sender, payload=bytes(len(seen.payload)) or None), sender)
             start, places = wire.decode(raw).header_length, self.DIRECT[protocol]
             if protocol == "sctp":  # its CRC may be left out, and never needs to be made right
                 raw = raw[:start + 8] + bytes(4) + raw[start + 12:]
             outer = self.CHECKSUM[protocol]
         else:
-            quoted = seen.raw if form == "own" else forge.with_source(seen, forge.OUTSIDE[seen.family])
-            if pattern:  # of what the forger knows, he makes all checksums right
-                quoted = forge.translated(seen, source=form == "translated")
+            quoted = quoted_in(seen, form)
             raw = forge.time_exceeded(seen, quoted, quote)
             message = wire.decode(raw).header_length
             start, places, outer = message + 8 + seen.header_length, self.QUOTED[protocol], 2 + message
-            if pattern and self.CHECKSUM[protocol]:
+            no_checksum = "rebuilt" in form and protocol == "udp"
+            if pattern and self.CHECKSUM[protocol] and not no_checksum:  # of what he knows, he makes all checksums right
                 self.inner = start + self.CHECKSUM[protocol]
-            if seen.family == 4:
+            if seen.family == 4 and "rebuilt" not in form:
                 self.ip_id = message + 8 + 4
             outer -= start
         near, far, number = (None if place is None else start + place for place in places)
@@ -110,8 +126,10 @@ class Template:
         self.raw, self.places = bytearray(raw), (near, far, number)
         self.outer = None if outer is None else start + outer
         # A nonce can't be known, and so neither the checksum that it goes into.
-        nonce = form != "direct" and not pattern and protocol in ("icmp", "udp")
-        self.unknown = start + self.CHECKSUM[protocol] if nonce else None
+        nonce = form not in DIRECT and not pattern and protocol in ("icmp", "udp")
+        self.unknown = start + self.CHECKSUM[protocol] if nonce and not no_checksum else None
+        if nonce and quote >= 8 + NONCE:
+            self.nonce = start + 8
 
     def _put(self, at, value, inner=True):
         old, = struct.unpack_from("!H", self.raw, at)
@@ -125,7 +143,7 @@ class Template:
                     total, = struct.unpack_from("!H", self.raw, self.outer)
                     struct.pack_into("!H", self.raw, self.outer, adjusted(total, before, after))
 
-    def fill(self, near, far, number, ip_id, checksum):
+    def fill(self, near, far, number, ip_id, checksum, nonce):
         at_near, at_far, at_number = self.places
         self._put(at_near, near)
         if at_far is not None:
@@ -137,41 +155,83 @@ class Template:
             self._put(self.ip_id, ip_id, inner=False)
         if self.unknown is not None:
             self._put(self.unknown, checksum, inner=False)
+        if self.nonce is not None:
+            for place in range(0, NONCE, 2):
+                self._put(self.nonce + place, nonce >> 8 * (NONCE - 2 - place) & 0xffff, inner=False)
         return self.raw
 
 
+def quoted_in(seen, form):
+    """What an error of this form quotes, if it is the probe's."""
+    target = forge.STRANGER[seen.family] if form == "target" else None
+    quoted = forge.translated(seen, source="translated" in form or form == "target", target=target)
+    return forge.rebuilt(quoted) if "rebuilt" in form else quoted
+
+
 def guess(chance, protocol):
-    """What a forger tries: near, far, number, IP id, checksum."""
+    """What a forger tries: near, far, number, IP id, checksum, nonce."""
     bits = chance.getrandbits(64)
     if protocol == "icmp":
         near, far = bits & 0xffff, bits >> 16 & 0xffff
     else:
         near, far = PORTS[bits % len(PORTS)], UDP_FIRST + (bits >> 16) % UDP_PORTS
-    return near, far, bits >> 32, chance.getrandbits(16), chance.getrandbits(16)
+    return near, far, bits >> 32, chance.getrandbits(16), chance.getrandbits(16), chance.getrandbits(8 * NONCE)
 
 
 def truth(seen, form):
     """What a forger would try who saw the probe."""
     near, far = (seen.icmp_id, seen.seq) if seen.protocol == "icmp" else (seen.sport, seen.dport)
     number = seen.init_tag if seen.protocol == "sctp" else seen.seq
-    if form == "direct" and seen.protocol == "tcp":
+    if form in DIRECT and seen.protocol == "tcp":
         number = number + 1 & 0xffffffff
-    return near, far, number, seen.ip_id, seen.checksum
+    checksum = seen.checksum if form in DIRECT else wire.decode(quoted_in(seen, form)).checksum
+    return near, far, number, seen.ip_id, checksum, int.from_bytes(seen.payload[:NONCE], "big")
 
 
 def chance_of(protocol, family, form, quote, pattern):
-    """That one forgery is believed: the table above."""
-    ip_id = 2 ** -16 if family == 4 and form == "translated" else 0
+    """That one forgery is believed: the table above, of this number of probes in flight."""
+    far = {"icmp": 2 ** -16, "udp": 1 / UDP_PORTS}.get(protocol, 1)
+    near = 2 ** -16 if protocol == "icmp" else 1 / len(PORTS)
+    nonce = not pattern and protocol in ("icmp", "udp")
+    word = 2 ** -16  # an IPv4 identification, or a checksum with a nonce in it
+    numbered = protocol == "tcp" or (protocol == "sctp" and (form in DIRECT or quote >= LONG))
+    number = 2 ** -32 if numbered else 1
+    ip_id = word if family == 4 and "rebuilt" not in form else None
+    zero_id = word if ip_id and protocol in ("tcp", "sctp") else 0  # with their DF it says nothing
+    checksum = word if nonce else 1
+    shown = 2 ** (-8 * NONCE) if nonce and form not in DIRECT and quote >= 8 + NONCE else 1
+
+    if form in DIRECT:
+        several = 1 if form == "direct" else PROBES if protocol in ("icmp", "sctp") else 0
+        return several * number * near * far * (2 ** (-8 * NONCE) if nonce and protocol == "icmp" else 1)
+    if numbered:
+        if form == "target":
+            return PROBES * number * (near + (ip_id or 0))
+        return number * (1 if "translated" in form else near)
+    if shown < 1:
+        return shown  # at most
+    if form == "target":
+        if protocol == "sctp" or (pattern and not ip_id):
+            return 0
+        if protocol == "icmp":
+            return PROBES * far * (checksum * (near + (ip_id or 0)) if nonce else near * ip_id)
+        return PROBES * (checksum * (near * far + (ip_id or 0)) if nonce else near * ip_id)
+    no_checksum = protocol == "sctp" or ("rebuilt" in form and protocol == "udp")
+    if "translated" in form:
+        known = near + (checksum if nonce and not no_checksum else 0)  # where there is no identification
+        return far * (ip_id + zero_id * known if ip_id else known)
     if protocol == "icmp":
-        return 2 ** -16 * (2 ** -16 + ip_id)
-    if protocol == "tcp" or (protocol == "sctp" and (form == "direct" or quote >= LONG)):
-        return 2 ** -32
-    checksum = 2 ** -16 if protocol == "udp" and form == "own" and not pattern else 1
-    return (1 / len(PORTS) * checksum + ip_id) / (UDP_PORTS if protocol == "udp" else 1)
+        return near * far
+    if protocol == "sctp":
+        return near * (ip_id + zero_id if ip_id else 1)
+    if no_checksum:
+        return 0 if nonce or family == 6 else near * far
+    return near * far * checksum
 
 
 CASES = [
-    ("icmp", SHORT, False), ("icmp", SHORT, True), ("udp", SHORT, False), ("udp", SHORT, True), ("tcp", SHORT, False),
+    ("icmp", SHORT, False), ("icmp", SHORT, True), ("icmp", SHORT + NONCE, False), ("udp", SHORT, False),
+    ("udp", SHORT, True), ("udp", SHORT + NONCE, False), ("udp", SHORT + NONCE, True), ("tcp", SHORT, False),
     ("sctp", LONG, False), ("sctp", SHORT, False),
 ]
 
@@ -213,27 +273,31 @@ def test_forgeries(tun, prey, protocol, quote, pattern):
     be_honest(tun, prey, FORGERIES // IN_TURN)
     replies = [reply for reply in prey.replies if reply.token < HONEST]
     assert all(reply.kind != "no-reply" for reply in replies), "this machine is too slow: probes were over already"
-    expected = sum(FORGERIES / len(templates) * chance_of(protocol, 6 if ":" in address else 4, form, quote, pattern)
-                   for address, form, _ in templates)
-    print(f"{protocol}: {FORGERIES} forgeries, {len(replies)} believed, expected at most {expected:.2g}")
+    hits = {address: 0 for address in addresses}  # how many would be believed, if a probe did not end with the first
+    for address, form, _ in templates:
+        hits[address] += FORGERIES / len(templates) * chance_of(protocol, 6 if ":" in address else 4, form, quote, pattern)
+    expected = sum(1 - math.exp(-number) for number in hits.values())
+    print(f"{protocol}: {FORGERIES} forgeries, {len(replies)} believed, expected {expected:.2g}")
     assert len(replies) <= at_most(expected), \
         f"{len(replies)} of {FORGERIES} forgeries were believed, expected {expected:.3g}: {replies[:5]}"
-    believe_who_saw(tun, prey, templates, seen, {addresses[reply.token - 1] for reply in replies})
+    believe_who_saw(tun, prey, templates, seen, {addresses[reply.token - 1] for reply in replies},
+                    lambda address, form: chance_of(protocol, 6 if ":" in address else 4, form, quote, pattern) > 0)
 
 
-def believe_who_saw(tun, daemon, templates, seen, over):
+def believe_who_saw(tun, daemon, templates, seen, over, believable):
     """The same forger with the right numbers is believed: so nothing else was wrong with his packets."""
     daemon.collect(len(daemon.replies))  # those that were looked at already
     expected, by_luck = {}, set()
     for place, (address, form, template) in enumerate(templates):
         token, turn = place // len(FORMS) + 1, place // len(FORMS) % len(FORMS)
-        unknown = form == "direct" and template.has_nonce
-        if address in over or unknown or form != FORMS[turn]:
+        unknown = form in DIRECT and template.has_nonce
+        if address in over or unknown or form != FORMS[turn] or not believable(address, form):
             continue
         os.write(tun.fd, template.fill(*truth(seen[address], form)))
-        expected[token] = answered("reply", address) if form == "direct" else \
+        sender = forge.STRANGER[seen[address].family] if form == "elsewhere" else address
+        expected[token] = answered("reply", sender) if form in DIRECT else \
             answered("ttl-expired", forge.ROUTER[seen[address].family])
-        if form == "translated" and seen[address].family == 6:
+        if "translated" in form and (seen[address].family == 6 or "rebuilt" in form):
             by_luck.add(token)
     replies, note = gather(daemon, len(expected))
     came = {token: said(reply) for token, reply in by_token(replies).items() if reply.kind != NO_REPLY}

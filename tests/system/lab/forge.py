@@ -100,9 +100,11 @@ def with_headers(probe, kind, rest):
         + raw[40:]
 
 
-def translated(probe, port=False, source=True):
-    """The probe as it was beyond a NAT: another source address, port or echo identifier, checksums made right."""
+def translated(probe, port=False, source=True, target=None):
+    """The probe as it was beyond a NAT: another source address, port or echo identifier, or target; checksums made
+    right."""
     raw = with_source(probe, OUTSIDE[probe.family]) if source else probe.raw
+    raw = with_target(raw, target) if target else raw
     head, body = raw[:probe.header_length], raw[probe.header_length:]
     if port:
         at = 4 if probe.protocol == "icmp" else 0
@@ -114,8 +116,17 @@ def translated(probe, port=False, source=True):
     number = wire.ICMP6 if probe.protocol == "icmp" else wire.NUMBERS[probe.protocol]
     source = (OUTSIDE[probe.family] if source else probe.src)
     pseudo = b"" if (probe.protocol, probe.family) == ("icmp", 4) else \
-        wire.pseudo_header(source, probe.dst, number, len(body))
+        wire.pseudo_header(source, target or probe.dst, number, len(body))
     return head + body[:at] + struct.pack("!H", wire.checksum(pseudo + body)) + body[at + 2:]
+
+
+def rebuilt(raw):
+    """These bytes as a box leaves them that forwards what it gets by sockets: identification 0 with DF, and no udp
+    checksum; of IPv6, where udp must have one, that alone is wrong."""
+    header = 20 if raw[0] >> 4 == 4 else 40
+    if header == 20:
+        raw = patched(raw, 4, b"\0\0\x40\0")
+    return patched(raw, header + 6, b"\0\0") if raw[9 if header == 20 else 6] == wire.NUMBERS["udp"] else raw
 
 
 # ---------------------------------------------------------------- answers to other people's probes
