@@ -57,6 +57,8 @@ forge_spoil(struct answer *answer, uint8_t how)
 {
     static const uint8_t wrong_nonce[NONCE_SIZE] = { 1, 2, 3, 4, 5, 6, 7, 8 };
     bool translated = answer->is_error && !address_same(&answer->source, &answer->to);
+    bool echo = protocols[answer->protocol]->ports == PORTS_ECHO;
+    bool proven = answer->has_number || (answer->has_payload && answer->payload.left == NONCE_SIZE);
     switch (how) {
     case 0:
         answer->protocol = (enum protocol_id)((answer->protocol + 1) % PROTOCOLS);
@@ -70,9 +72,11 @@ forge_spoil(struct answer *answer, uint8_t how)
     case 3:
         answer->number ^= 2;
         return answer->has_number;
-    case 4:
+    case 4: /* a NAT's may be another, and an echo request's checksum in IPv4 does not change with it */
+        if (!answer->is_error || proven || (echo && answer->family == IPV4))
+            return false;
         answer->target.bytes[3] ^= 0x80;
-        return answer->is_error;
+        return true;
     case 5:
         answer->near ^= 0x8000;
         return !translated;
@@ -81,9 +85,9 @@ forge_spoil(struct answer *answer, uint8_t how)
             return false;
         answer->payload.at = wrong_nonce;
         return true;
-    case 7:
+    case 7: /* of an echo request translators rewrite it */
         answer->checksum ^= 0x0101;
-        return answer->is_error && !translated && protocols[answer->protocol]->checksum_binds;
+        return answer->is_error && !translated && !proven && !echo && protocols[answer->protocol]->checksum_binds;
     default:
         return false;
     }
