@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@ struct state {
     struct instant retry;
     uint64_t lost;        /* packets that the kernel had dropped when we last said so */
     struct instant told;  /* when that was */
+    int signal;           /* that came, and ends us */
 };
 
 static bool
@@ -138,6 +140,18 @@ choose_descriptors(const struct loop *loop, const struct state *state, struct po
     return PFD_TRANSPORT + loop->transport->body->watch(loop->transport, fds + PFD_TRANSPORT);
 }
 
+/* What is answered is written first, as far as the client takes it. */
+static bool
+take_signal(const struct loop *loop, struct state *state)
+{
+    struct signalfd_siginfo info;
+    if (read(loop->signal_fd, &info, sizeof info) != sizeof info)
+        return false;
+    state->signal = (int)info.ssi_signo;
+    output_flush(loop->output);
+    return true;
+}
+
 /*
  * One turn. Answers come before deadlines, so that what has arrived in time counts; both come before new requests, so
  * that a flood of these delays neither.
@@ -160,10 +174,8 @@ turn(const struct loop *loop, struct state *state)
     prober_retry(loop->prober, &state->clock);
     if (state->clock.stepped)
         clock_settle(&state->clock, loop->transport->body->received_until(loop->transport, &state->clock));
-    if (fds[PFD_SIGNAL].revents) {
-        output_flush(loop->output);
+    if (fds[PFD_SIGNAL].revents && take_signal(loop, state))
         return false;
-    }
     if (fds[PFD_INPUT].revents)
         input_fill(loop->input);
     if (!state->stuck || instant_since(state->clock.now.instant, state->retry) >= 0)
@@ -174,11 +186,12 @@ turn(const struct loop *loop, struct state *state)
     return (busy && output_waiting(loop->output) < REPLIES_AT_ONCE) || output_flush(loop->output);
 }
 
-void
+int
 loop_run(const struct loop *loop)
 {
     struct state state = { .stuck = false };
     clock_update(&state.clock, clock_read());
     while (is_alive(loop) && turn(loop, &state))
         ;
+    return state.signal;
 }

@@ -18,8 +18,8 @@ struct loop {
 
 /*
  * Runs until all requests are answered and the input has ended, until nobody can read the replies any more, or until a
- * signal comes.
+ * signal comes. Returns the number of that signal, else 0.
  */
-void loop_run(const struct loop *loop);
+int loop_run(const struct loop *loop);
 
 #endif

@@ -30,19 +30,37 @@ fill_standard_descriptors(void)
     return true;
 }
 
-/* The signals that end us, as a descriptor: so what was answered is written first. */
-static int
-open_signals(void)
+/* Not those that whoever started us has us ignore: nohup(1), or a shell for what runs in its background. */
+static sigset_t
+ending_signals(void)
 {
+    static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
+    struct sigaction action;
     sigset_t ending;
     sigemptyset(&ending);
-    sigaddset(&ending, SIGTERM);
-    sigaddset(&ending, SIGINT);
-    sigaddset(&ending, SIGHUP);
-    signal(SIGPIPE, SIG_IGN); /* a closed output is an error of write(), no reason to die; */
-    signal(SIGXFSZ, SIG_IGN); /* nor is a file that may not grow */
-    sigprocmask(SIG_BLOCK, &ending, NULL);
-    return signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+            sigaddset(&ending, numbers[i]);
+    return ending;
+}
+
+/* The signals that end us, as a descriptor: so what was answered is written first. */
+static int
+open_signals(const sigset_t *ending)
+{
+    sigprocmask(SIG_BLOCK, ending, NULL);
+    return signalfd(-1, ending, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/*
+ * A shell has to see that a signal ended us, or its loop would go on after Ctrl-C. Process 1 of a container is not ended
+ * like this by its own signals: so it says by its exit status what a shell would make of it.
+ */
+static int
+end_by(int number)
+{
+    raise(number);
+    return 128 + number;
 }
 
 /* As many descriptors as the host allows us: each port that a probe keeps for itself is held by an open socket. */
@@ -149,9 +167,16 @@ run(const struct options *options, struct privileges *privileges, bool unprivile
         return fail("can't start");
     if (options->verbose)
         tell_support(loop->transport, unprivileged);
+    sigset_t ending = ending_signals(); /* from here on: who does not read what is told above can still end us */
+    loop->signal_fd = open_signals(&ending);
+    if (loop->signal_fd < 0)
+        return fail("can't watch for signals");
     if (!privileges_seal() || !sandbox_enter(unprivileged))
         return fail("can't enter the sandbox");
-    loop_run(loop);
+    int number = loop_run(loop);
+    sigprocmask(SIG_UNBLOCK, &ending, NULL);
+    if (number)
+        return end_by(number);
     errno = output_error(loop->output);
     return errno ? fail("can't write replies") : EXIT_SUCCESS;
 }
@@ -172,10 +197,10 @@ main(int argc, char **argv)
     }
 
     raise_descriptor_limit();
+    signal(SIGPIPE, SIG_IGN); /* a closed output is an error of write(), no reason to die; */
+    signal(SIGXFSZ, SIG_IGN); /* nor is a file that may not grow */
     mallopt(M_MMAP_THRESHOLD, 16 * 1024); /* so tables are fresh pages, which cost nothing until touched */
-    struct loop loop = { .signal_fd = open_signals() };
-    if (loop.signal_fd < 0)
-        return fail("can't watch for signals");
+    struct loop loop = { .signal_fd = -1 };
     struct privileges *privileges = privileges_raise_all();
     if (!privileges)
         return fail("can't read capabilities");

@@ -31,6 +31,9 @@ struct allowed_call {
     struct scmp_arg_cmp arguments[3];
 };
 
+/* Stands for the number of our own process, and of its only thread. */
+#define OURSELVES UINT64_MAX
+
 #define IS(argument, value) { argument, SCMP_CMP_EQ, value, 0 }
 #define BITS(argument, mask, value) { argument, SCMP_CMP_MASKED_EQ, mask, value }
 #define ANY(who, call) { who, SCMP_SYS(call), 0, { IS(0, 0) } }
@@ -54,6 +57,11 @@ static const struct allowed_call allowed_calls[] = {
     ANY(BOTH, poll),            /* is a full output writable again? */
     ANY(BOTH, exit_group),      /* the end */
     ANY(BOTH, rt_sigreturn),    /* after SIGCONT, or a debugger */
+    ANY(BOTH, rt_sigprocmask),  /* the end by a signal that came, */
+    ONE(BOTH, tgkill, IS(0, OURSELVES)), /* of which the C library makes one of these, */
+    ONE(BOTH, tkill, IS(0, OURSELVES)),
+    ANY(BOTH, getpid),          /* and asks by which number */
+    ANY(BOTH, gettid),
     ANY(BOTH, restart_syscall), /* poll() after SIGSTOP and SIGCONT */
 
     ANY(BOTH, read),                      /* requests */
@@ -216,13 +224,24 @@ catch_violations(void)
 }
 
 static int
+add_rule(scmp_filter_ctx filter, const struct allowed_call *call)
+{
+    struct scmp_arg_cmp arguments[sizeof call->arguments / sizeof *call->arguments];
+    memcpy(arguments, call->arguments, sizeof arguments);
+    for (unsigned i = 0; i < call->compared; i++)
+        if (arguments[i].datum_a == OURSELVES)
+            arguments[i].datum_a = (scmp_datum_t)getpid();
+    return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call->number, call->compared, arguments);
+}
+
+static int
 load_filter(scmp_filter_ctx filter, bool unprivileged)
 {
     int error = 0;
     for (size_t i = 0; i < sizeof allowed_calls / sizeof *allowed_calls && !error; i++) {
         const struct allowed_call *call = &allowed_calls[i];
         if (call->needed_by == BOTH || call->needed_by == (unprivileged ? PLAIN : RAW))
-            error = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call->number, call->compared, call->arguments);
+            error = add_rule(filter, call);
     }
     return -(error ? error : seccomp_load(filter));
 }

@@ -92,6 +92,8 @@ static bool plain;
         CALL(mmap, NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))          \
     ROW("mprotect", CALL(mprotect, page, sizeof page, PROT_READ | PROT_EXEC))                       \
     ROW("memfd_create", CALL(memfd_create, "x", 0))                                                 \
+    ROW("another process, tgkill", CALL(tgkill, parent, parent, 0))                                 \
+    ROW("another thread, tkill", CALL(tkill, parent, 0))                                            \
     ROW("kill", CALL(kill, parent, 0))                                                           \
     ROW("prctl", CALL(prctl, PR_SET_DUMPABLE, 1))                                                   \
     ROW("setuid", CALL(setuid, 0))                                                                  \

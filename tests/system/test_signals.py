@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+"""How the daemon ends by a signal, and what must not keep it from that."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from lab.daemon import Daemon, target as to
+from lab.pair import ANSWERS, SILENT
+
+ENDING = "TERM", "INT", "HUP"
+every_ending = pytest.mark.parametrize("name", ENDING)
+
+
+def number(name):
+    return getattr(signal, f"SIG{name}")
+
+
+def in_flight(daemon):
+    """One probe answered, its reply read, and many of which nothing comes."""
+    daemon.send(f"1 send-probe {to(ANSWERS[4])}", *[f"2 send-probe {to(SILENT[4])}"] * 100)
+    assert [reply.kind for reply in daemon.collect(1)] == ["reply"]
+
+
+@every_ending
+def test_ends_by_it(daemon, name):
+    """"the process ends by that signal, as a shell expects": at once, with probes in flight, without a word."""
+    in_flight(daemon)
+    start = time.monotonic()
+    os.kill(daemon.pid, number(name))
+    assert daemon.wait(5) == (-number(name), "")
+    assert time.monotonic() - start < 0.5
+    assert len(daemon.replies) == 1
+
+
+@every_ending
+def test_ignored(binary, pair, name):
+    """"one that was ignored when it started stays ignored"; the others end it all the same."""
+    other = ENDING[ENDING.index(name) - 1]
+    with Daemon(pair.client, wrapper=("env", f"--ignore-signal={name}")) as daemon:
+        in_flight(daemon)
+        os.kill(daemon.pid, number(name))
+        assert daemon.ask("check-support feature icmp").args == {"support": "ok"}
+        os.kill(daemon.pid, number(name))
+        os.kill(daemon.pid, number(other))
+        assert daemon.wait(5) == (-number(other), "")
+
+
+@pytest.mark.parametrize("starter", ["nohup", "background"])
+def test_ignored_by_those_who_do(binary, pair, starter):
+    """nohup(1), and a shell for what runs in its background: SIGHUP, or SIGINT, that comes to them all."""
+    wrapper, name = {"nohup": (("nohup",), "HUP"),
+                     "background": (("sh", "-c", 'exec 3<&0; "$0" <&3 & trap "" INT; wait'), "INT")}[starter]
+    with Daemon(pair.client, wrapper=wrapper, start_new_session=True) as daemon:
+        assert daemon.ask("check-support feature icmp").args == {"support": "ok"}
+        os.killpg(daemon.pid, number(name))
+        assert daemon.ask(f"send-probe {to(ANSWERS[4])}").kind == "reply"
+        assert daemon.finish()[0] == 0
+
+
+def test_blocked(binary, pair):
+    """One that was blocked when it started ends it."""
+    with Daemon(pair.client, wrapper=("env", "--block-signal=TERM")) as daemon:
+        in_flight(daemon)
+        os.kill(daemon.pid, signal.SIGTERM)
+        assert daemon.wait(5) == (-signal.SIGTERM, "")
+
+
+def test_loop_of_a_shell(binary, pair):
+    """Ctrl-C ends a loop over it: bash goes on with its script unless what it waits for was ended by SIGINT."""
+    loop = f'while :; do echo "1 send-probe {to(SILENT[4])}" | "$0"; done'
+    process = pair.client.popen("bash", "-c", loop, binary, stdout=subprocess.DEVNULL, start_new_session=True)
+    try:
+        time.sleep(0.7)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(3) == -signal.SIGINT
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_process_1(binary, pair):
+    """Process 1 of a container is not ended by such signals of its own: its exit status says which it was."""
+    with Daemon(pair.client, wrapper=("unshare", "--pid", "--fork", "--kill-child")) as daemon:
+        in_flight(daemon)
+        with open(f"/proc/{daemon.pid}/task/{daemon.pid}/children", encoding="ascii") as file:
+            child = int(file.read())
+        os.kill(child, signal.SIGTERM)
+        assert daemon.wait(5) == (128 + signal.SIGTERM, "")
+
+
+def test_before_it_listens(binary, pair):
+    """With --verbose it says what it can't do before it reads a request: who does not read that can end it."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    with Daemon(pair.client, args=["--verbose"], stderr=writer) as daemon:
+        os.close(writer)
+        daemon.send("1 check-support feature icmp")
+        time.sleep(0.5)
+        start = time.monotonic()
+        os.kill(daemon.pid, signal.SIGTERM)
+        assert daemon.process.wait(5) == -signal.SIGTERM
+        assert time.monotonic() - start < 0.5
+    os.close(reader)
