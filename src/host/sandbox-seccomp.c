@@ -64,10 +64,10 @@ static const struct allowed_call allowed_calls[] = {
     ANY(BOTH, gettid),
     ANY(BOTH, restart_syscall), /* poll() after SIGSTOP and SIGCONT */
 
-    ANY(BOTH, read),                      /* requests */
+    ANY(BOTH, read),                      /* requests, */
+    ONE(BOTH, preadv2, IS(5, RWF_NOWAIT)), /* where somebody else may take them first */
     ANY(BOTH, write),                     /* replies, and --verbose */
-    ONE(BOTH, fcntl, IS(1, F_GETFL)),     /* replies to another user's terminal: */
-    ONE(BOTH, fcntl, IS(1, F_SETFL)),     /* non-blocking for the one call */
+    ONE(BOTH, fcntl, IS(1, F_SETFL)),     /* another user's terminal: non-blocking for the one call */
 
     ANY(BOTH, sendto),      /* probes; replies to a socket; questions to rtnetlink */
     ANY(BOTH, sendmsg),     /* probes with control messages */
@@ -148,7 +148,6 @@ static const struct allowed_call allowed_calls[] = {
     ANY(BOTH, ppoll_time64),
     ANY(BOTH, recvmmsg_time64),
     ANY(BOTH, clock_gettime64),
-    ONE(BOTH, fcntl64, IS(1, F_GETFL)),
     ONE(BOTH, fcntl64, IS(1, F_SETFL)),
     ONE(BOTH, mmap2, BITS(2, PROT_EXEC, 0)),
     ANY(BOTH, send),

@@ -10,11 +10,15 @@
 
 struct input;
 
-/* FD may block: input_fill() is to be called only when poll() says that it is ready. NULL: no memory. */
+/*
+ * FD's own blocking mode is left alone, since others may share it. It is FD that is to be polled, though what is read may
+ * be the same opened again: a FIFO whose writers are gone by then tells only those who had it open before. NULL: no
+ * memory.
+ */
 struct input *input_new(int fd);
 void input_free(struct input *input);
 
-/* Reads once, what is there and what there is room for. */
+/* Reads once, what is there and what there is room for; does not wait when somebody else has taken it. */
 void input_fill(struct input *input);
 
 /* True while more can be read: the descriptor has not ended, and there is room. */

@@ -5,19 +5,20 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "lines/descriptor.h"
 
 #define SIZE_AT_START 8192
 #define MEMORY_RETRY 100 /* ms */
 
 struct output {
     int fd;
+    int flags; /* F_GETFL, at first */
     bool is_socket;
     bool is_terminal;
     bool is_ours; /* `fd` was opened here, and is closed here */
@@ -27,25 +28,6 @@ struct output {
     size_t start, end;
 };
 
-/*
- * A descriptor of the same pipe or terminal that is non-blocking without making that of others so: O_NONBLOCK belongs
- * to the open file, which a shell shares with us. Where it can't be opened again, the given one must do: a pipe that
- * polls writable takes PIPE_BUF bytes without blocking. A terminal's master side, which alone has a TIOCGPTN, is left
- * as it is: to open it again would make another terminal (pts(4)).
- */
-static int
-open_again(int fd)
-{
-    char path[32];
-    struct stat status;
-    int number;
-    if (fstat(fd, &status) < 0 || !(S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) ||
-        ioctl(fd, TIOCGPTN, &number) == 0)
-        return -1;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-}
-
 struct output *
 output_new(int fd)
 {
@@ -53,9 +35,11 @@ output_new(int fd)
     struct output *output = calloc(1, sizeof *output);
     if (!output)
         return NULL;
-    int again = open_again(fd);
+    /* Where it can't be opened again, the given one must do: a pipe that polls writable takes PIPE_BUF bytes at once. */
+    int again = descriptor_open_again(fd, O_WRONLY);
     output->is_ours = again >= 0;
     output->fd = output->is_ours ? again : fd;
+    output->flags = fcntl(fd, F_GETFL);
     output->is_terminal = isatty(fd);
     output->is_socket = fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
     return output;
@@ -139,22 +123,6 @@ whole_lines(const struct output *output)
     return newline ? (size_t)(newline + 1 - start) : PIPE_BUF;
 }
 
-/*
- * A terminal of another user can't be opened again, and polls writable with room for less than is written. So it is
- * made non-blocking for the one call.
- */
-static ssize_t
-write_to_terminal(int fd, const char *bytes, size_t length)
-{
-    int flags = fcntl(fd, F_GETFL);
-    fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-    ssize_t written = write(fd, bytes, length);
-    int error = errno;
-    fcntl(fd, F_SETFL, flags);
-    errno = error;
-    return written;
-}
-
 static ssize_t
 write_some(struct output *output, const char *bytes, size_t length)
 {
@@ -162,8 +130,8 @@ write_some(struct output *output, const char *bytes, size_t length)
         return send(output->fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (output->is_ours)
         return write(output->fd, bytes, length);
-    if (output->is_terminal)
-        return write_to_terminal(output->fd, bytes, length);
+    if (output->is_terminal) /* it polls writable with room for less than is written */
+        return descriptor_write_in_hurry(output->fd, output->flags, bytes, length);
     struct pollfd writable = { .fd = output->fd, .events = POLLOUT };
     if (poll(&writable, 1, 0) > 0)
         return write(output->fd, bytes, length);

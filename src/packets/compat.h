@@ -5,6 +5,7 @@
 
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/uio.h>
 
 #ifndef IP_RECVERR_RFC4884
 #define IP_RECVERR_RFC4884 26
@@ -15,6 +16,10 @@
 
 #ifndef IP_PROTOCOL
 #define IP_PROTOCOL 52
+#endif
+
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 8
 #endif
 
 /* What only glibc can be told of its memory; without it nothing but memory is lost. */

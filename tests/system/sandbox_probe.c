@@ -36,6 +36,7 @@
 
 #include "host/privileges.h"
 #include "host/sandbox.h"
+#include "packets/compat.h"
 
 #define LET_THROUGH 42
 #define REFUSED 1
@@ -91,6 +92,8 @@ static bool plain;
     ROW("executable memory by mmap",                                                                \
         CALL(mmap, NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))          \
     ROW("mprotect", CALL(mprotect, page, sizeof page, PROT_READ | PROT_EXEC))                       \
+    ROW("allowed: preadv2", CALL(preadv2, -1, page, 0, -1L, -1L, RWF_NOWAIT))                       \
+    ROW("one that waits, preadv2", CALL(preadv2, 0, page, 0, -1L, -1L, 0))                          \
     ROW("memfd_create", CALL(memfd_create, "x", 0))                                                 \
     ROW("another process, tgkill", CALL(tgkill, parent, parent, 0))                                 \
     ROW("another thread, tkill", CALL(tkill, parent, 0))                                            \

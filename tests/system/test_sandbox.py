@@ -272,7 +272,7 @@ def test_refused_with_the_signal_blocked(sandbox):
 
 @needs_sandbox
 @pytest.mark.parametrize("name", ["allowed: datagram IPv4", "allowed: datagram IPv6", "allowed: getrandom",
-                                  "allowed: connect"])
+                                  "allowed: connect", "allowed: preadv2"])
 def test_not_refused(sandbox, name):
     """What the loop needs goes through: so the tests above are refused by the sandbox and not by something else."""
     result = in_probe("try", name)

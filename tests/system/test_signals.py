@@ -3,12 +3,16 @@
 
 import contextlib
 import os
+import pty
 import signal
+import socket
 import subprocess
+import threading
 import time
 
 import pytest
 
+from lab import cc
 from lab.daemon import Daemon, target as to
 from lab.pair import ANSWERS, SILENT
 
@@ -111,3 +115,73 @@ def test_before_it_listens(binary, pair):
         assert daemon.process.wait(5) == -signal.SIGTERM
         assert time.monotonic() - start < 0.5
     os.close(reader)
+
+
+# ---------------------------------------------------------------- a standard input that somebody else empties first
+
+@contextlib.contextmanager
+def ends(kind):
+    """(what the daemon reads, what the test writes to): descriptors."""
+    if kind == "pipe":
+        theirs, ours = os.pipe()
+    elif kind == "socket":
+        theirs, ours = (end.detach() for end in socket.socketpair())
+    else:
+        ours, theirs = pty.openpty()
+    try:
+        yield theirs, ours
+    finally:
+        os.close(theirs)
+        os.close(ours)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "terminal"])
+def test_stolen_input(binary, pair, kind):
+    """poll(2) says that there is a request, and then there is none: deadlines and signals are kept."""
+    if cc.sanitized():
+        pytest.skip("the sanitizers want to be loaded first")
+    wrapper = "env", f"LD_PRELOAD={cc.preload('thief.c')}"
+    with ends(kind) as (theirs, ours), Daemon(pair.client, wrapper=wrapper, stdin=theirs) as daemon:
+        os.write(ours, f"1 send-probe {to(SILENT[4])} timeout 1\n".encode())
+        time.sleep(0.5)
+        os.write(ours, b"2 check-support feature icmp\n")
+        assert [reply.line for reply in daemon.collect(1, timeout=1)] == ["1 no-reply"]
+        assert os.get_blocking(theirs), "others may share it"
+        os.kill(daemon.pid, signal.SIGTERM)
+        assert daemon.wait(1) == (-signal.SIGTERM, "")
+
+
+def test_two_readers_of_one_pipe(binary, pair):
+    """Whoever is faster has the request: each is answered once, in time, and both can be ended."""
+    reader, writer = os.pipe()
+    with Daemon(pair.client, stdin=reader) as one, Daemon(pair.client, stdin=reader) as other:
+        time.sleep(0.5)
+        for token in range(1, 41):
+            os.write(writer, f"{token} send-probe {to(SILENT[4])} timeout 0.3\n".encode())
+            time.sleep(0.01)
+        time.sleep(0.5)
+        replies = one.replies + other.replies
+        assert sorted(reply.line for reply in replies) == sorted(f"{token} no-reply" for token in range(1, 41))
+        for daemon in (one, other):
+            os.kill(daemon.pid, signal.SIGTERM)
+            assert daemon.wait(1) == (-signal.SIGTERM, "")
+    os.close(reader)
+    os.close(writer)
+
+
+def test_writer_of_a_fifo_is_gone(binary, pair, tmp_path):
+    """A FIFO whose writer has come and gone by the time it is read ends all the same."""
+    path = tmp_path / "requests"
+    os.mkfifo(path)
+
+    def write():
+        with open(path, "wb") as fifo:
+            fifo.write(f"1 send-probe {to(ANSWERS[4])}\n".encode())
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with open(path, "rb") as fifo:
+        writer.join()
+        with Daemon(pair.client, stdin=fifo) as daemon:
+            assert daemon.wait(5) == (0, "")
+            assert [reply.kind for reply in daemon.replies] == ["reply"]

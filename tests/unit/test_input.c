@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lines/input.h"
@@ -264,6 +265,24 @@ START_TEST(nothing_lost_while_nobody_takes_lines)
 }
 END_TEST
 
+/* Somebody else has taken what poll() saw: nothing waits, and the mode that others share stays as it is. */
+START_TEST(nothing_left)
+{
+    int fds[2];
+    if (_i)
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    else
+        ck_assert_int_eq(pipe(fds), 0);
+    struct input *input = input_new(fds[0]);
+    input_fill(input);
+    ck_assert(input_wants_more(input) && !input_ended(input));
+    ck_assert_int_eq(fcntl(fds[0], F_GETFL) & O_NONBLOCK, 0);
+    input_free(input);
+    close(fds[0]);
+    close(fds[1]);
+}
+END_TEST
+
 /* A descriptor that has nothing just now, or that breaks. */
 START_TEST(errors_of_reading)
 {
@@ -292,6 +311,7 @@ input_suite(void)
     tcase_add_test(tests, one_byte_at_a_time);
     tcase_add_test(tests, put_back);
     tcase_add_test(tests, nothing_lost_while_nobody_takes_lines);
+    tcase_add_loop_test(tests, nothing_left, 0, 2);
     tcase_add_test(tests, errors_of_reading);
     suite_add_tcase(suite, tests);
     return suite;
