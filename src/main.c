@@ -171,6 +171,7 @@ run(const struct options *options, struct privileges *privileges, bool unprivile
     loop->signal_fd = open_signals(&ending);
     if (loop->signal_fd < 0)
         return fail("can't watch for signals");
+    output_give_up_by(loop->output, loop->signal_fd);
     if (!privileges_seal() || !sandbox_enter(unprivileged))
         return fail("can't enter the sandbox");
     int number = loop_run(loop);

@@ -13,12 +13,13 @@
 
 #include "lines/descriptor.h"
 
-#define SIZE_AT_START 8192
-#define MEMORY_RETRY 100 /* ms */
+#define SIZE_AT_START (64 * 1024) /* bytes; enough to go on with when there is no more memory */
+#define MEMORY_RETRY 100          /* ms */
 
 struct output {
     int fd;
     int flags; /* F_GETFL, at first */
+    int give_up_fd;
     bool is_socket;
     bool is_terminal;
     bool is_ours; /* `fd` was opened here, and is closed here */
@@ -33,8 +34,12 @@ output_new(int fd)
 {
     struct stat status;
     struct output *output = calloc(1, sizeof *output);
-    if (!output)
+    if (!output || !(output->buffer = malloc(SIZE_AT_START))) {
+        free(output);
         return NULL;
+    }
+    output->size = SIZE_AT_START;
+    output->give_up_fd = -1;
     /* Where it can't be opened again, the given one must do: a pipe that polls writable takes PIPE_BUF bytes at once. */
     int again = descriptor_open_again(fd, O_WRONLY);
     output->is_ours = again >= 0;
@@ -56,6 +61,12 @@ output_free(struct output *output)
     free(output);
 }
 
+void
+output_give_up_by(struct output *output, int fd)
+{
+    output->give_up_fd = fd;
+}
+
 int
 output_fd(const struct output *output)
 {
@@ -74,7 +85,7 @@ output_waiting(const struct output *output)
     return output->end - output->start;
 }
 
-/* Makes room for LENGTH bytes more; false when there is no memory. */
+/* Makes room for LENGTH bytes more; false when there is no memory. What waits is moved when that is less than half. */
 static bool
 make_room(struct output *output, size_t length)
 {
@@ -87,7 +98,7 @@ make_room(struct output *output, size_t length)
         output->end = waiting;
         return true;
     }
-    size_t size = output->size ? output->size : SIZE_AT_START;
+    size_t size = output->size;
     while (size - output->end < length)
         size *= 2;
     char *buffer = realloc(output->buffer, size);
@@ -102,10 +113,10 @@ void
 output_line(struct output *output, const char *line, size_t length)
 {
     while (!make_room(output, length)) {
-        struct pollfd writable = { .fd = output->fd, .events = POLLOUT };
-        poll(&writable, 1, MEMORY_RETRY); /* no longer: memory may be free again before anybody reads */
-        if (!output_flush(output))
-            return; /* nobody reads any more; the loop will see that too */
+        struct pollfd fds[] = { { output->fd, POLLOUT, 0 }, { output->give_up_fd, POLLIN, 0 } };
+        poll(fds, 2, MEMORY_RETRY); /* no longer: memory may be free again before anybody reads */
+        if (fds[1].revents || !output_flush(output))
+            return;
     }
     memcpy(output->buffer + output->end, line, length);
     output->end += length;

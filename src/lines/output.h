@@ -15,10 +15,16 @@ struct output;
 struct output *output_new(int fd);
 void output_free(struct output *output);
 
+/* When FD is readable, output_line() waits no more: the process is to end. -1, as it is at first: none. */
+void output_give_up_by(struct output *output, int fd);
+
 /* The descriptor to poll, which may be another than was given. */
 int output_fd(const struct output *output);
 
-/* Adds one line, newline included, at most PIPE_BUF bytes. Waits for the reader only when memory is at its end. */
+/*
+ * Adds one line, newline included, at most PIPE_BUF bytes. Waits for the reader only when memory is at its end, and when
+ * it has to give up, or there is no reader any more, the line is lost.
+ */
 void output_line(struct output *output, const char *line, size_t length);
 
 /* Bytes that wait to be written. */

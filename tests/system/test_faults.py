@@ -432,17 +432,32 @@ def test_allocations_fail(both, malloc, every):
         assert daemon.finish() == (0, "")
 
 
-def test_no_memory_for_replies(both, malloc):
-    """No memory for replies that nobody reads: when there is some again the daemon goes on, and can be ended."""
+def test_no_memory_for_the_first_reply(both, malloc):
+    """Memory ends before anything was ever said: each request is answered all the same."""
+    with preloaded(both, malloc) as daemon:
+        time.sleep(0.5)
+        malloc.order(every=1)
+        only(exchange(daemon, [f"send-probe {to(SILENT[4])} timeout 1"] * 1000), "probes-exhausted")
+        malloc.order()
+        recovered(daemon)
+        assert daemon.finish() == (0, "")
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["for a while", "for good"])
+def test_no_memory_for_replies(both, malloc, again):
+    """No memory for replies that nobody reads: it can be ended; when there is some again the daemon goes on."""
     with preloaded(both, malloc) as daemon:
         daemon.ask("check-support feature icmp")
         daemon.pause()
         send(daemon, [f"send-probe {to(SILENT[4])} timeout 1"] * 8000)
         malloc.order(every=1)
         time.sleep(2.5)
-        malloc.order()
+        if again:
+            malloc.order()
+        start = time.monotonic()
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.process.wait(5) == -signal.SIGTERM
+        assert time.monotonic() - start < 0.5
 
 
 def test_one_allocation_fails(both, malloc):
