@@ -57,7 +57,8 @@ static const struct allowed_call allowed_calls[] = {
     ANY(BOTH, poll),            /* is a full output writable again? */
     ANY(BOTH, exit_group),      /* the end */
     ANY(BOTH, rt_sigreturn),    /* after SIGCONT, or a debugger */
-    ANY(BOTH, rt_sigprocmask),  /* the end by a signal that came, */
+    ANY(BOTH, rt_sigprocmask),  /* the end by a signal: by the one that came, or by abort(3), */
+    ONE(BOTH, rt_sigaction, IS(0, SIGABRT)),
     ONE(BOTH, tgkill, IS(0, OURSELVES)), /* of which the C library makes one of these, */
     ONE(BOTH, tkill, IS(0, OURSELVES)),
     ANY(BOTH, getpid),          /* and asks by which number */
@@ -66,7 +67,8 @@ static const struct allowed_call allowed_calls[] = {
 
     ANY(BOTH, read),                      /* requests, */
     ONE(BOTH, preadv2, IS(5, RWF_NOWAIT)), /* where somebody else may take them first */
-    ANY(BOTH, write),                     /* replies, and --verbose */
+    ANY(BOTH, write),                     /* replies, and --verbose; */
+    ANY(BOTH, writev),                    /* the last words of glibc's malloc(), and musl's stdio */
     ONE(BOTH, fcntl, IS(1, F_SETFL)),     /* another user's terminal: non-blocking for the one call */
 
     ANY(BOTH, sendto),      /* probes; replies to a socket; questions to rtnetlink */
@@ -139,10 +141,12 @@ static const struct allowed_call allowed_calls[] = {
     ANY(BOTH, getrandom),     /* and chance */
 
     ANY(BOTH, brk),                         /* memory in small pieces, */
-    ONE(BOTH, mmap, BITS(2, PROT_EXEC, 0)), /* and for tables: none of it executable */
+    ONE(BOTH, mmap, BITS(2, PROT_EXEC, 0)), /* and for tables: none of it executable, */
+    ONE(BOTH, mprotect, BITS(2, PROT_EXEC, 0)), /* nor made so */
     ANY(BOTH, mremap),                      /* an output that grows */
     ANY(BOTH, munmap),                      /* what is given back, */
-    ANY(BOTH, madvise),                     /* whole or in part */
+    ANY(BOTH, madvise),                     /* whole or in part; */
+    ANY(BOTH, mincore),                     /* which of the stack tcmalloc may look at, to say where it had none */
 
     /* the same again, with a time of 64 bits or without an address, as C libraries of 32-bit machines have it */
     ANY(BOTH, ppoll_time64),

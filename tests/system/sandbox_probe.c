@@ -6,6 +6,8 @@
  *        sandbox_probe list         prints the names that `try` knows, one a line
  *        sandbox_probe try NAME     enters the sandbox and makes that call: the sandbox ends it with status 1; status
  *                                   42 when the call was let through to the kernel, whatever the kernel said
+ *        sandbox_probe end HOW      enters the sandbox and ends: by abort, by a free of what was never allocated, or by
+ *                                   the signal of this number
  *        sandbox_probe sweep        tries every system call number, with senseless arguments and each in a process of
  *                                   its own; prints the numbers that the sandbox lets through, one a line
  *        sandbox_probe other HOW    x32 or i386: enters the sandbox and asks for its process id by the numbers of these
@@ -92,11 +94,16 @@ static bool plain;
     ROW("executable memory by mmap",                                                                \
         CALL(mmap, NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))          \
     ROW("mprotect", CALL(mprotect, page, sizeof page, PROT_READ | PROT_EXEC))                       \
+    ROW("making memory executable too, mprotect",                                                   \
+        CALL(mprotect, page, sizeof page, PROT_READ | PROT_WRITE | PROT_EXEC))                      \
+    ROW("allowed: mprotect", CALL(mprotect, page, sizeof page, PROT_READ | PROT_WRITE))             \
+    ROW("allowed: writev", CALL(writev, -1, page, 0))                                               \
     ROW("allowed: preadv2", CALL(preadv2, -1, page, 0, -1L, -1L, RWF_NOWAIT))                       \
     ROW("one that waits, preadv2", CALL(preadv2, 0, page, 0, -1L, -1L, 0))                          \
     ROW("memfd_create", CALL(memfd_create, "x", 0))                                                 \
     ROW("another process, tgkill", CALL(tgkill, parent, parent, 0))                                 \
     ROW("another thread, tkill", CALL(tkill, parent, 0))                                            \
+    ROW("another signal, rt_sigaction", CALL(rt_sigaction, SIGSYS, NULL, NULL, 8))                  \
     ROW("kill", CALL(kill, parent, 0))                                                           \
     ROW("prctl", CALL(prctl, PR_SET_DUMPABLE, 1))                                                   \
     ROW("setuid", CALL(setuid, 0))                                                                  \
@@ -159,6 +166,20 @@ try_call(const char *name)
         known = CALL(getrandom, page, 8, 0) == 8;
     syscall(SYS_exit_group, known ? LET_THROUGH : 2);
     return 2;
+}
+
+static void
+end(const char *how)
+{
+    if (enter() != 0)
+        exit(3);
+    if (strcmp(how, "abort") == 0)
+        abort();
+    if (strcmp(how, "free") == 0) {
+        void *volatile wild = page + 8;
+        free(wild);
+    }
+    raise(atoi(how));
 }
 
 /* 1: refused by the sandbox. */
@@ -239,6 +260,8 @@ main(int argc, char **argv)
     parent = getppid(); /* asked for here: inside, this is refused too */
     if (strcmp(command, "try") == 0 && argc == 3)
         return try_call(argv[2]);
+    if (strcmp(command, "end") == 0 && argc == 3)
+        end(argv[2]);
     if (strcmp(command, "other") == 0 && argc == 3)
         return try_other_numbers(argv[2]);
     if (strcmp(command, "privileges") == 0)

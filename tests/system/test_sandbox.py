@@ -272,11 +272,30 @@ def test_refused_with_the_signal_blocked(sandbox):
 
 @needs_sandbox
 @pytest.mark.parametrize("name", ["allowed: datagram IPv4", "allowed: datagram IPv6", "allowed: getrandom",
-                                  "allowed: connect", "allowed: preadv2"])
+                                  "allowed: connect", "allowed: mprotect", "allowed: writev", "allowed: preadv2"])
 def test_not_refused(sandbox, name):
     """What the loop needs goes through: so the tests above are refused by the sandbox and not by something else."""
     result = in_probe("try", name)
     assert (result.returncode, result.stderr) == (42, "")
+
+
+@needs_sandbox
+@pytest.mark.parametrize("how", [[], ["plain"]], ids=["raw", "plain"])
+@pytest.mark.parametrize("way, number, words", [
+    ("abort", signal.SIGABRT, ""), ("free", signal.SIGABRT, r"(munmap_chunk|free)\(\): invalid (pointer|size)\n"),
+    (str(int(signal.SIGTERM)), signal.SIGTERM, "")], ids=["abort", "free", "raise"])
+def test_ends_by_a_signal(sandbox, how, way, number, words):
+    """What ends a program that is wrong ends it here too, and says its own words: no refusal of the sandbox's."""
+    result = in_probe(*how, "end", way)
+    assert result.returncode == -number, (result.returncode, result.stderr)
+    assert re.fullmatch(words, result.stderr), result.stderr
+
+
+@needs_sandbox
+def test_abort_where_it_is_ignored(sandbox):
+    """abort() takes SIGABRT from who ignores it."""
+    result = in_probe("end", "abort", preexec_fn=lambda: signal.signal(signal.SIGABRT, signal.SIG_IGN))
+    assert (result.returncode, result.stderr) == (-signal.SIGABRT, "")
 
 
 def listed(transport):
