@@ -22,6 +22,16 @@
 #define RWF_NOWAIT 8
 #endif
 
+/* Whether valgrind(1) runs us; unknown, so no, where its header is not at hand. */
+#if defined __has_include
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#endif
+#endif
+#ifndef RUNNING_ON_VALGRIND
+#define RUNNING_ON_VALGRIND 0
+#endif
+
 /* What only glibc can be told of its memory; without it nothing but memory is lost. */
 #ifdef __GLIBC__
 #include <malloc.h>

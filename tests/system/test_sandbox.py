@@ -329,6 +329,23 @@ def test_other_numbers(sandbox, how):
     assert in_probe("other", how).returncode not in (2, 3, 42)
 
 
+@needs_sandbox
+def test_under_valgrind(sandbox, pair, binary):
+    """valgrind maps all of its own memory executable, so there is no sandbox under it, and `mark` says so."""
+    if not shutil.which("valgrind"):
+        pytest.skip("no valgrind (Debian package valgrind)")
+    if not pathlib.Path("/usr/include/valgrind/valgrind.h").exists():
+        pytest.skip("a build that does not know valgrind: its header is not here")
+    valgrind = "valgrind", "-q", "--vgdb=no", "--error-exitcode=9", "--leak-check=full", "--show-leak-kinds=all"
+    with Daemon(pair.client, wrapper=valgrind) as daemon:
+        assert daemon.ask("check-support feature mark", timeout=20).args == {"support": "no"}
+        for protocol in ("icmp", "udp", "tcp", "sctp"):
+            for family in (4, 6):
+                reply = daemon.ask(f"send-probe ip-{family} {ANSWERS[family]} protocol {protocol}", timeout=20)
+                assert said(reply) == answered("reply", ANSWERS[family])
+        assert daemon.finish(30) == (0, "")
+
+
 # ---------------------------------------------------------------- builds without
 
 @needs_none
