@@ -73,13 +73,25 @@ clock_settle(struct clock *clock, struct instant until)
         clock->stepped = false;
 }
 
+/*
+ * A stamp that fits both offsets, of a packet that came while the process stood still, and the clock was stepped within
+ * that: with nothing known of when it was, it is the more likely before the step the earlier both instants are.
+ */
+static bool
+came_rather_before(const struct clock *clock, struct instant by_before, struct instant by_now)
+{
+    return by_before.ns >= clock->step_after.ns && by_now.ns <= clock->step_by.ns &&
+           by_before.ns - clock->step_after.ns < clock->step_by.ns - by_now.ns;
+}
+
 struct instant
 clock_of_stamp(const struct clock *clock, struct wall stamp)
 {
     struct instant by_now = { stamp.ns - clock->offset };
     struct instant by_before = { stamp.ns - clock->offset_before };
     bool in_the_future = by_now.ns > clock->now.instant.ns;
-    if (clock->stepped && by_before.ns <= clock->step_by.ns && (in_the_future || by_now.ns < clock->step_after.ns))
+    if (clock->stepped && by_before.ns <= clock->step_by.ns &&
+        (in_the_future || by_now.ns < clock->step_after.ns || came_rather_before(clock, by_before, by_now)))
         return by_before;
     return in_the_future ? clock->now.instant : by_now;
 }

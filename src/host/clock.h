@@ -46,8 +46,10 @@ void clock_settle(struct clock *clock, struct instant until);
 /*
  * The instant at which the kernel stamped a packet, never later than the newest reading. A step of the wall clock is
  * seen through, however long the packet waited: the old offset counts where it puts the packet before the step, and the
- * new one does not put it between the step and now. (Both are possible for a packet that came just before a step back
- * and has waited for longer than the step is long: it is taken to have come after the step.)
+ * new one does not put it between the step and now. Both are possible where more time passed between two readings than
+ * the step is wide: then the step is taken to lie in the middle between them, since answers that come while we stand
+ * still are to probes from before that, and come early. So what came in the first half of it, less half the step, has its
+ * right time if the step was later.
  */
 struct instant clock_of_stamp(const struct clock *clock, struct wall stamp);
 

@@ -14,7 +14,7 @@ import shutil
 import pytest
 
 from lab import uml
-from uml import first_hop, ipsec, links, tunnels, vrf
+from uml import clock, first_hop, ipsec, links, tunnels, vrf
 
 SYSTEM = pathlib.Path(__file__).resolve().parent
 
@@ -103,4 +103,10 @@ def test_first_hop(module, group, row):
     for program in ("mtr", "traceroute"):
         if row.endswith(f"-{program}") and not shutil.which(program):
             pytest.skip(f"no {program} here")
+    check(module, group, row)
+
+
+@rows(clock, "")
+def test_step_of_the_clock(module, group, row):
+    """Round trips are right though the wall clock is stepped while the daemon stands still for longer than that."""
     check(module, group, row)

@@ -78,6 +78,28 @@ START_TEST(stamped_after_the_step)
 }
 END_TEST
 
+/*
+ * We stood still from 1000 to 3000 ms, and the clock was stepped in the middle, by less: early answers came before it,
+ * late ones after.
+ */
+static const int64_t small_steps[] = { 500 * MS, -500 * MS, 20 * MS, -20 * MS };
+
+START_TEST(step_within_a_standstill)
+{
+    int64_t step = small_steps[_i];
+    struct clock clock = { 0 };
+    clock_update(&clock, reading(1000 * MS, EPOCH + 1000 * MS));
+    clock_update(&clock, reading(3000 * MS, EPOCH + 3000 * MS + step));
+    for (int64_t arrived = 1000; arrived < 1740; arrived += 10)
+        ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + arrived * MS }).ns, arrived * MS);
+    for (int64_t arrived = 2260; arrived <= 3000; arrived += 10)
+        ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + arrived * MS + step }).ns, arrived * MS);
+    /* and afterwards, while not all has been read: what came after the standstill */
+    clock_update(&clock, reading(3010 * MS, EPOCH + 3010 * MS + step));
+    ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 3005 * MS + step }).ns, 3005 * MS);
+}
+END_TEST
+
 /* Departure was noted before the step, by the monotonic clock: the round trip is right whatever happened between. */
 START_TEST(round_trip_across_the_step)
 {
@@ -153,6 +175,7 @@ clock_suite(void)
     tcase_add_test(tests, a_tremble_is_no_step);
     tcase_add_loop_test(tests, stamped_before_the_step, 0, COUNT(steps));
     tcase_add_loop_test(tests, stamped_after_the_step, 0, COUNT(steps));
+    tcase_add_loop_test(tests, step_within_a_standstill, 0, COUNT(small_steps));
     tcase_add_loop_test(tests, round_trip_across_the_step, 0, COUNT(steps));
     tcase_add_loop_test(tests, waiting_since_before_the_step, 0, COUNT(steps));
     tcase_add_test(tests, step_after_step);
