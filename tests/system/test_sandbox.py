@@ -286,6 +286,8 @@ def test_not_refused(sandbox, name):
     (str(int(signal.SIGTERM)), signal.SIGTERM, "")], ids=["abort", "free", "raise"])
 def test_ends_by_a_signal(sandbox, how, way, number, words):
     """What ends a program that is wrong ends it here too, and says its own words: no refusal of the sandbox's."""
+    if way == "free" and cc.is_musl():
+        pytest.skip("musl says nothing, and ends by an instruction that is none")
     result = in_probe(*how, "end", way)
     assert result.returncode == -number, (result.returncode, result.stderr)
     assert re.fullmatch(words, result.stderr), result.stderr

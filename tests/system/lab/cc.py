@@ -37,6 +37,11 @@ def has_seccomp():
     return "-lseccomp" in link_words()
 
 
+def is_musl():
+    """Whether the build that is tested has musl for its C library."""
+    return "musl" in "".join(link_words()[:1])
+
+
 def sanitized():
     return any(word.startswith("-fsanitize") for word in link_words())
 
