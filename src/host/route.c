@@ -359,13 +359,28 @@ choose_way(struct routes *routes, const struct lookup *full, bool has_local, con
 
 /* ---- both together ---- */
 
+/*
+ * What a connected socket of this protocol has: of several next hops IPv6 chooses by it, too. Of icmp, where the host has no
+ * such sockets for this user, as another's.
+ */
+static int
+run_trial(struct trial trial, const struct route_query *query, struct trial_outcome *outcome)
+{
+    const struct protocol *protocol = protocols[query->protocol];
+    trial.number = protocol->ports == PORTS_ECHO ? protocol->number[query->family] : 0;
+    int error = trial_run(&trial, outcome);
+    if (error != EACCES || !trial.number)
+        return error;
+    trial.number = 0;
+    return trial_run(&trial, outcome);
+}
+
 /* Without rtnetlink: what a connected socket has. */
 static int
 ask_socket(const struct route_query *query, struct route *route)
 {
     struct trial_outcome outcome;
-    const struct trial trial = trial_of(query);
-    int error = trial_run(&trial, &outcome);
+    int error = run_trial(trial_of(query), query, &outcome);
     if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM)
         return error;
     *route = (struct route){
@@ -495,6 +510,18 @@ routes_find_by_ports(struct routes *routes, const struct request *request, uint3
     query.near = near;
     query.far = far;
     return find(routes, &query, true, route);
+}
+
+void
+routes_find_by_label(struct routes *routes, const struct request *request, uint32_t device, uint32_t flow_label,
+                     struct address *source)
+{
+    struct trial_outcome outcome;
+    const struct route_query query = query_of(routes, request, device);
+    struct trial trial = trial_of(&query);
+    trial.flow_label = flow_label;
+    if (run_trial(trial, &query, &outcome) == 0)
+        *source = outcome.source;
 }
 
 bool

@@ -65,6 +65,13 @@ int routes_find_for(struct routes *routes, const struct request *request, uint32
 int routes_find_by_ports(struct routes *routes, const struct request *request, uint32_t device, uint16_t near,
                          uint16_t far, struct route *route);
 
+/*
+ * Where one of several next hops is chosen by the flow label too (IPv6), and the kernel is to choose the source: *SOURCE
+ * becomes that of a connected socket with this label.
+ */
+void routes_find_by_label(struct routes *routes, const struct request *request, uint32_t device, uint32_t flow_label,
+                          struct address *source);
+
 /* True when a packet of this request from this source would leave by another interface, if routing could choose. */
 bool routes_prefer_another(struct routes *routes, const struct request *request, const struct address *source,
                            uint32_t device);

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "host/trial.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/in6.h>
+#include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -44,6 +48,10 @@ connect_to(int fd, const struct trial *trial, struct trial_outcome *outcome)
     int on = 1;
     socklen_t length = address_to_socket(trial->family, &trial->target, trial->device,
                                          trial->port ? trial->port : ANY_PORT, &name);
+    if (trial->flow_label && setsockopt(fd, IPPROTO_IPV6, IPV6_FLOWINFO_SEND, &on, sizeof on) == 0) {
+        uint32_t label = htonl(trial->flow_label);
+        memcpy((uint8_t *)&name + offsetof(struct sockaddr_in6, sin6_flowinfo), &label, sizeof label);
+    }
     if (connect(fd, (struct sockaddr *)&name, length) == 0)
         return 0;
     if (errno != EACCES || setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &on, sizeof on) < 0)

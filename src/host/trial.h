@@ -16,6 +16,7 @@ struct trial {
     uint32_t mark;        /* where this process may set one */
     uint8_t tos;
     uint8_t number;       /* IP protocol that the host's policies may look at: ICMP's, or 0: UDP */
+    uint32_t flow_label;  /* IPv6; 0: none */
     uint16_t port;        /* of the target, host order; 0: any. Nothing is sent to it */
 };
 

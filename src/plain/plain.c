@@ -195,6 +195,8 @@ send_by_route(struct plain *plain, const struct request *request, const struct p
     int error = routes_find_for(plain->transport.routes, request, &errand.device, &route);
     if (error)
         return error;
+    if (route.shared && errand.flow_label && address_is_unspecified(&request->local))
+        routes_find_by_label(plain->transport.routes, request, errand.device, errand.flow_label, &route.source);
     errand.astray = request->family == IPV6 && errand.device &&
                     routes_prefer_another(plain->transport.routes, request, &route.source, errand.device);
     model->identity.source = route.source;

@@ -141,8 +141,7 @@ def test_two_next_hops(routed, directory, family, policy):
 
 @pytest.mark.parametrize("who, asked", [
     ("raw", "icmp flow 1"), ("raw", "udp flow-label 5"), ("plain", "tcp flow-label 5"),
-    *(pytest.param("plain", asked, marks=pytest.mark.xfail(reason="the source is asked for without the label"))
-      for asked in ("icmp flow 1", "icmp flow-label 5", "udp flow-label 5"))])
+    ("plain", "icmp flow 1"), ("plain", "icmp flow-label 5"), ("plain", "udp flow-label 5")])
 def test_flow_labels(routed, directory, who, asked):
     """IPv6 chooses next hops by the flow label, too: whichever it is, the answer is heard."""
     add_two_next_hops(routed, 6)
@@ -191,9 +190,7 @@ def test_policy_for_one_protocol(routed, directory, family, blocked):
 
 
 @pytest.mark.parametrize("mode, family, protocol", [
-    *(("netlink", family, protocol) for family, protocol in itertools.product((4, 6), PROTOCOLS)
-      if (family, protocol) != (6, "icmp")), ("limits", 6, "tcp"),
-    pytest.param("netlink", 6, "icmp", marks=pytest.mark.xfail(reason="a socket of udp is asked for the source"))])
+    *(("netlink", family, protocol) for family, protocol in itertools.product((4, 6), PROTOCOLS)), ("limits", 6, "tcp")])
 def test_confined(routed, directory, mode, family, protocol):
     """Where netlink is refused, or no limit can be raised: two next hops, which are chosen from by the addresses."""
     if not cc.has_seccomp() or cc.sanitized():
