@@ -203,6 +203,12 @@ send_by_route(struct plain *plain, const struct request *request, const struct p
     model->scope = request_has(request, FEATURE_SCOPE_ID) ? errand.device : route.device;
     model->group = model->group || route.broadcast;
     error = is_too_big_unsaid(plain, &errand) ? EMSGSIZE : ways[request->protocol].send(plain, &errand, model);
+    /* EINVAL is what passes, or a blackhole that these ports lead to. */
+    if (error == EINVAL && route.by_ports) {
+        int refused = routes_find_by_ports(plain->transport.routes, request, errand.device, model->identity.near,
+                                           model->identity.far, &route);
+        error = refused ? refused : error;
+    }
     /* Another source than the route's was told by getsockname() already, see connect.c. */
     if (!error && route.by_ports && address_same(&model->identity.source, &route.source))
         settle_source(plain, request, errand.device, model);
