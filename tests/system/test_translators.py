@@ -63,6 +63,8 @@ SILENT = [
     (r"^srv6-inline-ip6-tcp-plain", {1}, OWN_ENDS),
     (r"^srv6-encap-.*plain", {1}, OWN_ENDS),
     (r"^pasta-2026-ip.-udp-flow", {2, 4}, PORTS_ALONE),
+    (r"^target-nat-ip6-udp-flow-raw", {3, 5, 7}, "a translated checksum may be a neighbouring flow's, and IPv6 has no "
+                                                 "identification beside it"),
 ]
 
 # (pattern of a row's name, what is wanting)
@@ -80,7 +82,11 @@ def params(wanted=lambda row: True, not_yet=()):
 
 
 def silent(row):
-    return set().union(*(ttls for pattern, ttls, _ in SILENT if re.search(pattern, name(row))))
+    """The ttls at which nobody can be named; but ports alone are enough for a probe whose answer came before the next left."""
+    told_by = {ttl: reply.address for ttl, reply in results(row.network).replies[row].items()}
+    hops = dict(enumerate(results(row.network).hops[row.family], 1))
+    return {ttl for pattern, ttls, reason in SILENT if re.search(pattern, name(row)) for ttl in ttls
+            if reason != PORTS_ALONE or told_by.get(ttl) != hops.get(ttl)}
 
 
 # ---------------------------------------------------------------- asking
