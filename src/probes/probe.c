@@ -12,8 +12,8 @@
 #define CROWDS (1u << 16)
 
 /*
- * For probes_ended_lately(): places for the last probe under each hash of ports; 1 MiB, of which what is used is touched.
- * Where two come to one place, it stands for all that belong there: what is lost so is an answer, never the memory.
+ * For probes_ended_lately(): places for the last probe under each hash of ports; 1 MiB, from the first of them on. Where two
+ * come to one place, it stands for all that belong there: what is lost so is an answer, never the memory.
  */
 #define SILENCES (1u << 16)
 #define SILENCE_LASTS (60 * NS_PER_S)
@@ -31,6 +31,7 @@ struct probes {
     uint64_t seed;
     uint32_t *crowds;    /* how many probes there are under each hash */
     struct silence *silences;
+    bool remembers;      /* any silence */
     uint32_t reached;    /* slots below this have memory */
     uint32_t free_count;
     struct chunks free;  /* uint32_t: free slots below `reached`; the last freed is taken first, while caches have it */
@@ -238,9 +239,20 @@ is_remembered(const struct silence *silence, struct instant when)
     return silence->any && instant_since(when, silence->departed) < SILENCE_LASTS;
 }
 
+/* Takes the memory at once: page by page it would look, for hours, as if the process grew without end. */
+static void
+begin_to_remember(struct probes *probes)
+{
+    for (size_t i = 0; i < SILENCES; i++)
+        probes->silences[i].any = false;
+    probes->remembers = true;
+}
+
 void
 probes_note_silence(struct probes *probes, const struct probe *probe)
 {
+    if (probe->keeps_ports && !probes->remembers)
+        begin_to_remember(probes);
     for (int any_port = 0; probe->keeps_ports && any_port < 2; any_port++) {
         uint32_t hash = silence_hash(probes, probe, any_port);
         struct silence *silence = silence_of(probes, hash);
