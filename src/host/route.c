@@ -520,6 +520,8 @@ routes_find_by_label(struct routes *routes, const struct request *request, uint3
     const struct route_query query = query_of(routes, request, device);
     struct trial trial = trial_of(&query);
     trial.flow_label = flow_label;
+    if (routes->hashes_ports[request->family]) /* then by these, and not by the label */
+        return;
     if (run_trial(trial, &query, &outcome) == 0)
         *source = outcome.source;
 }
