@@ -40,6 +40,7 @@ struct raw {
     struct send_buffers *send_buffers;
     struct allotter *allotter;
     struct halfway halfway[FAMILIES][SENDERS];
+    uint32_t halfway_count; /* mostly none: then a new request need not be looked for there */
 };
 
 static struct raw *
@@ -213,7 +214,7 @@ send_smaller(struct raw *raw, struct attempt *attempt)
 static struct sender *
 find_halfway(struct raw *raw, const struct request *request, struct halfway **halfway)
 {
-    for (uint32_t i = 0; i < SENDERS; i++) {
+    for (uint32_t i = 0; i < SENDERS && raw->halfway_count > 0; i++) {
         *halfway = &raw->halfway[request->family][i];
         if (raw->senders[request->family][i].unsent.left && (*halfway)->serial == request->serial)
             return &raw->senders[request->family][i];
@@ -226,10 +227,12 @@ find_halfway(struct raw *raw, const struct request *request, struct halfway **ha
  * the target will not put it together, as if a fragment was lost on the way.
  */
 static int
-resume(struct sender *sender, const struct request *request, struct halfway *halfway, struct probe *model)
+resume(struct raw *raw, struct sender *sender, const struct request *request, struct halfway *halfway,
+       struct probe *model)
 {
     int error = sender_resume(sender, request, &halfway->probe.identity);
     *model = halfway->probe;
+    raw->halfway_count -= !sender->unsent.left;
     return refusal_passes(error) ? error : 0;
 }
 
@@ -247,10 +250,12 @@ start(struct raw *raw, struct attempt *attempt)
     }
     if (error == EMSGSIZE)
         error = send_smaller(raw, attempt);
-    if (error && current_sender(raw, family)->unsent.left)
+    if (error && current_sender(raw, family)->unsent.left) {
         raw->halfway[family][raw->current[family]] = (struct halfway){ attempt->request->serial, *attempt->model };
-    else if (error)
+        raw->halfway_count++;
+    } else if (error) {
         allot_release(raw->allotter, attempt->model);
+    }
     return error;
 }
 
@@ -263,7 +268,7 @@ send_probe(struct transport *transport, const struct request *request, const str
     struct halfway *halfway;
     struct attempt attempt = { .request = request, .in_flight = in_flight, .clock = clock, .model = model };
     struct sender *sender = find_halfway(raw, request, &halfway);
-    int error = sender ? resume(sender, request, halfway, model) : start(raw, &attempt);
+    int error = sender ? resume(raw, sender, request, halfway, model) : start(raw, &attempt);
     error = transport_judge(transport, request, error, &reason);
     *detail = error == EAGAIN ? (uint32_t)reason : attempt.mtu;
     return error;
@@ -287,6 +292,7 @@ abandon(struct transport *transport, const struct request *request)
     if (!sender)
         return;
     sender->unsent.left = 0;
+    raw->halfway_count--;
     release(transport, &halfway->probe);
 }
 
