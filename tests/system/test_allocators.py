@@ -47,7 +47,7 @@ def probe_all(daemon, rounds=1):
     """So many silent probes at once, answered ones between them: how often each kind came."""
     kinds = collections.Counter()
     for _ in range(rounds):
-        lines = [f"{token} send-probe {to(ANSWERS[4] if token % 8 == 0 else SILENT[4 + 2 * (token % 2)])} timeout 2 detail 1"
+        lines = [f"{token} send-probe {to(ANSWERS[4] if token % 8 == 0 else SILENT[4 + 2 * (token % 2)])} timeout 1 detail 1"
                  for token in range(IN_FLIGHT)]
         daemon.write_later("".join(line + "\n" for line in lines).encode())
         replies = daemon.collect(IN_FLIGHT, timeout=30)
