@@ -82,8 +82,16 @@ tell_refused(const struct transport *transport)
             fprintf(stderr, "mtr-packet: this host refuses a socket option: %s\n", sockopt_loss(wish));
 }
 
+static const char *
+why_no_mark(const struct privileges *privileges)
+{
+    if (!privileges_are_callers(privileges))
+        return "CAP_NET_RAW is the file's; for marks it must be the caller's own (root, ambient or inheritable)";
+    return sandbox_available() ? "CAP_NET_RAW is wanting, or not enough for this kernel" : "there is no sandbox";
+}
+
 static void
-tell_support(const struct transport *transport, bool unprivileged)
+tell_support(const struct transport *transport, const struct privileges *privileges, bool unprivileged)
 {
     if (unprivileged && getuid() == 0)
         fputs("mtr-packet: no raw sockets, though this is root: the host does not have them, or refuses them here\n", stderr);
@@ -101,8 +109,7 @@ tell_support(const struct transport *transport, bool unprivileged)
         }
     }
     if (!transport->body->supports_mark(transport))
-        fprintf(stderr, "mtr-packet: no mark: %s\n",
-                sandbox_available() ? "CAP_NET_RAW is wanting, or not enough for this kernel" : "there is no sandbox");
+        fprintf(stderr, "mtr-packet: no mark: %s\n", why_no_mark(privileges));
     tell_refused(transport);
     if (transport->refusals[IPV4][PROTOCOL_ICMP] == EACCES)
         fputs("mtr-packet: to have icmp, run as root: sysctl net.ipv4.ping_group_range='0 2147483647'\n", stderr);
@@ -166,7 +173,7 @@ run(const struct options *options, struct privileges *privileges, bool unprivile
     if (!set_up(options, loop))
         return fail("can't start");
     if (options->verbose)
-        tell_support(loop->transport, unprivileged);
+        tell_support(loop->transport, privileges, unprivileged);
     sigset_t ending = ending_signals(); /* from here on: who does not read what is told above can still end us */
     loop->signal_fd = open_signals(&ending);
     if (loop->signal_fd < 0)

@@ -14,6 +14,7 @@ struct privileges {
     cap_t lowered; /* what stays for good: CAP_NET_RAW permitted, if we have it, and none effective */
     cap_t raised;  /* the same with CAP_NET_RAW effective */
     bool mark;
+    bool callers;  /* see privileges_are_callers() */
 };
 
 static bool
@@ -36,6 +37,16 @@ only_net_raw(bool permitted, bool effective)
     return caps;
 }
 
+/*
+ * What an exec leaves as it was: the real user; the inheritable set; and the ambient set, unless the file gives something
+ * (then it is empty, so that what is there did not come from the file).
+ */
+static bool
+callers_had_net_raw(cap_t caps)
+{
+    return getuid() == 0 || has(caps, CAP_NET_RAW, CAP_INHERITABLE) || cap_get_ambient(CAP_NET_RAW) == CAP_SET;
+}
+
 struct privileges *
 privileges_raise_all(void)
 {
@@ -54,6 +65,7 @@ privileges_raise_all(void)
 
     bool permitted = has(caps, CAP_NET_RAW, CAP_PERMITTED);
     privileges->mark = permitted;
+    privileges->callers = callers_had_net_raw(caps);
     privileges->lowered = only_net_raw(permitted, false);
     privileges->raised = only_net_raw(permitted, permitted);
     cap_free(caps);
@@ -155,7 +167,7 @@ forget_mark(struct privileges *privileges)
 bool
 privileges_drop(struct privileges *privileges, bool keep_mark)
 {
-    if (!keep_mark && !forget_mark(privileges))
+    if ((!keep_mark || !privileges->callers) && !forget_mark(privileges))
         return false;
     prctl(PR_SET_KEEPCAPS, 1); /* else leaving uid 0 would clear CAP_NET_RAW */
     empty_bounding_set();      /* while we still may */
@@ -182,6 +194,12 @@ privileges_seal(void)
     setrlimit(RLIMIT_NPROC, &none); /* two more locks on doors that the sandbox and the kernel shut as well: */
     setrlimit(RLIMIT_CORE, &none);  /* a host may refuse them */
     return prctl(PR_SET_DUMPABLE, 0) == 0;
+}
+
+bool
+privileges_are_callers(const struct privileges *privileges)
+{
+    return privileges->callers;
 }
 
 bool

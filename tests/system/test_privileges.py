@@ -72,10 +72,18 @@ WAYS = {
 }
 every_way = pytest.mark.parametrize("way", WAYS)
 
+# Ways in which CAP_NET_RAW is the caller's own, for marks: as root; as service managers give it; and as pam_cap(8) does.
+GIVEN = *AS_NOBODY, "--inh-caps=-all,+net_raw"
+OWN_WAYS = {
+    "root": WAYS["root"],
+    "ambient capability": ("plain", (*GIVEN, "--ambient-caps=-all,+net_raw"), NOBODY),
+    "inheritable capability": ("setcap", GIVEN, NOBODY),
+}
+
 
 @contextlib.contextmanager
 def started(namespace, copies, way, **more):
-    copy, wrapper, _ = WAYS[way]
+    copy, wrapper, _ = {**WAYS, **OWN_WAYS}[way]
     if not (copies / copy).exists():
         pytest.skip(f"files in {copies} can't be given capabilities")
     with Daemon(namespace, binary=str(copies / copy), wrapper=wrapper, **more) as daemon:
@@ -90,8 +98,8 @@ def status(pid):
 
 @every_way
 def test_capabilities_after_start(path, copies, way):
-    """Privileges, step 2: no capability effective, inheritable or ambient, CAP_NET_RAW at most permitted, no_new_privs,
-    and the real user and group in place of a set-uid copy's; where CAP_SETPCAP was held, the bounding set shrinks."""
+    """Privileges, step 2: no capability effective, inheritable or ambient, CAP_NET_RAW at most permitted, and only where it
+    was the caller's; no_new_privs, and the real user and group in place of a set-uid copy's; where CAP_SETPCAP was held, the bounding set shrinks."""
     with started(path.namespace, copies, way) as daemon:
         assert daemon.ask("check-support feature send-probe").args == {"support": "ok"}
         state = status(daemon.pid)
@@ -99,7 +107,7 @@ def test_capabilities_after_start(path, copies, way):
     capabilities = {name: int(state[name][0], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb", "CapBnd")}
     came = {name: hex(value) for name, value in capabilities.items()}
     assert [capabilities[name] for name in ("CapEff", "CapInh", "CapAmb")] == [0, 0, 0], came
-    assert capabilities["CapPrm"] & ~NET_RAW == 0, f"permitted beyond CAP_NET_RAW: {came}"
+    assert capabilities["CapPrm"] & ~(NET_RAW if way in OWN_WAYS else 0) == 0, f"permitted beyond the caller's own: {came}"
     assert state["NoNewPrivs"] == ["1"]
     user = str(WAYS[way][2])
     assert (state["Uid"], state["Gid"]) == ([user] * 4, [user] * 4), f"real, effective, saved, file system: {state}"
@@ -119,9 +127,9 @@ def test_every_protocol_with_each_privilege(path, copies, way):
 
 
 @every_family
-@every_way
+@pytest.mark.parametrize("way", OWN_WAYS)
 def test_mark(path, copies, way, family):
-    """mark: the routing mark of this probe alone steers it; check-support says so by what this process can do."""
+    """mark, where the caller had CAP_NET_RAW: the routing mark of this probe alone steers it; check-support says so by what this process can do."""
     request = f"send-probe ip-{family} {MARKED[family]} timeout 2"
     with started(path.namespace, copies, way) as daemon:
         assert said(daemon.ask("check-support feature mark")) == "feature-support support ok"
@@ -136,6 +144,21 @@ def test_mark(path, copies, way, family):
         state = status(daemon.pid)
         assert int(state["CapEff"][0], 16) == 0, f"after a marked probe CapEff is {state['CapEff']}"
         assert daemon.finish() == (0, "")
+
+
+@every_family
+@pytest.mark.parametrize("way", [way for way in WAYS if way not in OWN_WAYS])
+def test_mark_is_the_callers(path, copies, way, family):
+    """The capability of the file is for everybody: no mark that leads past the host's rules by it, and none is kept."""
+    request = f"send-probe ip-{family} {MARKED[family]} timeout 1 mark {MARK}"
+    with started(path.namespace, copies, way, args=("--verbose",)) as daemon:
+        assert said(daemon.ask("check-support feature mark")) == "feature-support support no"
+        for protocol in ("icmp", "udp", "tcp", "sctp"):
+            assert said(daemon.ask(f"{request} protocol {protocol}")) == "permission-denied", protocol
+        state = status(daemon.pid)
+        code, stderr = daemon.finish()
+    assert (int(state["CapPrm"][0], 16), code) == (0, 0)
+    assert "no mark: CAP_NET_RAW is the file's" in stderr, stderr
 
 
 def test_no_privilege_at_all(copies):

@@ -21,7 +21,7 @@ from lab.expect import answered, said
 from lab.net import Namespace
 from lab.pair import ANSWERS, SILENT
 from lab.path import Tun, target_address
-from test_privileges import AS_NOBODY, NET_RAW, WAYS, copies, started, status  # noqa: F401 (a fixture)
+from test_privileges import AS_NOBODY, NET_RAW, OWN_WAYS, WAYS, copies, started, status  # noqa: F401 (a fixture)
 
 CALLS_AT_MOST = 50  # of all architectures and C libraries
 PR_SET_SECUREBITS = 28
@@ -31,20 +31,10 @@ PROBE = "sandbox_probe.c"
 # SECBIT_NOROOT, NO_SETUID_FIXUP, NO_CAP_AMBIENT_RAISE, each on and locked; KEEP_CAPS off and locked
 SECUREBITS, SECUREBITS_MASK = 0b11101111, 0b11111111
 
-# One more way to start: with CAP_NET_RAW as an ambient capability, as service managers give it.
-AMBIENT = "ambient capability"
-GIVEN = *AS_NOBODY, "--inh-caps=-all,+net_raw", "--ambient-caps=-all,+net_raw"
-
 pytestmark = pytest.mark.usefixtures("root")
-every_way = pytest.mark.parametrize("way", [*WAYS, AMBIENT])
+every_way = pytest.mark.parametrize("way", list({**WAYS, **OWN_WAYS}))
 needs_sandbox = pytest.mark.skipif(not cc.has_seccomp(), reason="this build has no sandbox")
 needs_none = pytest.mark.skipif(cc.has_seccomp(), reason="this build has a sandbox")
-
-
-def launched(namespace, copies, way):  # noqa: F811
-    if way != AMBIENT:
-        return started(namespace, copies, way)
-    return Daemon(namespace, binary=str(copies / "plain"), wrapper=GIVEN)
 
 
 def in_probe(*arguments, **more):
@@ -74,17 +64,18 @@ def sets_of(state):
 @needs_sandbox
 @every_way
 def test_state(sandbox, pair, copies, way):  # noqa: F811
-    """Sandbox: no effective capability, permitted CAP_NET_RAW alone, ambient set empty, bounding set empty where
+    """Sandbox: no effective capability, permitted CAP_NET_RAW alone, if it was the caller's; ambient set empty, bounding set empty where
     CAP_SETPCAP is held, no_new_privs, a filter, not dumpable, RLIMIT_NPROC and RLIMIT_CORE 0: before the first byte."""
-    with launched(pair.client, copies, way) as daemon:
-        assert daemon.ask("check-support feature mark").args == {"support": "ok"}
+    with started(pair.client, copies, way) as daemon:
+        assert daemon.ask("check-support feature mark").args == {"support": "ok" if way in OWN_WAYS else "no"}
         state, limited = status(daemon.pid), limits(daemon.pid)
         owner = pathlib.Path(f"/proc/{daemon.pid}/environ").stat().st_uid
         assert daemon.finish() == (0, "")
     caps = sets_of(state)
     shown = {name: hex(value) for name, value in caps.items()}
     bounded = way in ("root", "set-uid")
-    assert caps | {"CapBnd": 0} == {"CapEff": 0, "CapPrm": NET_RAW, "CapInh": 0, "CapAmb": 0, "CapBnd": 0}, shown
+    kept = NET_RAW if way in OWN_WAYS else 0
+    assert caps | {"CapBnd": 0} == {"CapEff": 0, "CapPrm": kept, "CapInh": 0, "CapAmb": 0, "CapBnd": 0}, shown
     assert not bounded or caps["CapBnd"] == 0, shown
     assert (state["NoNewPrivs"], state["Seccomp"]) == (["1"], ["2"])
     assert state.get("Seccomp_filters", ["1"]) == ["1"], "one filter, its own"
@@ -129,10 +120,10 @@ def test_setpcap_by_file(sandbox, pair, copies):  # noqa: F811
     program.chmod(0o755)
     subprocess.run(["setcap", "cap_net_raw,cap_setpcap+p", program], check=True)
     with Daemon(pair.client, binary=str(program), wrapper=AS_NOBODY) as daemon:
-        assert daemon.ask("check-support feature mark").args == {"support": "ok"}
+        assert daemon.ask("check-support feature send-probe").args == {"support": "ok"}
         caps = sets_of(status(daemon.pid))
         assert daemon.finish() == (0, "")
-    assert caps == {"CapEff": 0, "CapPrm": NET_RAW, "CapInh": 0, "CapAmb": 0, "CapBnd": 0}, caps
+    assert caps == {"CapEff": 0, "CapPrm": 0, "CapInh": 0, "CapAmb": 0, "CapBnd": 0}, caps
 
 
 # ---------------------------------------------------------------- its sockets
@@ -356,7 +347,7 @@ def test_without_a_sandbox(pair, copies, way):  # noqa: F811
     """Built without libseccomp: CAP_NET_RAW goes too, `mark` says no, and a marked probe is refused; the rest holds."""
     if cc.sanitized() and way != "root":
         pytest.skip("the sanitizers do not start set-uid")
-    with launched(pair.client, copies, way) as daemon:
+    with started(pair.client, copies, way) as daemon:
         assert daemon.ask("check-support feature mark").args == {"support": "no"}
         refused = daemon.ask(f"send-probe ip-4 {ANSWERS[4]} mark 7")
         state, limited = status(daemon.pid), limits(daemon.pid)
