@@ -101,7 +101,7 @@ static const struct allowed_call allowed_calls[] = {
     SET(PLAIN, SOL_SOCKET, SO_TIMESTAMPNS),    /* when answers came, */
     SET(PLAIN, SOL_SOCKET, SO_TIMESTAMPING),   /* when probes left, */
     SET(PLAIN, SOL_SOCKET, SO_RXQ_OVFL),       /* how many answers were lost, */
-    SET(PLAIN, SOL_SOCKET, SO_RCVBUF),         /* room for them, */
+    SET(BOTH, SOL_SOCKET, SO_RCVBUF),          /* room for them, or none, */
     SET(PLAIN, SOL_SOCKET, SO_SNDBUF),         /* and for probes */
     SET(PLAIN, IPPROTO_IP, IP_RECVERR),        /* ICMP errors, */
     SET(PLAIN, IPPROTO_IPV6, IPV6_RECVERR),
@@ -117,10 +117,10 @@ static const struct allowed_call allowed_calls[] = {
     SET(BOTH, IPPROTO_IPV6, IPV6_TCLASS),
     SET(PLAIN, IPPROTO_IPV6, IPV6_FLOWINFO_SEND), /* its flow label */
     SET(PLAIN, IPPROTO_IPV6, IPV6_AUTOFLOWLABEL), /* none that the kernel makes up: all take one path */
-    SET(PLAIN, IPPROTO_IPV6, IPV6_V6ONLY),     /* no IPv4 by an IPv6 socket */
+    SET(BOTH, IPPROTO_IPV6, IPV6_V6ONLY),      /* no IPv4 by an IPv6 socket; or, to hold a port, both */
     SET(BOTH, SOL_SOCKET, SO_BINDTOIFINDEX),  /* by which interface it leaves */
     SET(PLAIN, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT), /* a source address, and no port before connect() */
-    SET(PLAIN, SOL_SOCKET, SO_REUSEADDR),      /* one source port to several targets */
+    SET(BOTH, SOL_SOCKET, SO_REUSEADDR),       /* one source port to several targets, or of several daemons */
     SET(PLAIN, IPPROTO_TCP, TCP_SYNCNT),       /* as few SYNs as the kernel will, */
     SET(PLAIN, IPPROTO_TCP, TCP_QUICKACK),     /* no ACK before the RST */
     SET(PLAIN, SOL_SOCKET, SO_LINGER),         /* with which a connection is ended */

@@ -51,9 +51,13 @@ static const struct {
     { USE_OUTLET | USE_SYN, IPV6, WISH_PATHS, IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 0 },
     { USE_OUTLET | USE_SYN, IPV6, NEEDED, IPPROTO_IPV6, IPV6_V6ONLY, 1 },
 
+    { USE_CROWD, IPV6, NEEDED, IPPROTO_IPV6, IPV6_V6ONLY, 0 }, /* a port of all addresses is one of IPv4's, too */
+    { USE_CROWD, BOTH, WISH_FILTERS, SOL_SOCKET, SO_RCVBUF, 0 },
+    { USE_TRACE, BOTH, NEEDED, SOL_SOCKET, SO_REUSEADDR, 1 },
+
     /* A receiver that rests, and a guard while its interface is down, are bound to an address that is not there. */
-    { USE_RECEIVER | USE_GUARD, IPV4, WISH_PARKING, IPPROTO_IP, IP_FREEBIND, 1 },
-    { USE_RECEIVER | USE_GUARD, IPV6, WISH_PARKING, IPPROTO_IPV6, IPV6_FREEBIND, 1 },
+    { USE_RECEIVER | USE_GUARD | USE_TRACE, IPV4, WISH_PARKING, IPPROTO_IP, IP_FREEBIND, 1 },
+    { USE_RECEIVER | USE_GUARD | USE_TRACE, IPV6, WISH_PARKING, IPPROTO_IPV6, IPV6_FREEBIND, 1 },
 
     { USE_SYN, BOTH, WISH_SINGLE_SYNS, IPPROTO_TCP, TCP_SYNCNT, 1 },
     /* Else the SYN-ACK would be acknowledged at once: so our RST comes first, as to a half-open probe. */
@@ -94,10 +98,10 @@ sockopt_set(int fd, enum wish wish, int level, int name, const void *value, size
 }
 
 int
-sockopt_set_up(int fd, enum socket_use use, enum family_id family, struct refused *refused)
+sockopt_set_up(int fd, unsigned uses, enum family_id family, struct refused *refused)
 {
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
-        bool applies = (options[i].uses & (unsigned)use) && (options[i].family == BOTH || options[i].family == family);
+        bool applies = (options[i].uses & uses) && (options[i].family == BOTH || options[i].family == family);
         if (applies && !sockopt_set(fd, options[i].wish, options[i].level, options[i].name, &options[i].value,
                                     sizeof options[i].value, refused))
             return errno;

@@ -42,11 +42,14 @@ enum socket_use {
     USE_DETAIL = 4,   /* the same, once a client has asked for `detail` */
     USE_OUTLET = 8,   /* echo requests and udp, without privileges */
     USE_SYN = 16,     /* one tcp probe, without privileges */
-    USE_GUARD = 32,   /* has a port, and does nothing with it */
+    USE_KEEPER = 32,  /* has a port, and does nothing with it; */
+    USE_CROWD = 64,   /* likewise, one of thousands; */
+    USE_GUARD = 128,  /* likewise, of loopback; */
+    USE_TRACE = 256,  /* likewise, and others may have it, too */
 };
 
-/* Sets all options for this use. 0, or the errno value of one that is needed; REFUSED gets the others. */
-int sockopt_set_up(int fd, enum socket_use use, enum family_id family, struct refused *refused);
+/* Sets all options for these uses. 0, or the errno value of one that is needed; REFUSED gets the others. */
+int sockopt_set_up(int fd, unsigned uses, enum family_id family, struct refused *refused);
 
 /* Sets one whose value is the caller's. True when it was set, or is only wished for, whatever became of it. */
 bool sockopt_set(int fd, enum wish wish, int level, int name, const void *value, size_t size, struct refused *refused);

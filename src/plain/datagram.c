@@ -177,10 +177,10 @@ grow_ports(void *context, enum family_id family)
 }
 
 static bool
-next_awaits_late(void *context, const struct probe *model)
+take_port(void *context, const struct request *request, struct probe *model)
 {
     const struct datagrams *datagrams = context;
-    return awaits_late(datagrams->taken, model);
+    return !request->port || !awaits_late(datagrams->taken, model); /* without `port`, it comes again late enough */
 }
 
 /* ---- ports that clients named ---- */
@@ -292,7 +292,7 @@ allot(struct datagrams *datagrams, const struct errand *errand, struct probe *mo
         .next = next_port,
         .count = count_ports,
         .grow = grow_ports,
-        .awaits_late = next_awaits_late,
+        .take = take_port,
     };
     const struct request *request = errand->request;
     bool bound = errand->route->vrf ||

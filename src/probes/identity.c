@@ -97,6 +97,13 @@ make_echo(const struct making *making, uint16_t near)
 
 /* ---- ports ---- */
 
+static bool
+take_near(const struct making *making)
+{
+    const struct near_source *nears = making->nears;
+    return !nears->take || nears->take(nears->context, making->request, making->model);
+}
+
 /*
  * The target's port is given: ours is the next that no probe to that port has. When TRIES of them are all taken, so may
  * be the rest: then it is quicker to get more ports than to look on.
@@ -112,7 +119,7 @@ make_near_port(const struct making *making)
             making->identity->near = nears->next(nears->context, family);
             if (!making->identity->near)
                 return ENOSPC;
-            if (!is_taken(making) && !(nears->awaits_late && nears->awaits_late(nears->context, making->model)))
+            if (!is_taken(making) && take_near(making))
                 return 0;
         }
     } while (nears->grow(nears->context, family));
@@ -134,8 +141,11 @@ make_both_ports(const struct making *making)
                 return ENOSPC;
             making->identity->near = varying->near;
             making->identity->far = packet_next_far_port(&varying->far);
-            if (!is_taken(making))
+            if (is_taken(making))
+                continue;
+            if (take_near(making))
                 return 0;
+            varying->near = 0;
         }
     } while (nears->grow(nears->context, family));
     return ENOSPC;

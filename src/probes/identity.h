@@ -35,8 +35,11 @@ struct near_source {
     uint32_t (*count)(void *context, enum family_id family);
     bool (*grow)(void *context, enum family_id family);
 
-    /* True when the answer to an earlier probe may still come, that would pass for the answer to this one. */
-    bool (*awaits_late)(void *context, const struct probe *model);
+    /*
+     * Takes the port that next() gave for this probe. False when it must be another one: the answer to an earlier probe may
+     * still come, that would pass for the answer to this one; or another program has it.
+     */
+    bool (*take)(void *context, const struct request *request, struct probe *model);
 
     /* The first of FLOW_PORTS ports that next() never gives, the same at each call; 0: there are none. */
     uint16_t (*reserve)(void *context);

@@ -18,10 +18,19 @@ uint16_t allotter_echo_id(const struct allotter *allotter);
 int allot(struct allotter *allotter, const struct request *request, const struct probes *in_flight,
           struct probe *model);
 
-/* With the source set: leases the port, where the client named one. 0, or an errno value; see ports_lease(). */
+/*
+ * With the source set: leases the port, where that is not done, and the client named it or a flow has it. 0, or an errno
+ * value: EADDRINUSE where it is another program's, and the client chose what is to leave from it.
+ */
 int allot_lease(struct allotter *allotter, const struct request *request, struct probe *model);
 
 /* Gives up what was leased for a probe that has ended, or was not sent. */
 void allot_release(struct allotter *allotter, struct probe *probe);
+
+/* Gives back what has rested; see leases_rest(). */
+bool allot_rest(struct allotter *allotter, struct instant now, struct instant *when);
+
+/* True when this datagram came to a port that is ours alone. */
+bool allot_believes(struct allotter *allotter, const struct answer *datagram);
 
 #endif

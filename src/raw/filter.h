@@ -6,6 +6,25 @@
 #include "host/sockopt.h"
 #include "packets/request.h"
 
+#define PORT_BLOCK 512
+
+/* Ports by blocks of PORT_BLOCK, a bit for each. */
+struct port_blocks {
+    uint32_t bits[65536 / PORT_BLOCK / 32];
+};
+
+static inline void
+port_blocks_add(struct port_blocks *blocks, uint16_t port)
+{
+    blocks->bits[port / PORT_BLOCK / 32] |= UINT32_C(1) << port / PORT_BLOCK % 32;
+}
+
+static inline bool
+port_blocks_has(const struct port_blocks *blocks, uint16_t port)
+{
+    return blocks->bits[port / PORT_BLOCK / 32] >> port / PORT_BLOCK % 32 & 1;
+}
+
 /*
  * Puts a filter for this protocol on a raw socket of this family, for good (SO_LOCK_FILTER). ECHO_ID: the lowest of our
  * echo identifiers. Where the host refuses it we are woken more often, and matching sorts out what is ours.

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Source ports. Two kinds: ports that we choose, from blocks outside net.ipv4.ip_local_port_range that this daemon has
- * to itself among daemons of its kind; and ports that a client names, each held by a socket while a probe uses it.
+ * Source ports of our own choice, in blocks that this daemon has to itself among daemons of its kind: by a guard (keep.h)
+ * on a block's first port. So several daemons on one network never send from the same port, and their answers can't be
+ * mistaken for each other's, at the price of one descriptor for 512 ports.
  *
- * A block is had by binding a socket to its first port: so several daemons on one network never send from the same
- * port, and their answers can't be mistaken for each other's, at the price of one descriptor for 512 ports.
+ * Blocks outside net.ipv4.ip_local_port_range come first: other programs have nothing there that they did not ask for by
+ * number. From those inside the kernel may hand out any port at any time, so what tells probes apart by ports alone must
+ * hold each of them (leases.h).
  */
 #ifndef HOPLINE_PORTS_H
 #define HOPLINE_PORTS_H
@@ -13,6 +15,7 @@
 #include "host/random.h"
 #include "packets/family.h"
 #include "probes/flow.h"
+#include "raw/filter.h"
 
 struct ports;
 
@@ -30,21 +33,18 @@ uint16_t ports_next(struct ports *ports, struct instant now);
 MUST_USE bool ports_grow(struct ports *ports);
 
 /*
- * The first of FLOW_PORTS ports that ports_next() never gives, the same at each call; a multiple of their number. 0:
- * there are none.
+ * The first of FLOW_PORTS ports that ports_next() never gives, the same at each call; a multiple of their number. Where
+ * other daemons have all blocks it is one of theirs. 0: there are none.
  */
 uint16_t ports_reserve(struct ports *ports);
 
 /* How many ports ports_next() has. */
 uint32_t ports_count(const struct ports *ports);
 
-/*
- * Holds a UDP port that a client named, by a socket: no other program can bind it, and to the kernel it is open, so
- * that it does not answer the target's datagrams with port unreachable. Probes share a lease. Sets *LEASE, which is not
- * 0, for ports_release(). 0, or an errno value (EADDRINUSE: another program has it).
- */
-int ports_lease(struct ports *ports, enum family_id family, const struct address *source, uint32_t scope, uint16_t port,
-               uint32_t *lease);
-void ports_release(struct ports *ports, uint32_t lease);
+/* True when the kernel hands out ports of this one's block. */
+bool ports_is_handed_out(const struct ports *ports, uint16_t port);
+
+/* True for a port of our blocks that neither the kernel hands out nor another daemon has. */
+bool ports_is_ours(const struct ports *ports, uint16_t port);
 
 #endif

@@ -317,6 +317,14 @@ expect_all(struct transport *transport)
     receivers_expect_all(&raw_of(transport)->receivers);
 }
 
+/* A datagram returns nothing but ports: they must be ours alone. */
+static bool
+is_credible(const struct raw *raw, const struct answer *answer)
+{
+    return answer->is_error || protocols[answer->protocol]->ports != PORTS_FAR_VARIES ||
+           allot_believes(raw->allotter, answer);
+}
+
 static bool
 receive(struct transport *transport, const struct clock *clock, struct answer *answers, size_t *count)
 {
@@ -328,7 +336,7 @@ receive(struct transport *transport, const struct clock *clock, struct answer *a
         return false;
     size_t received = receiver_receive(receiver, raw->inbox, clock, datagrams);
     for (size_t i = 0; i < received; i++)
-        if (packet_decode(&datagrams[i], &answers[*count]))
+        if (packet_decode(&datagrams[i], &answers[*count]) && is_credible(raw, &answers[*count]))
             ++*count;
     return true;
 }
@@ -342,7 +350,14 @@ received_until(const struct transport *transport, const struct clock *clock)
 static bool
 rest(struct transport *transport, struct instant now, struct instant *when)
 {
-    return receivers_rest(&raw_of(transport)->receivers, now, when);
+    struct raw *raw = raw_of(transport);
+    struct instant next;
+    bool again = receivers_rest(&raw->receivers, now, when);
+    if (!allot_rest(raw->allotter, now, &next))
+        return again;
+    if (!again || next.ns < when->ns)
+        *when = next;
+    return true;
 }
 
 static uint64_t

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "packets/protocol.h"
+#include "raw/leases.h"
 #include "raw/ports.h"
 #include "support.h"
 
@@ -23,6 +24,7 @@ static struct {
     uint32_t number;      /* drawn at random */
     uint32_t leases;
     int lease_error;
+    bool handed_out;      /* the ports that we have: by the kernel, to others */
     struct probe *in_flight[IN_FLIGHT_MAX];
     size_t count;
     struct probes *probes;
@@ -53,11 +55,10 @@ fuzz_ports_count(const struct ports *ports)
     return world.ports;
 }
 
+/* Every lease is the first, of one kind. */
 static int
-fuzz_ports_lease(struct ports *ports, enum family_id family, const struct address *source, uint32_t scope,
-                uint16_t port, uint32_t *lease)
+lease(uint32_t *lease)
 {
-    (void)ports, (void)family, (void)source, (void)scope, (void)port;
     if (world.lease_error)
         return world.lease_error;
     world.leases++;
@@ -65,12 +66,43 @@ fuzz_ports_lease(struct ports *ports, enum family_id family, const struct addres
     return 0;
 }
 
-static void
-fuzz_ports_release(struct ports *ports, uint32_t lease)
+static int
+fuzz_leases_hold(struct leases *leases, enum family_id family, const struct address *source, uint32_t scope,
+                uint16_t port, uint32_t *number)
 {
-    (void)ports;
-    MUST(lease == 1 && world.leases > 0);
+    (void)leases, (void)family, (void)source, (void)scope, (void)port;
+    return lease(number);
+}
+
+static int
+fuzz_leases_hold_everywhere(struct leases *leases, uint16_t port, uint32_t *number)
+{
+    (void)leases, (void)port;
+    return lease(number);
+}
+
+static int
+fuzz_leases_share(struct leases *leases, uint16_t port, uint32_t *number)
+{
+    (void)leases, (void)port;
+    world.leases++;
+    *number = 1;
+    return 0;
+}
+
+static void
+fuzz_leases_give_up(struct leases *leases, uint32_t number)
+{
+    (void)leases;
+    MUST(number == 1 && world.leases > 0);
     world.leases--;
+}
+
+static bool
+fuzz_ports_is_handed_out(const struct ports *ports, uint16_t port)
+{
+    (void)ports, (void)port;
+    return world.handed_out;
 }
 
 /* Comes round again soon, so that numbers meet. */
@@ -85,8 +117,11 @@ fuzz_random_u32(struct random *random)
 #define ports_next fuzz_ports_next
 #define ports_grow fuzz_ports_grow
 #define ports_count fuzz_ports_count
-#define ports_lease fuzz_ports_lease
-#define ports_release fuzz_ports_release
+#define ports_is_handed_out fuzz_ports_is_handed_out
+#define leases_hold fuzz_leases_hold
+#define leases_hold_everywhere fuzz_leases_hold_everywhere
+#define leases_share fuzz_leases_share
+#define leases_give_up fuzz_leases_give_up
 #include "probes/identity.c"
 #include "raw/allot.c"
 
@@ -116,7 +151,7 @@ is_same(const struct probe *a, const struct probe *b)
 {
     const struct protocol *protocol = protocols[a->protocol];
     bool same_target = protocol->ports == PORTS_ECHO || address_same(&a->target, &b->target);
-    bool named = a->lease || (protocol->numbered && a->identity.near < PORT_FIRST);
+    bool named = a->identity.near < PORT_FIRST;
     return a->family == b->family && a->protocol == b->protocol && same_target &&
            a->identity.near == b->identity.near && a->identity.far == b->identity.far &&
            (!named || (protocol->numbered ? a->identity.number == b->identity.number
@@ -138,7 +173,8 @@ check_new(const struct request *request, const struct probe *probe)
         return;
     MUST(identity->near && identity->far && (!request->port || identity->far == request->port));
     MUST(!request->local_port || identity->near == request->local_port);
-    MUST((probe->lease != 0) == (request->local_port && protocol->ports == PORTS_FAR_VARIES));
+    bool leased = request->local_port || (world.handed_out && !world.lease_error);
+    MUST((probe->lease != 0) == (leased && protocol->ports == PORTS_FAR_VARIES));
 }
 
 /* Nothing was found: so every port of ours is taken, or there is none. */
@@ -147,6 +183,8 @@ check_exhausted(const struct request *request, struct probe model)
 {
     MUST(protocols[request->protocol]->ports != PORTS_ECHO && !request->local_port);
     MUST(world.ports == 0 || (world.more == 0 && model.identity.far));
+    if (world.handed_out && world.lease_error == EADDRINUSE) /* others have them */
+        return;
     for (uint32_t i = 0; i < world.ports; i++) {
         model.identity.near = (uint16_t)(PORT_FIRST + i);
         MUST(probes_ports_taken(world.probes, &model));
@@ -222,7 +260,9 @@ static void
 choose_error(void)
 {
     static const int errors[] = { 0, EADDRINUSE, ENOMEM, EADDRNOTAVAIL };
-    world.lease_error = errors[take_u8(&world.input) % COUNT(errors)];
+    uint8_t choice = take_u8(&world.input);
+    world.lease_error = errors[choice % COUNT(errors)];
+    world.handed_out = choice & 128;
 }
 
 static void (*const operations[])(void) = { send_one, send_many, end_one, go_back, choose_error };

@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from lab import wire
+from lab import transports, wire
 from lab.daemon import Daemon, target as to
 from lab.net import Namespace, join
 
@@ -313,14 +313,16 @@ def refusals(hosts):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_local_port_in_use(daemon, hosts, family):
-    """"address-in-use (EADDRINUSE)": a udp local-port that another socket holds; it works again when that is gone."""
+def test_local_port_in_use(daemon, hosts, family, transport):
+    """A udp local-port that another socket holds: raw sockets need no bind, but for a payload; sockets of the kernel do
+    ("address-in-use (EADDRINUSE)"). It works again when that is gone."""
     request = f"send-probe {to(TARGET[family])} protocol udp port 81 local-port "
     with hosts.client.socket(FAMILY[family], socket.SOCK_DGRAM) as sock:
         sock.bind((CLIENT[family], 0))
         request += str(sock.getsockname()[1])
-        assert daemon.ask(request).line.split(" ", 1)[1] == "address-in-use"
-    assert daemon.ask(request).kind == "reply"
+        assert daemon.ask(request).kind == {transports.RAW: "reply", transports.PLAIN: "address-in-use"}[transport]
+        assert daemon.ask(f"{request} payload c0ffee").line.split(" ", 1)[1] == "address-in-use"
+    assert daemon.ask(f"{request} payload c0ffee").kind == daemon.ask(request).kind == "reply"
 
 
 @pytest.mark.parametrize("how", [dict(args=["--replies", "0.95"]), dict(env={"MTR_PACKET_REPLIES": "0.95"})],

@@ -21,6 +21,7 @@ Suite *flow_suite(void);
 Suite *icmpext_suite(void);
 Suite *index_suite(void);
 Suite *input_suite(void);
+Suite *leases_suite(void);
 Suite *match_suite(void);
 Suite *output_suite(void);
 Suite *ports_suite(void);

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "host/clock.h"
 #include "packets/protocol.h"
 #include "raw/allot.h"
+#include "raw/filter.h"
 #include "suites.h"
 #include "support.h"
 
@@ -311,6 +315,85 @@ START_TEST(a_hold_that_can_not_be_had)
 }
 END_TEST
 
+/* ---- ports of other programs ---- */
+
+static int
+bind_udp(uint16_t port)
+{
+    struct sockaddr_in name = { .sin_family = AF_INET, .sin_port = htons(port) };
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    MUST(fd >= 0 && bind(fd, (struct sockaddr *)&name, sizeof name) == 0);
+    return fd;
+}
+
+static struct answer
+datagram_to(uint16_t port)
+{
+    return (struct answer){
+        .family = IPV4,
+        .protocol = PROTOCOL_UDP,
+        .to = address_of(IPV4, "127.0.0.1"),
+        .near = port,
+        .arrived = clock_now(),
+    };
+}
+
+/* Bytes of the client's choice leave from no port that somebody else has; other probes may. */
+START_TEST(payload_from_nobodys_port)
+{
+    struct allotter *allotter = allotter_new();
+    struct probes *in_flight = probes_new(15);
+    struct request request = request_to(IPV4, PROTOCOL_UDP);
+    request.port = 53;
+    uint16_t block = add(allotter, in_flight, &request)->identity.near / PORT_BLOCK * PORT_BLOCK;
+    int others[PORT_BLOCK] = { 0 };
+    for (uint16_t i = 0; i < PORT_BLOCK; i++)
+        if (i % 8 > 1)
+            others[i] = bind_udp((uint16_t)(block + i));
+    uint32_t theirs = 0;
+    for (uint32_t i = 0; i < 64; i++) {
+        request.payload = (struct word){ "c0ffee", i % 3 ? 0 : 6 };
+        struct probe *probe = add(allotter, in_flight, &request);
+        bool taken = probe->identity.near / PORT_BLOCK * PORT_BLOCK == block && probe->identity.near % 8 > 1;
+        MUST(!request.payload.length || (!taken && probe->lease));
+        struct answer answer = datagram_to(probe->identity.near);
+        MUST(allot_believes(allotter, &answer));
+        theirs += taken;
+    }
+    MUST(theirs > 0);
+    for (uint16_t i = 0; i < PORT_BLOCK; i++)
+        if (others[i])
+            close(others[i]);
+    probes_free(in_flight);
+    allotter_free(allotter);
+}
+END_TEST
+
+/* A named port of another program is used all the same, but for such bytes, and what comes to it is not believed. */
+START_TEST(named_port_of_another_program)
+{
+    struct allotter *allotter = allotter_new();
+    struct probes *in_flight = probes_new(16);
+    struct request request = request_to(IPV4, PROTOCOL_UDP);
+    request.local_port = 4327;
+    int fd = bind_udp(4327);
+    struct answer answer = datagram_to(4327);
+    struct probe *probe = add(allotter, in_flight, &request);
+    MUST(probe->identity.near == 4327);
+    MUST(!allot_believes(allotter, &answer));
+    request.payload = (struct word){ "c0ffee", 6 };
+    struct probe model = model_of(&request);
+    MUST(allot_whole(allotter, &request, in_flight, &model) == EADDRINUSE && !model.lease);
+    close(fd);
+    MUST(allot_whole(allotter, &request, in_flight, &model) == 0 && model.lease);
+    MUST(!allot_believes(allotter, &answer)); /* as long as the first probe may be answered */
+    drop(allotter, in_flight, probe);
+    allot_release(allotter, &model);
+    probes_free(in_flight);
+    allotter_free(allotter);
+}
+END_TEST
+
 /* ---- flows ---- */
 
 static struct request
@@ -465,6 +548,8 @@ allot_suite(void)
     tcase_add_loop_test(tests, a_flow_is_full, 0, 3);
     tcase_add_test(tests, room_in_a_flow);
     tcase_add_test(tests, flow_with_ports_and_label);
+    tcase_add_test(tests, payload_from_nobodys_port);
+    tcase_add_test(tests, named_port_of_another_program);
     suite_add_tcase(suite, tests);
     return suite;
 }
