@@ -14,7 +14,7 @@
 #include "packets/packet.h"
 
 #define TRANSPORT_BATCH 32       /* answers that one receive() gives at most */
-#define TRANSPORT_DESCRIPTORS 136 /* that watch() gives at most */
+#define TRANSPORT_DESCRIPTORS 170 /* that watch() gives at most */
 
 struct transport;
 struct probe;  /* probe.h, as the next */

@@ -142,10 +142,10 @@ allotter_free(struct allotter *allotter)
     free(allotter);
 }
 
-uint16_t
-allotter_echo_id(const struct allotter *allotter)
+struct filter_terms
+allotter_terms(const struct allotter *allotter)
 {
-    return allotter->identities.echo_id;
+    return (struct filter_terms){ .echo_id = allotter->identities.echo_id, .ports = *ports_expected(allotter->ports) };
 }
 
 int
@@ -190,6 +190,16 @@ bool
 allot_rest(struct allotter *allotter, struct instant now, struct instant *when)
 {
     return leases_rest(allotter->leases, now, when);
+}
+
+enum hearing
+allot_hearing(const struct allotter *allotter, const struct probe *probe)
+{
+    uint16_t near = probe->identity.near;
+    bool held = probe->lease ? leases_is_held(allotter->leases, probe->lease) : ports_is_ours(allotter->ports, near);
+    if (!held)
+        return HEARD_NOWHERE;
+    return port_blocks_has(ports_expected(allotter->ports), near) ? HEARD_AS_EXPECTED : HEARD_AMONG_OTHERS;
 }
 
 bool

@@ -4,6 +4,7 @@
 #define HOPLINE_ALLOT_H
 
 #include "probes/identity.h"
+#include "raw/filter.h"
 
 struct allotter;
 
@@ -11,8 +12,8 @@ struct allotter;
 struct allotter *allotter_new(void);
 void allotter_free(struct allotter *allotter);
 
-/* The lowest of the ICMP identifiers that echo requests bear. */
-uint16_t allotter_echo_id(const struct allotter *allotter);
+/* What filters can know of its probes. */
+struct filter_terms allotter_terms(const struct allotter *allotter);
 
 /* Fills in the identity of MODEL, but for its source. 0, or an errno value; see identities_make(). */
 int allot(struct allotter *allotter, const struct request *request, const struct probes *in_flight,
@@ -29,6 +30,13 @@ void allot_release(struct allotter *allotter, struct probe *probe);
 
 /* Gives back what has rested; see leases_rest(). */
 bool allot_rest(struct allotter *allotter, struct instant now, struct instant *when);
+
+/*
+ * Where datagrams to a udp probe's port are heard: by the filter that knows where most of our ports are, by the one for
+ * all others, or not at all, since another program has that port too, and they may be answers to that.
+ */
+enum hearing { HEARD_AS_EXPECTED, HEARD_AMONG_OTHERS, HEARD_NOWHERE };
+enum hearing allot_hearing(const struct allotter *allotter, const struct probe *probe);
 
 /* True when this datagram came to a port that is ours alone. */
 bool allot_believes(struct allotter *allotter, const struct answer *datagram);

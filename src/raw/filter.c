@@ -91,7 +91,7 @@ static const struct {
 #define QUOTED_NUMBER(family) (8 + ((family) == IPV4 ? 9u : 6u)) /* its offset, behind the ICMP header */
 
 static void
-filter_icmp(int fd, enum family_id family, uint16_t echo_id, struct refused *refused)
+filter_icmp(int fd, enum family_id family, const struct filter_terms *terms, struct refused *refused)
 {
     struct sock_filter code[8 + sizeof quoted->numbers + 2] = {
         at_transport[family],
@@ -99,7 +99,7 @@ filter_icmp(int fd, enum family_id family, uint16_t echo_id, struct refused *ref
         IF_EQUAL(icmp_kinds[ICMP_REQUEST_ECHO].reply[family], 0, 4),
         LOAD_U16(4),
         AND(ECHO_ID_MASK),
-        IF_EQUAL(echo_id, (uint8_t)(quoted[family].count + 3), 0),
+        IF_EQUAL(terms->echo_id, (uint8_t)(quoted[family].count + 3), 0),
         REFUSE,
         LOAD_U8(QUOTED_NUMBER(family)),
     };
@@ -113,24 +113,50 @@ filter_icmp(int fd, enum family_id family, uint16_t echo_id, struct refused *ref
     attach(fd, code, length, refused);
 }
 
+/*
+ * The block's number is cut in two: the lower five bits choose a bit, which is tested in the word of `ports` that the upper
+ * two choose. The three jumps lead to the test of their word, or on to the next.
+ */
 static void
-filter_udp(int fd, enum family_id family, uint16_t echo_id, struct refused *refused)
+filter_udp(int fd, enum family_id family, const struct filter_terms *terms, struct refused *refused)
 {
-    (void)echo_id;
+    _Static_assert(sizeof terms->ports.bits / sizeof *terms->ports.bits == 4, "each word has its test");
+    const uint32_t *bits = terms->ports.bits;
+    struct sock_filter yes = ACCEPT, no = REFUSE;
     struct sock_filter code[] = {
         at_transport[family],
         LOAD_U16(2),
-        IF_AT_LEAST(PORT_MIN, 1, 0),
+        IF_AT_LEAST(PORT_MIN, 0, 19),
+        BPF_STMT(BPF_ALU | BPF_DIV | BPF_K, PORT_BLOCK),
+        BPF_STMT(BPF_ST, 0),
+        AND(31),
+        BPF_STMT(BPF_MISC | BPF_TAX, 0),
+        BPF_STMT(BPF_LD | BPF_IMM, 1),
+        BPF_STMT(BPF_ALU | BPF_LSH | BPF_X, 0),
+        BPF_STMT(BPF_MISC | BPF_TAX, 0), /* X: the bit */
+        BPF_STMT(BPF_LD | BPF_MEM, 0),   /* A: the block */
+        IF_AT_LEAST(96, 6, 0),
+        IF_AT_LEAST(64, 3, 0),
+        IF_AT_LEAST(32, 0, 6),
+        BPF_STMT(BPF_LD | BPF_IMM, bits[1]),
+        BPF_STMT(BPF_JMP | BPF_JA, 5),
+        BPF_STMT(BPF_LD | BPF_IMM, bits[2]),
+        BPF_STMT(BPF_JMP | BPF_JA, 3),
+        BPF_STMT(BPF_LD | BPF_IMM, bits[3]),
+        BPF_STMT(BPF_JMP | BPF_JA, 1),
+        BPF_STMT(BPF_LD | BPF_IMM, bits[0]),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_X, 0, 1, 2),
         REFUSE,
-        ACCEPT,
+        terms->others ? no : yes,
+        terms->others ? yes : no,
     };
     ATTACH(fd, code, refused);
 }
 
 static void
-filter_tcp(int fd, enum family_id family, uint16_t echo_id, struct refused *refused)
+filter_tcp(int fd, enum family_id family, const struct filter_terms *terms, struct refused *refused)
 {
-    (void)echo_id;
+    (void)terms;
     struct sock_filter code[] = {
         at_transport[family],
         LOAD_U16(2),
@@ -147,9 +173,9 @@ filter_tcp(int fd, enum family_id family, uint16_t echo_id, struct refused *refu
 }
 
 static void
-filter_sctp(int fd, enum family_id family, uint16_t echo_id, struct refused *refused)
+filter_sctp(int fd, enum family_id family, const struct filter_terms *terms, struct refused *refused)
 {
-    (void)echo_id;
+    (void)terms;
     struct sock_filter code[] = {
         at_transport[family],
         LOAD_U16(2),
@@ -164,14 +190,15 @@ filter_sctp(int fd, enum family_id family, uint16_t echo_id, struct refused *ref
 }
 
 void
-filter_answers(int fd, enum family_id family, enum protocol_id protocol, uint16_t echo_id, struct refused *refused)
+filter_answers(int fd, enum family_id family, enum protocol_id protocol, const struct filter_terms *terms,
+               struct refused *refused)
 {
-    static void (*const filters[PROTOCOLS])(int fd, enum family_id family, uint16_t echo_id,
+    static void (*const filters[PROTOCOLS])(int fd, enum family_id family, const struct filter_terms *terms,
                                             struct refused *refused) = {
         [PROTOCOL_ICMP] = filter_icmp,
         [PROTOCOL_UDP] = filter_udp,
         [PROTOCOL_TCP] = filter_tcp,
         [PROTOCOL_SCTP] = filter_sctp,
     };
-    filters[protocol](fd, family, echo_id, refused);
+    filters[protocol](fd, family, terms, refused);
 }

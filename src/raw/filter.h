@@ -25,11 +25,18 @@ port_blocks_has(const struct port_blocks *blocks, uint16_t port)
     return blocks->bits[port / PORT_BLOCK / 32] >> port / PORT_BLOCK % 32 & 1;
 }
 
+/* What is known of our probes when filters are made. */
+struct filter_terms {
+    uint16_t echo_id;         /* the lowest of our echo identifiers */
+    struct port_blocks ports; /* of udp: where most of our ports are */
+    bool others;              /* udp, in place of these: all ports but these */
+};
+
 /*
- * Puts a filter for this protocol on a raw socket of this family, for good (SO_LOCK_FILTER). ECHO_ID: the lowest of our
- * echo identifiers. Where the host refuses it we are woken more often, and matching sorts out what is ours.
+ * Puts a filter for this protocol on a raw socket of this family, for good (SO_LOCK_FILTER). Where the host refuses it we
+ * are woken more often, and matching sorts out what is ours.
  */
-void filter_answers(int fd, enum family_id family, enum protocol_id protocol, uint16_t echo_id,
+void filter_answers(int fd, enum family_id family, enum protocol_id protocol, const struct filter_terms *terms,
                     struct refused *refused);
 
 /* Lets no packet in, for good: for sockets that only send or keep a port. Their error queue is not filtered. */

@@ -20,6 +20,7 @@
  */
 #define REST (30 * NS_PER_S)
 #define BLOCKS_FOR_REST 8
+#define BLOCKS_EXPECTED (BLOCKS_FOR_REST + 1) /* and one for flows */
 
 #define SCARCITY (100 * NS_PER_MS) /* for so long no block is looked for after none could be had */
 
@@ -37,7 +38,8 @@ struct ports {
     size_t block, offset;    /* the next port, but for the order within a block: */
     uint16_t scramble;       /* exclusive-ored with the offset, so that nobody knows where we begin */
     struct instant lap;      /* when the turn through all our ports began */
-    struct port_blocks guarded; /* ours, and shared with nobody */
+    struct port_blocks guarded;  /* ours, and shared with nobody */
+    struct port_blocks expected; /* see ports_expected() */
 };
 
 static void
@@ -68,6 +70,21 @@ list_blocks(struct ports *ports, struct random *random, bool inside, uint32_t lo
     shuffle(ports->free_blocks + start, ports->free_count - start, random);
 }
 
+/* A daemon that starts at the same time may get one of them first: then we have to take another, when it comes to that. */
+static void
+choose_expected(struct ports *ports)
+{
+    unsigned left = BLOCKS_EXPECTED;
+    for (size_t place = ports->free_count; place-- > 0 && left > 0;) {
+        int guard = keep_guard(ports->free_blocks[place]);
+        if (guard < 0)
+            continue;
+        close(guard);
+        port_blocks_add(&ports->expected, ports->free_blocks[place]);
+        left--;
+    }
+}
+
 struct ports *
 ports_new(struct random *random, uint16_t ephemeral_low, uint16_t ephemeral_high)
 {
@@ -81,6 +98,7 @@ ports_new(struct random *random, uint16_t ephemeral_low, uint16_t ephemeral_high
     list_blocks(ports, random, false, HIGH_PORTS, 65536);
     ports->last_resort = ports->free_blocks[0];
     ports->scramble = (uint16_t)random_below(random, BLOCK);
+    choose_expected(ports);
     return ports;
 }
 
@@ -214,4 +232,10 @@ bool
 ports_is_ours(const struct ports *ports, uint16_t port)
 {
     return port_blocks_has(&ports->guarded, port) && !ports_is_handed_out(ports, port);
+}
+
+const struct port_blocks *
+ports_expected(const struct ports *ports)
+{
+    return &ports->expected;
 }

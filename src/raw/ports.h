@@ -47,4 +47,10 @@ bool ports_is_handed_out(const struct ports *ports, uint16_t port);
 /* True for a port of our blocks that neither the kernel hands out nor another daemon has. */
 bool ports_is_ours(const struct ports *ports, uint16_t port);
 
+/*
+ * The blocks that come next, chosen at start among those that nobody had: for filters, which can't be changed later. Most
+ * daemons never need another.
+ */
+const struct port_blocks *ports_expected(const struct ports *ports);
+
 #endif

@@ -136,6 +136,18 @@ send_with_identity(struct raw *raw, struct attempt *attempt, struct route *route
     return error;
 }
 
+static unsigned
+ear_of(const struct raw *raw, const struct probe *probe)
+{
+    const unsigned ears[] = {
+        [HEARD_AS_EXPECTED] = probe->protocol,
+        [HEARD_AMONG_OTHERS] = EAR_OTHER_DATAGRAMS,
+        [HEARD_NOWHERE] = EAR_NONE,
+    };
+    bool by_ports = protocols[probe->protocol]->ports == PORTS_FAR_VARIES;
+    return by_ports ? ears[allot_hearing(raw->allotter, probe)] : probe->protocol;
+}
+
 /* Sends with the source that the route gives. */
 static int
 send_by_route(struct raw *raw, struct attempt *attempt)
@@ -157,7 +169,7 @@ send_by_route(struct raw *raw, struct attempt *attempt)
     model->group = model->group || route.broadcast;
     error = allot_lease(raw->allotter, request, model);
     if (!error)
-        error = receivers_expect(&raw->receivers, request, route.vrf, &set);
+        error = receivers_expect(&raw->receivers, request, ear_of(raw, model), &model->identity.source, route.vrf, &set);
     if (error)
         return error;
     model->receivers = (uint8_t)set;
@@ -165,7 +177,7 @@ send_by_route(struct raw *raw, struct attempt *attempt)
     attempt->mtu = route.mtu;
     attempt->stale = refusal_may_be_stale(error, request);
     if (error && !current_sender(raw, request->family)->unsent.left)
-        receivers_forgo(&raw->receivers, set, request->family, request->protocol);
+        receivers_forgo(&raw->receivers, set, request->family, ear_of(raw, model));
     return error;
 }
 
@@ -278,9 +290,8 @@ static void
 release(struct transport *transport, struct probe *probe)
 {
     struct raw *raw = raw_of(transport);
+    receivers_forgo(&raw->receivers, probe->receivers, (enum family_id)probe->family, ear_of(raw, probe));
     allot_release(raw->allotter, probe);
-    receivers_forgo(&raw->receivers, probe->receivers, (enum family_id)probe->family,
-                    (enum protocol_id)probe->protocol);
 }
 
 static void
@@ -413,6 +424,7 @@ static void
 open_family(struct raw *raw, enum family_id family)
 {
     struct refused *refused = &raw->transport.refused;
+    const struct filter_terms terms = allotter_terms(raw->allotter);
     int error = EMFILE;
     uint32_t count = may_have_many_descriptors() ? SENDERS : 1; /* more than the first are wished for */
     for (uint32_t i = 0; i < count; i++) {
@@ -422,7 +434,7 @@ open_family(struct raw *raw, enum family_id family)
     }
     for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++)
         raw->transport.refusals[family][protocol] =
-            error ? error : receivers_open(&raw->receivers, family, protocol, allotter_echo_id(raw->allotter), refused);
+            error ? error : receivers_open(&raw->receivers, family, protocol, &terms, refused);
 }
 
 /* What needs no privilege, but memory. */

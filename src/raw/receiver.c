@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "packets/protocol.h"
-#include "raw/filter.h"
 
 #define PARK_AFTER (200 * NS_PER_MS) /* a bind takes 6 us, so not after each probe */
 
@@ -28,9 +27,9 @@ bind_address(const struct receiver *receiver, const struct address *address)
 }
 
 static int
-set_up(struct receiver *receiver, uint16_t echo_id)
+set_up(struct receiver *receiver, const struct filter_terms *terms)
 {
-    filter_answers(receiver->fd, receiver->family, receiver->protocol, echo_id, receiver->refused);
+    filter_answers(receiver->fd, receiver->family, receiver->protocol, terms, receiver->refused);
     int error = sockopt_set_up(receiver->fd, USE_RECEIVER, receiver->family, receiver->refused);
     if (error)
         return error;
@@ -41,13 +40,13 @@ set_up(struct receiver *receiver, uint16_t echo_id)
 }
 
 int
-receiver_open(struct receiver *receiver, enum family_id family, enum protocol_id protocol, uint16_t echo_id,
-              struct refused *refused)
+receiver_open(struct receiver *receiver, enum family_id family, enum protocol_id protocol,
+              const struct filter_terms *terms, struct refused *refused)
 {
     *receiver = (struct receiver){ .family = family, .protocol = protocol, .refused = refused };
     receiver->fd = socket(families[family].domain, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
                           protocols[protocol]->number[family]);
-    int error = receiver->fd < 0 ? errno : set_up(receiver, echo_id);
+    int error = receiver->fd < 0 ? errno : set_up(receiver, terms);
     if (error)
         receiver_close(receiver);
     return error;
@@ -85,11 +84,21 @@ discard_queue(const struct receiver *receiver)
         ;
 }
 
-int
-receiver_expect(struct receiver *receiver, bool detail)
+/* Without a scope no socket can be bound to a link-local address. */
+static int
+wake(struct receiver *receiver, const struct address *ours)
 {
     static const struct address any;
-    int error = receiver->awake ? 0 : bind_address(receiver, &any);
+    if (receiver->awake && (address_is_unspecified(&receiver->heard) || address_same(&receiver->heard, ours)))
+        return 0;
+    receiver->heard = receiver->waiting || address_is_link_local(receiver->family, ours) ? any : *ours;
+    return bind_address(receiver, &receiver->heard);
+}
+
+int
+receiver_expect(struct receiver *receiver, bool detail, const struct address *ours)
+{
+    int error = wake(receiver, ours);
     if (error)
         return error;
     if (detail && !receiver->detail) {

@@ -11,6 +11,7 @@
 
 #include "host/inbox.h"
 #include "host/sockopt.h"
+#include "raw/filter.h"
 
 struct receiver {
     int fd; /* -1: could not be had */
@@ -18,6 +19,7 @@ struct receiver {
     enum protocol_id protocol;
     struct refused *refused;
     bool awake;
+    struct address heard;     /* while awake: the address of ours to which it hears; unspecified: any */
     bool detail;              /* a probe with `detail` was sent */
     bool ready;               /* there may be something to receive */
     uint32_t waiting;         /* probes that may be answered here */
@@ -26,9 +28,9 @@ struct receiver {
     uint32_t lost;            /* packets that did not fit in the socket's buffer */
 };
 
-/* Opens and parks it. ECHO_ID: see filter.h. REFUSED must outlive it. 0, or an errno value; then receiver->fd is -1. */
-int receiver_open(struct receiver *receiver, enum family_id family, enum protocol_id protocol, uint16_t echo_id,
-                  struct refused *refused);
+/* Opens and parks it. TERMS: see filter.h. REFUSED must outlive it. 0, or an errno value; then receiver->fd is -1. */
+int receiver_open(struct receiver *receiver, enum family_id family, enum protocol_id protocol,
+                  const struct filter_terms *terms, struct refused *refused);
 void receiver_close(struct receiver *receiver);
 
 /* To an interface, by its index, once and for all. 0, or an errno value. */
@@ -37,9 +39,10 @@ int receiver_bind(struct receiver *receiver, uint32_t device);
 
 /*
  * One more probe, or one less, may be answered here. DETAIL: its answer's TTL and TOS are wanted, which from then on
- * the kernel gives with every IPv6 packet, at 0.1 us each. 0, or an errno value.
+ * the kernel gives with every IPv6 packet, at 0.1 us each. OURS: to which address its answer comes, or any; as long as it
+ * is one for all probes, packets to others are not heard. 0, or an errno value.
  */
-int receiver_expect(struct receiver *receiver, bool detail);
+int receiver_expect(struct receiver *receiver, bool detail, const struct address *ours);
 void receiver_forgo(struct receiver *receiver);
 
 /* Parks it when it was idle for long enough. True: not yet, but by *WHEN it will have been; call again then. */

@@ -4,19 +4,21 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define PLACES ((uint32_t)FAMILIES * PROTOCOLS)
+#include "packets/protocol.h"
+
+#define PLACES ((uint32_t)FAMILIES * EARS)
 
 /* Each member of each set that is in use, by a number from 0 on. */
 static struct receiver *
 receiver_at(struct receivers *receivers, uint32_t place)
 {
-    return &receivers->sets[place / PLACES].members[place % PLACES / PROTOCOLS][place % PROTOCOLS];
+    return &receivers->sets[place / PLACES].members[place % PLACES / EARS][place % EARS];
 }
 
 static const struct receiver *
 const_receiver_at(const struct receivers *receivers, uint32_t place)
 {
-    return &receivers->sets[place / PLACES].members[place % PLACES / PROTOCOLS][place % PROTOCOLS];
+    return &receivers->sets[place / PLACES].members[place % PLACES / EARS][place % EARS];
 }
 
 static uint32_t
@@ -52,21 +54,33 @@ receivers_close(struct receivers *receivers)
         receiver_close(receiver_at(receivers, place));
 }
 
-int
-receivers_open(struct receivers *receivers, enum family_id family, enum protocol_id protocol, uint16_t echo_id,
-               struct refused *refused)
+static int
+open_in_all_sets(struct receivers *receivers, enum family_id family, unsigned ear, enum protocol_id protocol,
+                 const struct filter_terms *terms, struct refused *refused)
 {
-    struct receiver *first = &receivers->sets[0].members[family][protocol];
-    int error = receiver_open(first, family, protocol, echo_id, refused);
+    struct receiver *first = &receivers->sets[0].members[family][ear];
+    int error = receiver_open(first, family, protocol, terms, refused);
     /* `ip vrf exec` has bound it, and would bind the reserve, which then can be bound to nothing else. */
     if (!error && receiver_is_bound(first))
         receivers->has_reserve = false;
     for (uint32_t set = 1; set <= RECEIVERS_VRFS && receivers->has_reserve && !error; set++) {
-        struct receiver *spare = &receivers->sets[set].members[family][protocol];
-        int none = receiver_open(spare, family, protocol, echo_id, refused);
+        struct receiver *spare = &receivers->sets[set].members[family][ear];
+        int none = receiver_open(spare, family, protocol, terms, refused);
         (void)none; /* then there is one VRF less that can be probed */
     }
     return error;
+}
+
+int
+receivers_open(struct receivers *receivers, enum family_id family, enum protocol_id protocol,
+               const struct filter_terms *terms, struct refused *refused)
+{
+    int error = open_in_all_sets(receivers, family, protocol, protocol, terms, refused);
+    if (error || protocols[protocol]->ports != PORTS_FAR_VARIES)
+        return error;
+    struct filter_terms others = *terms;
+    others.others = true;
+    return open_in_all_sets(receivers, family, EAR_OTHER_DATAGRAMS, protocol, &others, refused);
 }
 
 /* ---- probes that wait ---- */
@@ -104,27 +118,30 @@ find_set(struct receivers *receivers, uint32_t vrf, uint32_t *set)
  * then what routers say goes unheard.
  */
 static size_t
-receivers_for(struct receivers *receivers, uint32_t set, enum family_id family, enum protocol_id protocol,
+receivers_for(struct receivers *receivers, uint32_t set, enum family_id family, unsigned ear,
               struct receiver *found[2])
 {
     struct receiver *members = receivers->sets[set].members[family];
     size_t count = 0;
-    found[count++] = &members[protocol];
-    if (protocol != PROTOCOL_ICMP && members[PROTOCOL_ICMP].fd >= 0)
+    if (ear != EAR_NONE)
+        found[count++] = &members[ear];
+    if (ear != PROTOCOL_ICMP && members[PROTOCOL_ICMP].fd >= 0)
         found[count++] = &members[PROTOCOL_ICMP];
     return count;
 }
 
 int
-receivers_expect(struct receivers *receivers, const struct request *request, uint32_t vrf, uint32_t *set)
+receivers_expect(struct receivers *receivers, const struct request *request, unsigned ear, const struct address *ours,
+                 uint32_t vrf, uint32_t *set)
 {
+    static const struct address any;
     struct receiver *found[2];
     int error = find_set(receivers, vrf, set);
     if (error)
         return error;
-    size_t count = receivers_for(receivers, *set, request->family, request->protocol, found);
+    size_t count = receivers_for(receivers, *set, request->family, ear, found);
     for (size_t i = 0; i < count; i++) {
-        error = receiver_expect(found[i], request->detail);
+        error = receiver_expect(found[i], request->detail, i == 0 && ear == EAR_OTHER_DATAGRAMS ? ours : &any);
         if (error) {
             while (i > 0)
                 receiver_forgo(found[--i]);
@@ -135,10 +152,10 @@ receivers_expect(struct receivers *receivers, const struct request *request, uin
 }
 
 void
-receivers_forgo(struct receivers *receivers, uint32_t set, enum family_id family, enum protocol_id protocol)
+receivers_forgo(struct receivers *receivers, uint32_t set, enum family_id family, unsigned ear)
 {
     struct receiver *found[2];
-    size_t count = receivers_for(receivers, set, family, protocol, found);
+    size_t count = receivers_for(receivers, set, family, ear, found);
     for (size_t i = 0; i < count; i++)
         receiver_forgo(found[i]);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All raw sockets that answers come in by: one for each family and protocol. Where the host keeps what comes in by a VRF
- * from sockets that are not bound to it (net.ipv4.raw_l3mdev_accept=0), there are more of them in reserve, since raw
- * sockets can't be had once privileges are dropped, and each VRF that is probed gets a set of its own.
+ * All raw sockets that answers come in by: one for each family and protocol, and one more for udp. Where the host keeps
+ * what comes in by a VRF from sockets that are not bound to it (net.ipv4.raw_l3mdev_accept=0), there are more of them in
+ * reserve, since raw sockets can't be had once privileges are dropped, and each VRF that is probed gets a set of its own.
  */
 #ifndef HOPLINE_RECEIVERS_H
 #define HOPLINE_RECEIVERS_H
@@ -10,11 +10,18 @@
 #include "raw/receiver.h"
 
 #define RECEIVERS_VRFS 16 /* VRFs that may have a set of their own */
-#define RECEIVERS_MAX ((1 + RECEIVERS_VRFS) * FAMILIES * PROTOCOLS)
+#define RECEIVERS_MAX ((1 + RECEIVERS_VRFS) * FAMILIES * EARS)
+
+/*
+ * By what a probe is heard, apart from ICMP: by that of its protocol. That of udp knows the blocks that most of our ports
+ * are in, and takes no other datagram of the host; one more takes all others, while a probe waits that needs it. With
+ * EAR_NONE there is none.
+ */
+enum ear { EAR_OTHER_DATAGRAMS = PROTOCOLS, EARS, EAR_NONE = EARS };
 
 struct receiver_set {
     uint32_t vrf; /* interface index to which all of them are bound; 0: none */
-    struct receiver members[FAMILIES][PROTOCOLS];
+    struct receiver members[FAMILIES][EARS]; /* by enum protocol_id, and enum ear */
 };
 
 struct receivers {
@@ -28,16 +35,18 @@ void receivers_init(struct receivers *receivers, bool spare);
 void receivers_close(struct receivers *receivers);
 
 /* Opens those of a family and protocol, see receiver_open(). 0, or an errno value. */
-int receivers_open(struct receivers *receivers, enum family_id family, enum protocol_id protocol, uint16_t echo_id,
-                   struct refused *refused);
+int receivers_open(struct receivers *receivers, enum family_id family, enum protocol_id protocol,
+                   const struct filter_terms *terms, struct refused *refused);
 
 /*
- * One more probe of this request, or one less, may be answered: by a router too, so in ICMP. VRF is the interface index
- * of the one that it is sent to, or 0. *SET becomes the set that listens. 0, or an errno value (EMFILE: too many VRFs
- * have been probed already; EPERM: Linux before 5.7 lets nobody without privileges bind to an interface).
+ * One more probe of this request, or one less, may be answered: by a router too, so in ICMP. EAR: its protocol's number,
+ * or one of enum ear. OURS: the address that it leaves from. VRF is the interface index of the one that it is sent to, or
+ * 0. *SET becomes the set that listens. 0, or an errno value (EMFILE: too many VRFs have been probed already; EPERM: Linux
+ * before 5.7 lets nobody without privileges bind to an interface).
  */
-int receivers_expect(struct receivers *receivers, const struct request *request, uint32_t vrf, uint32_t *set);
-void receivers_forgo(struct receivers *receivers, uint32_t set, enum family_id family, enum protocol_id protocol);
+int receivers_expect(struct receivers *receivers, const struct request *request, unsigned ear, const struct address *ours,
+                     uint32_t vrf, uint32_t *set);
+void receivers_forgo(struct receivers *receivers, uint32_t set, enum family_id family, unsigned ear);
 
 /* For poll(2): those that are awake, and how they came back. */
 size_t receivers_watch(const struct receivers *receivers, struct pollfd *fds);

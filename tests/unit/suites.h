@@ -17,6 +17,7 @@ Suite *decode_suite(void);
 Suite *detail_suite(void);
 Suite *errqueue_suite(void);
 Suite *family_suite(void);
+Suite *filter_suite(void);
 Suite *flow_suite(void);
 Suite *icmpext_suite(void);
 Suite *index_suite(void);

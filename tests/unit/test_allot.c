@@ -68,7 +68,7 @@ START_TEST(echo_numbers)
     struct allotter *allotter = allotter_new();
     struct probes *in_flight = probes_new(1);
     struct request request = request_to(IPV4, PROTOCOL_ICMP);
-    uint16_t lowest = allotter_echo_id(allotter);
+    uint16_t lowest = allotter_terms(allotter).echo_id;
     MUST((lowest & ECHO_ID_MASK) == lowest);
     uint8_t *seen = zeroed_memory(1u << 20, 1);
     for (uint32_t i = 0; i < 1u << 20; i++) { /* the next only after all others, though none is in flight any more */
@@ -128,7 +128,7 @@ START_TEST(two_daemons_begin_elsewhere)
         struct allotter *one = allotter_new(), *other = allotter_new();
         struct probes *in_flight = probes_new(4);
         struct request request = request_to(IPV4, PROTOCOL_ICMP);
-        same_id += allotter_echo_id(one) == allotter_echo_id(other);
+        same_id += allotter_terms(one).echo_id == allotter_terms(other).echo_id;
         same_sequence += add(one, in_flight, &request)->identity.far == add(other, in_flight, &request)->identity.far;
         allotter_free(one);
         allotter_free(other);
@@ -355,7 +355,7 @@ START_TEST(payload_from_nobodys_port)
         request.payload = (struct word){ "c0ffee", i % 3 ? 0 : 6 };
         struct probe *probe = add(allotter, in_flight, &request);
         bool taken = probe->identity.near / PORT_BLOCK * PORT_BLOCK == block && probe->identity.near % 8 > 1;
-        MUST(!request.payload.length || (!taken && probe->lease));
+        MUST(!request.payload.length || (!taken && probe->lease && allot_hearing(allotter, probe) != HEARD_NOWHERE));
         struct answer answer = datagram_to(probe->identity.near);
         MUST(allot_believes(allotter, &answer));
         theirs += taken;
@@ -379,13 +379,14 @@ START_TEST(named_port_of_another_program)
     int fd = bind_udp(4327);
     struct answer answer = datagram_to(4327);
     struct probe *probe = add(allotter, in_flight, &request);
-    MUST(probe->identity.near == 4327);
+    MUST(probe->identity.near == 4327 && allot_hearing(allotter, probe) == HEARD_NOWHERE);
     MUST(!allot_believes(allotter, &answer));
     request.payload = (struct word){ "c0ffee", 6 };
     struct probe model = model_of(&request);
     MUST(allot_whole(allotter, &request, in_flight, &model) == EADDRINUSE && !model.lease);
     close(fd);
     MUST(allot_whole(allotter, &request, in_flight, &model) == 0 && model.lease);
+    MUST(allot_hearing(allotter, &model) == HEARD_AMONG_OTHERS);
     MUST(!allot_believes(allotter, &answer)); /* as long as the first probe may be answered */
     drop(allotter, in_flight, probe);
     allot_release(allotter, &model);

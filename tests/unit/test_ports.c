@@ -70,6 +70,26 @@ START_TEST(ports_of_the_ephemeral_range_come_last)
 }
 END_TEST
 
+/* The blocks that filters know are those that are taken first, one for flows among them. */
+START_TEST(expected_blocks)
+{
+    struct ports *one = ports_new(&dice_box, ranges[_i].low, ranges[_i].high);
+    ck_assert(port_blocks_has(ports_expected(one), ports_next(one, start)));
+    ck_assert(port_blocks_has(ports_expected(one), ports_reserve(one)));
+    for (unsigned more = 0; more < 7; more++) {
+        ck_assert(ports_grow(one));
+        ck_assert(port_blocks_has(ports_expected(one), ports_next(one, start)));
+    }
+    ck_assert(ports_grow(one));
+    ck_assert(!port_blocks_has(ports_expected(one), ports_next(one, start)));
+    struct ports *other = ports_new(&dice_box, ranges[_i].low, ranges[_i].high);
+    for (size_t i = 0; i < COUNT(ports_expected(one)->bits); i++)
+        ck_assert_uint_eq(ports_expected(one)->bits[i] & ports_expected(other)->bits[i], 0);
+    ports_free(other);
+    ports_free(one);
+}
+END_TEST
+
 /* When the kernel hands out everything, ports come all the same, as many as there are. */
 START_TEST(nothing_beside_the_range)
 {
@@ -254,6 +274,7 @@ ports_suite(void)
     tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_checked_fixture(tests, enter_own_network, NULL);
     tcase_add_loop_test(tests, ports_of_the_ephemeral_range_come_last, 0, COUNT(ranges));
+    tcase_add_loop_test(tests, expected_blocks, 0, COUNT(ranges));
     tcase_add_test(tests, nothing_beside_the_range);
     tcase_add_test(tests, two_never_share_a_block);
     tcase_add_test(tests, used_again_as_late_as_possible);
