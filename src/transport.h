@@ -15,6 +15,7 @@
 
 #define TRANSPORT_BATCH 32       /* answers that one receive() gives at most */
 #define TRANSPORT_DESCRIPTORS 170 /* that watch() gives at most */
+#define QUEUE_FOR_PORT UINT32_MAX /* no interface: the port that the client named, while another probe has it */
 
 struct transport;
 struct probe;  /* probe.h, as the next */
@@ -41,8 +42,8 @@ struct transport_body {
     int (*send)(struct transport *transport, const struct request *request, const struct probes *in_flight,
                 const struct clock *clock, struct probe *model, uint32_t *detail);
 
-    /* The interface by which this request would leave, by its index, or 0. */
-    uint32_t (*find_device)(struct transport *transport, const struct request *request);
+    /* What this request would wait for, where it can't leave at once: the interface, by its index, or 0; or QUEUE_FOR_PORT. */
+    uint32_t (*find_queue)(struct transport *transport, const struct request *request);
 
     /* A request that send() gave EAGAIN for will not be tried again. */
     void (*abandon)(struct transport *transport, const struct request *request);
@@ -102,7 +103,7 @@ int transport_refusal(const struct transport *transport);
  */
 int transport_judge(struct transport *transport, const struct request *request, int error, int *reason);
 
-/* has_address, find_device and find_device_name of both bodies: the routes know it. */
+/* has_address and find_device_name of both bodies, and find_queue where that is an interface: the routes know it. */
 bool transport_has_address(struct transport *transport, enum family_id family);
 uint32_t transport_find_device(struct transport *transport, const struct request *request);
 bool transport_find_device_name(const struct transport *transport, uint32_t device, char name[IFNAMSIZ]);

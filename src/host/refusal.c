@@ -21,7 +21,7 @@ static const struct {
     int can_be;
     int told; /* errno value */
 } refusals[] = {
-    { EAGAIN, PASSES, SAME },  /* the socket's buffer is full, */
+    { EAGAIN, PASSES, SAME },  /* the socket's buffer is full, or plain tcp has a probe by these ports already, */
     { ENOBUFS, PASSES, SAME }, /* or the interface's queue, or the neighbour table of IPv4; or a policy drops it */
     { ENOMEM, PASSES, SAME },
     { EPERM, PASSES_ONCE_SENT, SAME },

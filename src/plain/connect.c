@@ -12,6 +12,7 @@
 #include "host/control.h"
 #include "packets/protocol.h"
 #include "plain/errqueue.h"
+#include "probes/index.h"
 
 /*
  * The kernel sends a SYN again after a second, and can't be told not to. What answers only that is no answer: the probe
@@ -25,6 +26,9 @@ struct connection {
     struct identity identity;
     struct address target;
     struct instant departed;
+    uint32_t device;      /* to which it is bound, or 0 */
+    bool named;           /* its port was, by the client */
+    uint32_t place;       /* its own */
     uint32_t next_free;   /* place + 1, or 0 */
 };
 
@@ -33,6 +37,7 @@ struct connections {
     struct chunks places; /* struct connection; they never move */
     uint32_t count;       /* places ever used */
     uint32_t free;        /* place + 1 of the first that is free, or 0 */
+    struct index by_port; /* places of those that are open and whose port was named */
 };
 
 struct connections *
@@ -43,6 +48,7 @@ connections_new(struct outlets *outlets)
         return NULL;
     connections->outlets = outlets;
     chunks_init(&connections->places, sizeof(struct connection));
+    index_init(&connections->by_port);
     return connections;
 }
 
@@ -60,7 +66,48 @@ connections_free(struct connections *connections)
     for (uint32_t place = 0; place < connections->count; place++)
         outlet_close(&connection_at(connections, place)->outlet);
     chunks_free(&connections->places);
+    index_free(&connections->by_port);
     free(connections);
+}
+
+/* ---- ports that clients named ---- */
+
+static uint32_t
+hash_ports(const struct connection *connection)
+{
+    uint32_t target;
+    memcpy(&target, connection->target.bytes + (connection->outlet.family == IPV4 ? 0 : 12), sizeof target);
+    return ((uint32_t)connection->identity.near << 16 ^ connection->identity.far ^ target) * UINT32_C(2654435761);
+}
+
+static bool
+has_same_ports(const struct connection *a, const struct connection *b)
+{
+    return a->outlet.family == b->outlet.family && a->identity.near == b->identity.near &&
+           a->identity.far == b->identity.far && address_same(&a->target, &b->target) &&
+           address_same(&a->identity.source, &b->identity.source) && a->device == b->device;
+}
+
+/*
+ * The kernel makes one connection at a time from one port to the same port of a target. So where the client names its port,
+ * a probe that comes meanwhile waits until the one before has ended. This tells it without asking the kernel, which would
+ * take a new socket for each time that it is tried.
+ */
+static bool
+is_taken(const struct connections *connections, const struct connection *wanted)
+{
+    uint32_t place = index_first(&connections->by_port, hash_ports(wanted));
+    while (place != INDEX_NONE && !has_same_ports(connection_at(connections, place), wanted))
+        place = index_next(&connections->by_port, place);
+    return place != INDEX_NONE;
+}
+
+static void
+close_connection(struct connections *connections, struct connection *connection)
+{
+    if (connection->named && connection->outlet.fd >= 0)
+        index_remove(&connections->by_port, connection->place);
+    outlet_close(&connection->outlet);
 }
 
 int
@@ -119,8 +166,8 @@ bind_local(int fd, const struct errand *errand)
 
 /*
  * ENETUNREACH also says that nobody connects to a group. A SYN to a multicast address would stay unanswered; to a
- * broadcast address it is not let out. EADDRNOTAVAIL: all ports to this target are in use, for that the address is the
- * host's was seen before.
+ * broadcast address it is not let out. EADDRNOTAVAIL: all ports to this target are in use, or the one that the client named,
+ * which passes; for that the address is the host's was seen before.
  */
 static int
 connect_refusal(int error, const struct errand *errand)
@@ -131,7 +178,9 @@ connect_refusal(int error, const struct errand *errand)
         return EACCES;
     if (error == ENETUNREACH && address_is_group(errand->request->family, &errand->request->target))
         return 0;
-    return error == EADDRNOTAVAIL ? ENOSPC : error;
+    if (error == EADDRNOTAVAIL)
+        return errand->request->local_port ? EAGAIN : ENOSPC;
+    return error;
 }
 
 static int
@@ -168,20 +217,25 @@ read_name(const struct connection *connection, struct identity *identity)
 }
 
 static int
-open_connection(struct connections *connections, enum family_id family, uint32_t *lease)
+open_connection(struct connections *connections, const struct connection *wanted, uint32_t *lease)
 {
     uint32_t place = connections->free ? connections->free - 1 : connections->count;
-    if (!connections->free && !chunks_reach(&connections->places, place))
+    if ((!connections->free && !chunks_reach(&connections->places, place)) ||
+        (wanted->named && !index_reach(&connections->by_port, place)))
         return ENOMEM;
     struct connection *connection = connection_at(connections, place);
-    int fd = socket(families[family].domain, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(families[wanted->outlet.family].domain, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return errno;
     if (connections->free)
         connections->free = connection->next_free;
     else
         connections->count++;
-    connection->outlet = (struct outlet){ .fd = fd, .family = family, .protocol = PROTOCOL_TCP };
+    *connection = *wanted;
+    connection->outlet.fd = fd;
+    connection->place = place;
+    if (wanted->named)
+        index_add(&connections->by_port, place, hash_ports(wanted));
     *lease = place + 1;
     return 0;
 }
@@ -192,14 +246,21 @@ connections_send(struct connections *connections, const struct errand *errand, s
     static const struct near_source kernel; /* which chooses the port, and keeps what it chose to itself */
     const struct request *request = errand->request;
     int error = identities_make(&connections->outlets->identities, &kernel, request, errand->in_flight, 0, model);
+    const struct connection wanted = {
+        .outlet = { .family = request->family, .protocol = PROTOCOL_TCP },
+        .identity = model->identity,
+        .target = model->target,
+        .device = errand->device,
+        .named = request->local_port != 0,
+    };
+    if (!error && wanted.named && is_taken(connections, &wanted))
+        return EAGAIN;
     if (!error)
-        error = open_connection(connections, request->family, &model->lease);
+        error = open_connection(connections, &wanted, &model->lease);
     if (error)
         return error;
     struct connection *connection = connection_at(connections, model->lease - 1);
     struct epoll_event event = { .events = EPOLLOUT, .data.ptr = connection };
-    connection->identity = model->identity;
-    connection->target = model->target;
     error = start(connection, errand, connections->outlets->refused, &model->departed);
     connection->departed = model->departed;
     if (!error && (request->detail || errand->route->by_ports)) {
@@ -217,7 +278,7 @@ connections_release(struct connections *connections, uint32_t lease)
     if (!lease)
         return;
     struct connection *connection = connection_at(connections, lease - 1);
-    outlet_close(&connection->outlet);
+    close_connection(connections, connection);
     connection->next_free = connections->free;
     connections->free = lease;
 }
@@ -326,8 +387,8 @@ read_error(struct connection *connection, struct inbox *inbox, size_t place, con
 }
 
 bool
-connection_read(struct outlet *outlet, struct inbox *inbox, size_t place, const struct clock *clock,
-                struct answer *answer)
+connection_read(struct connections *connections, struct outlet *outlet, struct inbox *inbox, size_t place,
+                const struct clock *clock, struct answer *answer)
 {
     struct connection *connection = (struct connection *)(void *)outlet;
     struct tcp_info info = { 0 };
@@ -352,6 +413,6 @@ connection_read(struct outlet *outlet, struct inbox *inbox, size_t place, const 
     answer->number = connection->identity.number;
     answer->has_checksum = false; /* the kernel has built the SYN and does not tell its checksum */
     answer->sent_mss = (uint16_t)info.tcpi_advmss;
-    outlet_close(outlet); /* answered or not, nothing more will come, and epoll would say so again and again */
+    close_connection(connections, connection); /* answered or not, nothing more will come, and epoll would say so again and again */
     return answered;
 }

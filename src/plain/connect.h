@@ -17,7 +17,10 @@ void connections_free(struct connections *connections);
 /* Whether a socket of this family can be had: 0, or an errno value. */
 int connections_check(enum family_id family);
 
-/* Sends a SYN and fills in the identity, departure and lease of MODEL. 0, or an errno value. */
+/*
+ * Sends a SYN and fills in the identity, departure and lease of MODEL. 0, or an errno value (EAGAIN: the port that the client
+ * named is another probe's, which has the same target and port of it).
+ */
 int connections_send(struct connections *connections, const struct errand *errand, struct probe *model);
 
 /* The probe with this lease has ended, or was not sent. */
@@ -27,7 +30,7 @@ void connections_release(struct connections *connections, uint32_t lease);
  * Reads what has become of the connection that OUTLET is part of, when epoll(7) has reported it, into *ANSWER: true if
  * the target, or a router, answered its first SYN. It uses message PLACE of INBOX.
  */
-bool connection_read(struct outlet *outlet, struct inbox *inbox, size_t place, const struct clock *clock,
-                     struct answer *answer);
+bool connection_read(struct connections *connections, struct outlet *outlet, struct inbox *inbox, size_t place,
+                     const struct clock *clock, struct answer *answer);
 
 #endif

@@ -238,6 +238,14 @@ send_probe(struct transport *transport, const struct request *request, const str
     return error;
 }
 
+/* The kernel keeps to itself what became of a SYN in a queue, but makes one connection at a time by the same ports. */
+static uint32_t
+find_queue(struct transport *transport, const struct request *request)
+{
+    bool by_port = request->protocol == PROTOCOL_TCP && request->local_port;
+    return by_port ? QUEUE_FOR_PORT : transport_find_device(transport, request);
+}
+
 static void
 abandon(struct transport *transport, const struct request *request)
 {
@@ -299,7 +307,7 @@ take_event(struct plain *plain, const struct clock *clock, size_t used, struct a
         errors = false;
         taken = 1;
         room = 2;
-        if (connection_read(outlet, plain->inbox, used, clock, &answers[*count]))
+        if (connection_read(plain->connections, outlet, plain->inbox, used, clock, &answers[*count]))
             ++*count;
     } else {
         taken = outlet_receive(outlet, plain->inbox, used, errors, clock, answers, count);
@@ -380,7 +388,7 @@ static const struct transport_body body = {
     .has_flows = has_flows,
     .find_device_name = transport_find_device_name,
     .send = send_probe,
-    .find_device = transport_find_device,
+    .find_queue = find_queue,
     .abandon = abandon,
     .release = release,
     .watch = watch,

@@ -276,7 +276,7 @@ send_probe(struct prober *prober, const struct clock *clock, struct request *req
     request->serial = ++prober->serial;
     bool others_wait = lack == REASON_NONE && waiting->count > 0;
     if (others_wait)
-        lane = waiting_lane(prober->transport->body->find_device(prober->transport, request));
+        lane = waiting_lane(prober->transport->body->find_queue(prober->transport, request));
     if (others_wait && waiting_keeps_order(waiting, lane, clock->now.instant))
         error = EAGAIN;
     else if (lack == REASON_NONE)
@@ -286,7 +286,7 @@ send_probe(struct prober *prober, const struct clock *clock, struct request *req
         return true;
     }
     if (!others_wait)
-        lane = waiting_lane(prober->transport->body->find_device(prober->transport, request));
+        lane = waiting_lane(prober->transport->body->find_queue(prober->transport, request));
     if (waiting_add(waiting, line, length, request, lane, (int)detail, clock->now.instant))
         return true;
     prober->transport->body->abandon(prober->transport, request);
@@ -393,6 +393,8 @@ static void
 finish(struct prober *prober, struct probe *probe)
 {
     prober->transport->body->release(prober->transport, probe);
+    if (probe->keeps_ports)
+        waiting_port_freed(&prober->waiting);
     probes_remove(prober->probes, probe);
 }
 

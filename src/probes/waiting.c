@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "transport.h"
+
 #define RETRY_AFTER NS_PER_MS
 #define STUCK_AFTER (40 * NS_PER_MS) /* without a packet taken; then others behind are not held up for longer */
 #define STUCK_RETRY (10 * NS_PER_MS) /* how often to look at the deadlines then */
@@ -28,9 +30,9 @@ waiting_free(struct waiting *waiting)
 }
 
 uint32_t
-waiting_lane(uint32_t device)
+waiting_lane(uint32_t queue)
 {
-    return device % LANES;
+    return queue == QUEUE_FOR_PORT ? PORT_LANE : queue % DEVICE_LANES;
 }
 
 static bool
@@ -87,7 +89,7 @@ waiting_begin(struct waiting *waiting, struct instant now)
         lane->all = is_stuck(lane, now) && instant_since(now, lane->tried) >= STUCK_AFTER;
         if (lane->all)
             lane->tried = now;
-        else if (is_stuck(lane, now))
+        else if (is_stuck(lane, now) && !lane->freed)
             lane->stopped = true;
     }
 }
@@ -103,7 +105,7 @@ waiting_refused(struct waiting *waiting, struct waiting_request *one, int reason
 {
     struct lane *lane = &waiting->lanes[one->lane];
     one->reason = reason;
-    lane->stopped = !lane->all;
+    lane->stopped = !lane->all && !lane->freed;
 }
 
 void
@@ -111,8 +113,10 @@ waiting_done(struct waiting *waiting, struct waiting_request **place, bool sent,
 {
     struct waiting_request *one = *place;
     struct lane *lane = &waiting->lanes[one->lane];
-    if (sent)
+    if (sent) {
         lane->moved = now;
+        lane->freed -= lane->freed > 0;
+    }
     lane->count--;
     waiting->count--;
     *place = one->next;
@@ -122,9 +126,19 @@ waiting_done(struct waiting *waiting, struct waiting_request **place, bool sent,
 }
 
 void
+waiting_port_freed(struct waiting *waiting)
+{
+    if (waiting->lanes[PORT_LANE].count == 0)
+        return;
+    waiting->lanes[PORT_LANE].freed++;
+    waiting->next = (struct instant){ 0 };
+}
+
+void
 waiting_finish(struct waiting *waiting, struct instant now)
 {
     bool moving = false;
+    waiting->lanes[PORT_LANE].freed = 0;
     for (uint32_t i = 0; i < LANES; i++)
         moving = moving || (waiting->lanes[i].count > 0 && !is_stuck(&waiting->lanes[i], now));
     waiting->next = instant_after(now, moving ? RETRY_AFTER : STUCK_RETRY);

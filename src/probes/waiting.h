@@ -3,6 +3,9 @@
  * Requests that the host would not send when they were read: a queue is full, or what they must pass drops everything. They
  * are set aside, so that those by other interfaces go on. Those of one interface keep their order, while it takes any: but
  * where it has taken none for a while, what is first may be refused for its target alone, so all are tried.
+ *
+ * Those that wait for a port of ours, which the probe before has (QUEUE_FOR_PORT), have a lane as if it were an interface's.
+ * There a port that was freed is told, and then the first that can have it goes at once.
  */
 #ifndef HOPLINE_WAITING_H
 #define HOPLINE_WAITING_H
@@ -11,7 +14,9 @@
 #include "lines/request.h"
 
 #define WAITING_MAX 4096 /* requests */
-#define LANES 32         /* interfaces that are told apart */
+#define DEVICE_LANES 32  /* interfaces that are told apart */
+#define PORT_LANE DEVICE_LANES
+#define LANES (DEVICE_LANES + 1)
 
 struct waiting_request {
     struct waiting_request *next;
@@ -28,6 +33,7 @@ struct lane {
     struct instant tried;  /* when all were tried, */
     bool all;              /* and that this is to be done now */
     bool stopped;          /* in this round: the first was refused */
+    uint32_t freed;        /* ports, for which as many more may go */
 };
 
 struct waiting {
@@ -40,8 +46,8 @@ struct waiting {
 void waiting_init(struct waiting *waiting);
 void waiting_free(struct waiting *waiting);
 
-/* The lane of an interface index. */
-uint32_t waiting_lane(uint32_t device);
+/* The lane for what the transport's find_queue() says. */
+uint32_t waiting_lane(uint32_t queue);
 
 /* True when a new request must not go before those that wait in this lane. */
 bool waiting_keeps_order(const struct waiting *waiting, uint32_t lane, struct instant now);
@@ -59,6 +65,9 @@ bool waiting_may_try(const struct waiting *waiting, const struct waiting_request
 /* What came of it: it was refused once more, for now; or it is done, and goes out of the list, where *PLACE points to it. */
 void waiting_refused(struct waiting *waiting, struct waiting_request *one, int reason);
 void waiting_done(struct waiting *waiting, struct waiting_request **place, bool sent, struct instant now);
+
+/* A probe has ended whose port others may wait for: to be tried as soon as can be. */
+void waiting_port_freed(struct waiting *waiting);
 
 /* Ends a round: sets `next`. */
 void waiting_finish(struct waiting *waiting, struct instant now);

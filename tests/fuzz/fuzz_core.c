@@ -196,7 +196,7 @@ fake_received_until(const struct transport *transport, const struct clock *clock
 
 /* Requests that wait are those of one interface, or of two. */
 static uint32_t
-fake_find_device(struct transport *transport, const struct request *request)
+fake_find_queue(struct transport *transport, const struct request *request)
 {
     (void)transport;
     return (uint32_t)request->protocol & 1;
@@ -214,7 +214,7 @@ static const struct transport_body fake_body = {
     .supports_mark = fake_supports_mark,
     .has_flows = fake_has_flows,
     .find_device_name = fake_find_device_name,
-    .find_device = fake_find_device,
+    .find_queue = fake_find_queue,
     .send = fake_send,
     .abandon = fake_abandon,
     .release = fake_release,

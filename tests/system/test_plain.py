@@ -2,6 +2,7 @@
 """What is special about the daemon without privileges: what it says that it can do, and where its sockets end."""
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -136,6 +137,39 @@ def test_few_descriptors(path, protocol):
         kinds = [reply.kind for reply in daemon.collect(200)]
         assert set(kinds) == {NO_REPLY, "probes-exhausted"} and kinds.count(NO_REPLY) > 30, kinds
         assert daemon.ask(probe(4, protocol)).kind == "reply"
+        assert daemon.finish() == (0, "")
+
+
+@every_family
+def test_one_tcp_port_waits(path, family):
+    """The kernel makes one connection at a time by the same ports: what comes meanwhile waits for it, and holds up nothing
+    else; it is timed from when it leaves, and the time to answer it runs from when it was read."""
+    named = probe(family, "tcp", "local-port 4568", 1)
+    with Daemon(path.namespace) as daemon:
+        start = time.monotonic()
+        daemon.send(f"1 {named} timeout 0.7", f"2 {named} timeout 1", f"3 {named} ttl 1 timeout 5 detail 1",
+                    f"4 {named} timeout 1.3", f"5 {probe(family, 'icmp')}", f"6 {probe(family, 'tcp', 'local-port 4568')}",
+                    f"7 {named} timeout 0.5 detail 1")
+        replies = {reply.token: reply for reply in daemon.collect(7, 6)}
+        assert replies.pop(7).line == f"7 no-reply errno {errno.EAGAIN}"
+        assert {token: reply.kind for token, reply in replies.items()} == {
+            1: NO_REPLY, 2: NO_REPLY, 3: "ttl-expired", 4: NO_REPLY, 5: "reply", 6: "reply"}, replies
+        waited = {token: reply.time - start for token, reply in replies.items()}
+        assert waited[5] < 0.5 and waited[6] < 0.5 and 0.6 < waited[1] < 0.9 and 0.9 < waited[2] < 1.2, waited
+        assert 0.9 < waited[3] < 1.3 and replies[3].rtt < 100_000, f"{replies[3]} after {waited[3]} s"
+        assert daemon.finish() == (0, "")
+
+
+def test_one_tcp_port_at_length(path):
+    """Thousands may wait; all are answered once, and the port serves again."""
+    count = 3000
+    with Daemon(path.namespace) as daemon:
+        daemon.send(*(f"{token} {probe(4, 'tcp', 'local-port 4569 timeout 1', 1)}" for token in range(count)))
+        assert {reply.kind for reply in daemon.collect(count, 5)} == {NO_REPLY}
+        assert len({reply.token for reply in daemon.replies}) == count
+        assert daemon.ask(probe(4, "tcp", "local-port 4569")).kind == "reply"
+        daemon.send(*(f"{token} {probe(4, 'tcp', 'local-port 4569 timeout 3')}" for token in range(300)))
+        assert {reply.kind for reply in daemon.collect(300, 5)} == {"reply"}
         assert daemon.finish() == (0, "")
 
 

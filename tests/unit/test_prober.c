@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,6 +30,8 @@ static struct {
     bool flooded;         /* receive() never comes to an end */
     uint32_t received;    /* calls of it */
 } fake;
+
+#define PORT_TOS 255 /* of requests that wait for a port */
 
 static const struct instant departure = { 1000 * NS_PER_MS };
 
@@ -79,6 +82,7 @@ fake_send(struct transport *transport, const struct request *request, const stru
     fake.last = request->token;
     model->departed = departure;
     model->scope = fake.scope;
+    model->keeps_ports = request->local_port != 0;
     model->identity.near = 5000;
     model->identity.far = (uint16_t)request->token;
     model->identity.number = (uint32_t)request->token;
@@ -122,10 +126,10 @@ fake_received_until(const struct transport *transport, const struct clock *clock
 }
 
 static uint32_t
-fake_find_device(struct transport *transport, const struct request *request)
+fake_find_queue(struct transport *transport, const struct request *request)
 {
     (void)transport;
-    return request->tos; /* so that a request can choose */
+    return request->tos == PORT_TOS ? QUEUE_FOR_PORT : request->tos; /* so that a request can choose */
 }
 
 static void
@@ -142,7 +146,7 @@ static const struct transport_body fake_body = {
     .has_flows = fake_has_flows,
     .find_device_name = fake_find_device_name,
     .send = fake_send,
-    .find_device = fake_find_device,
+    .find_queue = fake_find_queue,
     .abandon = fake_abandon,
     .release = fake_release,
     .expect_all = fake_expect_all,
@@ -432,6 +436,36 @@ START_TEST(one_target_is_refused)
         retry(ms);
     ck_assert_uint_eq(fake.sent, 1);
     ck_assert_int_eq(fake.last, 8);
+}
+END_TEST
+
+/* Who waits for a port has it as soon as it is free, though others wait for other ports before; and holds up nobody. */
+START_TEST(port_is_freed)
+{
+    struct instant when;
+    ck_assert(take(TCP("7") " local-port 5000"));
+    fake.error = EAGAIN;
+    fake.refused_device = PORT_TOS;
+    for (int token = 8; token < 11; token++) {
+        char line[80];
+        snprintf(line, sizeof line, TCP("%d") " local-port 5000 tos 255", token);
+        ck_assert(take(line));
+    }
+    ck_assert(take(TCP("11") " tos 3"));
+    ck_assert_int_eq(fake.last, 11);
+    for (int64_t ms = 1; ms < 60; ms++)
+        retry(ms);
+    ck_assert_uint_eq(fake.sent, 2);
+    ck_assert(prober_next_deadline(prober, &when) && when.ns > 1059 * NS_PER_MS);
+    receive(answer_to(7, NS_PER_MS));
+    ck_assert_str_eq(said(), "7 reply ip-4 192.0.2.9 round-trip-time 1000\n");
+    ck_assert(prober_next_deadline(prober, &when) && when.ns < 1059 * NS_PER_MS);
+    fake.refused_device = 0;
+    fake.refused_token = 8;
+    retry(59);
+    ck_assert_int_eq(fake.last, 10);
+    ck_assert_uint_eq(fake.sent, 4); /* what one took, it takes more */
+    ck_assert_uint_eq(prober_in_flight(prober), 4);
 }
 END_TEST
 
@@ -857,6 +891,7 @@ prober_suite(void)
     tcase_add_test(tests, never_sent);
     tcase_add_test(tests, others_go_on);
     tcase_add_test(tests, one_target_is_refused);
+    tcase_add_test(tests, port_is_freed);
     tcase_add_test(tests, no_more_room);
     tcase_add_test(tests, replied_to_once);
     tcase_add_test(tests, round_trips);
