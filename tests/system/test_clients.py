@@ -11,6 +11,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import termios
@@ -91,12 +92,30 @@ def test_mtr_report(path, mtr, binary, protocol, family):
 
 @pytest.mark.parametrize("options", [
     ["-s", 1000, "-B", 85, "-Q", 184], ["-s", 28, "-B", 300], ["-M", 7, "-a", OURS_TOO[4]], ["-I", "tun0"],
-    ["-u", "-P", 53], ["-u", "-L", 4000], ["-u", "-P", 53, "-L", 4000], ["-T", "-P", 443], ["--sctp", "-P", 9899]],
+    ["-u", "-P", 53], ["-u", "-L", 4000], ["-u", "-P", 53, "-L", 4000], ["-T", "-P", 443],
+    ["-T", "-L", 4000], ["--sctp", "-P", 9899]],
     ids=lambda options: "".join(map(str, options)))
 def test_mtr_options(path, mtr, binary, options):
     """What mtr asks for by its options (size, bit-pattern, tos, mark, local-ip, local-device, ports), as it words it,
     gives the same path."""
     assert report(path, mtr, binary, 4, *options) == whole_path(4)
+
+
+@every_family
+@pytest.mark.parametrize("options", [[], ["-P", 53]], ids=lambda options: "".join(map(str, options)))
+def test_mtr_from_the_port_of_another(path, mtr, binary, family, options):
+    """mtr -u -L 51820 on a host with WireGuard, the very reason to use -L, is no end of mtr."""
+    with path.namespace.socket(socket.AF_INET if family == 4 else socket.AF_INET6, socket.SOCK_DGRAM) as other:
+        other.bind(("", 51820))
+        assert report(path, mtr, binary, family, "-u", "-L", 51820, *options) == whole_path(family)
+
+
+@every_family
+def test_mtr_one_port_to_silence(path, mtr, binary, family):
+    """mtr -T -L: probes to what stays silent share the port, and end nothing; those of the routers go on."""
+    came = report(path, mtr, binary, family, "-T", "-L", 4000, "-Z", 1, "-G", 2, to=SILENT)
+    assert came[:twelve.COUNT - 1] == whole_path(family)[:-1]
+    assert came[twelve.COUNT - 1][1:3] == ("???", 100.0)
 
 
 @every_family

@@ -32,6 +32,7 @@ LACKS = [
     (r"\[.*mark \d|test_mtr_options\[plain--M7|::.*'mark'", NO_MARK),
     (r"test_mtr_options\[plain--u-P53-L4000",
      "with both ports fixed a probe is known by its payload alone, and some routers quote none"),
+    (r"test_mtr_from_the_port_of_another", "sockets must be bound to the port, which is another program's"),
     (r"test_header\[.*both-tcp", "the kernel sets the two ECN bits of TOS itself in tcp"),
     (r"test_rules_by_user", "it has no other user's rights"),
     (r"test_tcp_is_never_retransmitted", RETRANSMITTED),
