@@ -20,6 +20,7 @@ struct probe {
     uint32_t lease;        /* the transport's: the port or socket that it keeps for this probe, or 0 */
     uint32_t slot : 20;    /* the table's own */
     uint32_t receivers : 8; /* the transport's, as `lease`: where it is heard, if it is answered */
+    uint32_t ear : 3;      /* likewise: by which of the sockets there */
     bool keeps_ports : 1;  /* the next probe may have the same, since the client wants it so */
     uint16_t payload_size; /* bytes */
     uint8_t family;        /* enum family_id, enum protocol_id: as bytes, since there may be a million */

@@ -38,7 +38,7 @@ struct ports {
     size_t block, offset;    /* the next port, but for the order within a block: */
     uint16_t scramble;       /* exclusive-ored with the offset, so that nobody knows where we begin */
     struct instant lap;      /* when the turn through all our ports began */
-    struct port_blocks guarded;  /* ours, and shared with nobody */
+    struct port_blocks own;      /* ours, shared with no daemon, and none that the kernel hands out */
     struct port_blocks expected; /* see ports_expected() */
 };
 
@@ -144,7 +144,8 @@ take_free_block(struct ports *ports, int *guard)
         *guard = keep_guard(first);
         if (*guard >= 0) {
             strike_out(ports, place);
-            port_blocks_add(&ports->guarded, first);
+            if (!touches_range(ports, first))
+                port_blocks_add(&ports->own, first);
             return first;
         }
         if (errno != EADDRINUSE)
@@ -231,7 +232,7 @@ ports_is_handed_out(const struct ports *ports, uint16_t port)
 bool
 ports_is_ours(const struct ports *ports, uint16_t port)
 {
-    return port_blocks_has(&ports->guarded, port) && !ports_is_handed_out(ports, port);
+    return port_blocks_has(&ports->own, port);
 }
 
 const struct port_blocks *

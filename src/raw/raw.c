@@ -168,16 +168,18 @@ send_by_route(struct raw *raw, struct attempt *attempt)
     model->scope = request_has(request, FEATURE_SCOPE_ID) ? attempt->device : route.device;
     model->group = model->group || route.broadcast;
     error = allot_lease(raw->allotter, request, model);
+    unsigned ear = error ? EAR_NONE : ear_of(raw, model);
     if (!error)
-        error = receivers_expect(&raw->receivers, request, ear_of(raw, model), &model->identity.source, route.vrf, &set);
+        error = receivers_expect(&raw->receivers, request, ear, &model->identity.source, route.vrf, &set);
     if (error)
         return error;
     model->receivers = (uint8_t)set;
+    model->ear = ear & 7;
     error = send_with_identity(raw, attempt, &route);
     attempt->mtu = route.mtu;
     attempt->stale = refusal_may_be_stale(error, request);
     if (error && !current_sender(raw, request->family)->unsent.left)
-        receivers_forgo(&raw->receivers, set, request->family, ear_of(raw, model));
+        receivers_forgo(&raw->receivers, set, request->family, ear);
     return error;
 }
 
@@ -290,7 +292,7 @@ static void
 release(struct transport *transport, struct probe *probe)
 {
     struct raw *raw = raw_of(transport);
-    receivers_forgo(&raw->receivers, probe->receivers, (enum family_id)probe->family, ear_of(raw, probe));
+    receivers_forgo(&raw->receivers, probe->receivers, (enum family_id)probe->family, probe->ear);
     allot_release(raw->allotter, probe);
 }
 

@@ -84,15 +84,22 @@ discard_queue(const struct receiver *receiver)
         ;
 }
 
-/* Without a scope no socket can be bound to a link-local address. */
+/* Listens to what comes to OURS alone, as long as nothing else is waited for. NULL: to whatever comes. */
 static int
 wake(struct receiver *receiver, const struct address *ours)
 {
     static const struct address any;
-    if (receiver->awake && (address_is_unspecified(&receiver->heard) || address_same(&receiver->heard, ours)))
+    if (receiver->awake && (!receiver->picky || (ours && address_same(&receiver->heard, ours))))
         return 0;
-    receiver->heard = receiver->waiting || address_is_link_local(receiver->family, ours) ? any : *ours;
-    return bind_address(receiver, &receiver->heard);
+    /* Without a scope no socket can be bound to a link-local address. */
+    bool picky = ours && !receiver->waiting && !address_is_link_local(receiver->family, ours);
+    int error = bind_address(receiver, picky ? ours : &any);
+    if (error)
+        return error;
+    receiver->picky = picky;
+    if (picky)
+        receiver->heard = *ours;
+    return 0;
 }
 
 int

@@ -19,7 +19,8 @@ struct receiver {
     enum protocol_id protocol;
     struct refused *refused;
     bool awake;
-    struct address heard;     /* while awake: the address of ours to which it hears; unspecified: any */
+    bool picky;               /* while awake: it hears what comes to one address of ours alone, */
+    struct address heard;     /* which is this */
     bool detail;              /* a probe with `detail` was sent */
     bool ready;               /* there may be something to receive */
     uint32_t waiting;         /* probes that may be answered here */
@@ -39,7 +40,7 @@ int receiver_bind(struct receiver *receiver, uint32_t device);
 
 /*
  * One more probe, or one less, may be answered here. DETAIL: its answer's TTL and TOS are wanted, which from then on
- * the kernel gives with every IPv6 packet, at 0.1 us each. OURS: to which address its answer comes, or any; as long as it
+ * the kernel gives with every IPv6 packet, at 0.1 us each. OURS: to which address its answer comes; NULL: any; as long as it
  * is one for all probes, packets to others are not heard. 0, or an errno value.
  */
 int receiver_expect(struct receiver *receiver, bool detail, const struct address *ours);

@@ -134,14 +134,13 @@ int
 receivers_expect(struct receivers *receivers, const struct request *request, unsigned ear, const struct address *ours,
                  uint32_t vrf, uint32_t *set)
 {
-    static const struct address any;
     struct receiver *found[2];
     int error = find_set(receivers, vrf, set);
     if (error)
         return error;
     size_t count = receivers_for(receivers, *set, request->family, ear, found);
     for (size_t i = 0; i < count; i++) {
-        error = receiver_expect(found[i], request->detail, i == 0 && ear == EAR_OTHER_DATAGRAMS ? ours : &any);
+        error = receiver_expect(found[i], request->detail, i == 0 && ear == EAR_OTHER_DATAGRAMS ? ours : NULL);
         if (error) {
             while (i > 0)
                 receiver_forgo(found[--i]);
