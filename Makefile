@@ -26,7 +26,7 @@ LIBRARY := $(BUILD)/libhopline.a
 UNIT := $(BUILD)/tests/unit
 VENV := build/venv
 
-all: $(PROGRAM)
+all: programs
 
 # These need no compiler yet: check and run install it first, then call make again for the rest.
 UNCONFIGURED := configure run check bench kernels fuzz venv clean distclean
@@ -43,6 +43,8 @@ FORTIFY := $(if $(SANITIZED),,$(if $(OPTIMISED),-U_FORTIFY_SOURCE -D_FORTIFY_SOU
 
 ALL_CPPFLAGS = -D_GNU_SOURCE -DHOPLINE_VERSION='"$(VERSION)"' $(if $(HAVE_LIBSECCOMP),-DHAVE_LIBSECCOMP=1) -Isrc -I$(BUILD) \
 	$(LIBCAP_CFLAGS) $(if $(HAVE_LIBSECCOMP),$(LIBSECCOMP_CFLAGS)) $(FORTIFY) $(CPPFLAGS)
+TOOL_CFLAGS = $(CARES_CFLAGS) $(JANSSON_CFLAGS) $(IDN2_CFLAGS)
+TOOL_LIBS = $(CARES_LIBS) $(JANSSON_LIBS) $(IDN2_LIBS) -lm $(LIBS)
 ALL_CFLAGS = -std=c11 $(WARNINGS) $(HARDEN_CFLAGS) $(CFLAGS) $(WERROR)
 ALL_LIBS = $(LIBCAP_LIBS) $(if $(HAVE_LIBSECCOMP),$(LIBSECCOMP_LIBS)) $(LIBS)
 COMPILE = $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP
@@ -51,15 +53,25 @@ LINK = $(CC) $(CFLAGS) $(HARDEN_LDFLAGS) $(LDFLAGS)
 # What is built from what: all but main.c is a library, for the tests to link
 
 OTHER_SANDBOX := src/host/sandbox-$(if $(HAVE_LIBSECCOMP),null,seccomp).c
-LIB_SRC := $(filter-out src/main.c $(OTHER_SANDBOX),$(wildcard src/*.c src/*/*.c))
+TOOL_SRC := $(wildcard src/tools/*.c)
+LIB_SRC := $(filter-out src/main.c $(OTHER_SANDBOX) $(TOOL_SRC),$(wildcard src/*.c src/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
 MAIN_OBJ := $(BUILD)/obj/src/main.o
 UNIT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/unit/*.c))
 FUZZ_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/fuzz/*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SHARED := $(filter-out $(FUZZ:$(BUILD)/%=$(BUILD)/obj/tests/fuzz/%.o),$(FUZZ_OBJ))
+# Each tool is a program of one file with main(); what they share is a library beside the daemon's.
+TOOL_NAMES := $(patsubst src/tools/%.c,%,$(filter $(addprefix src/tools/,ping.c sweep.c trace.c pairs.c),$(TOOL_SRC)))
+TOOL_OBJ := $(TOOL_SRC:%.c=$(BUILD)/obj/%.o)
+TOOL_MAIN := $(TOOL_NAMES:%=$(BUILD)/obj/src/tools/%.o)
+TOOL_ARCHIVE := $(BUILD)/libtools.a
+TOOL_PROGRAMS := $(if $(HAVE_TOOLS),$(TOOL_NAMES:%=$(BUILD)/probe-%))
 BENCH_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/*.c))
 BENCH := $(BENCH_OBJ:$(BUILD)/obj/tests/%.o=$(BUILD)/%)
+
+.PHONY: programs
+programs: $(PROGRAM) $(TOOL_PROGRAMS)
 
 $(PROGRAM): $(MAIN_OBJ) $(LIBRARY) $(BUILD)/link.flags
 	@echo "  LD  $@"
@@ -68,6 +80,14 @@ $(PROGRAM): $(MAIN_OBJ) $(LIBRARY) $(BUILD)/link.flags
 $(LIBRARY): $(LIB_OBJ) $(BUILD)/objects.flags
 	@echo "  AR  $@"
 	$(Q)rm -f $@ && $(AR) rcs $@ $(LIB_OBJ)
+
+$(TOOL_ARCHIVE): $(filter-out $(TOOL_MAIN),$(TOOL_OBJ)) $(BUILD)/objects.flags
+	@echo "  AR  $@"
+	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+
+$(BUILD)/probe-%: $(BUILD)/obj/src/tools/%.o $(TOOL_ARCHIVE) $(LIBRARY) $(BUILD)/link.flags
+	@echo "  LD  $@"
+	$(Q)$(LINK) -o $@ $< $(TOOL_ARCHIVE) $(LIBRARY) $(TOOL_LIBS)
 
 $(UNIT): $(UNIT_OBJ) $(LIBRARY) $(BUILD)/link.flags $(BUILD)/unit.flags
 	@echo "  LD  $@"
@@ -86,7 +106,7 @@ $(FUZZ): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o $(FUZZ_SHARED) $(LIBRARY) $(BUI
 $(BUILD)/obj/%.o: %.c $(BUILD)/compile.flags
 	@echo "  CC  $<"
 	@mkdir -p $(@D)
-	$(Q)$(COMPILE) $(if $(filter tests/%,$<),$(CHECK_CFLAGS)) -c -o $@ $<
+	$(Q)$(COMPILE) $(if $(filter tests/%,$<),$(CHECK_CFLAGS)) $(if $(filter src/tools/%,$<),$(TOOL_CFLAGS)) -c -o $@ $<
 
 $(BUILD)/obj/src/host/sandbox-seccomp.o: $(BUILD)/syscalls.inc
 
@@ -103,12 +123,12 @@ have-check:
 	@test -n "$(HAVE_CHECK)" || { echo >&2 "make: check not found: install the Debian package check," \
 		"or run scripts/install-deps check, then ./configure"; exit 1; }
 
--include $(patsubst %.o,%.d,$(LIB_OBJ) $(MAIN_OBJ) $(UNIT_OBJ) $(BENCH_OBJ) $(FUZZ_OBJ))
+-include $(patsubst %.o,%.d,$(TOOL_OBJ) $(LIB_OBJ) $(MAIN_OBJ) $(UNIT_OBJ) $(BENCH_OBJ) $(FUZZ_OBJ))
 
 # Other flags or another list of files than last time: build again. The files are written only when they change.
 $(BUILD)/compile.flags: TEXT = $(COMPILE)
-$(BUILD)/link.flags: TEXT = $(LINK) $(ALL_LIBS)
-$(BUILD)/objects.flags: TEXT = $(AR) $(LIB_OBJ)
+$(BUILD)/link.flags: TEXT = $(LINK) $(ALL_LIBS) $(TOOL_LIBS)
+$(BUILD)/objects.flags: TEXT = $(AR) $(LIB_OBJ) $(TOOL_OBJ)
 $(BUILD)/unit.flags: TEXT = $(UNIT_OBJ) $(CHECK_CFLAGS) $(CHECK_LIBS)
 $(patsubst %,$(BUILD)/%.flags,compile link objects unit): FORCE | $(BUILD)
 	@$(file >$@.new,$(TEXT))cmp -s $@.new $@ && rm $@.new || mv $@.new $@

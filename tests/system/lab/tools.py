@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""The probe tools of scripts/, run under a shell and an awk, against the daemon under test."""
+"""The probe tools, run against the daemon under test; those that are scripts, under a shell and an awk."""
 
 import dataclasses
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 
 import pytest
 
-from .daemon import ROOT, default_binary
+from .daemon import ROOT, built_binary, default_binary
 
 SCRIPTS = ROOT / "scripts"
 SHELLS = "dash", "busybox sh"
@@ -20,12 +21,17 @@ every_shell = pytest.mark.parametrize("shell", SHELLS)
 
 
 def command(tool, *args, shell=SHELLS[0], awk=AWKS[0]):
-    """(argv, environment) of a tool; skips where the shell or the awk is missing."""
+    """(argv, environment) of a tool, which is a program beside the daemon, or a script; skips where the shell or the awk is
+    missing."""
+    env = {name: value for name, value in os.environ.items() if name != "MTR_PACKET_REPLIES"}
+    env.update(MTR_PACKET=default_binary())
+    program = pathlib.Path(built_binary()).parent / tool
+    if program.exists():
+        return [str(program), *map(str, args)], env
     for words in (shell, awk):
         if not shutil.which(words.split()[0]):
             pytest.skip(f"no {words.split()[0]} here")
-    env = {name: value for name, value in os.environ.items() if name != "MTR_PACKET_REPLIES"}
-    env.update(AWK=awk, MTR_PACKET=default_binary())
+    env.update(AWK=awk)
     return [*shell.split(), str(SCRIPTS / tool), *map(str, args)], env
 
 

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/events.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host/clock.h"
+
+struct events {
+    struct watch **watches;
+    struct pollfd *polled; /* of the same order, made anew for each wait */
+    size_t watch_count;
+    size_t watch_room;
+    struct alarm **heap; /* from 1; no alarm is due before the one at place / 2 */
+    size_t alarm_count;
+    size_t alarm_room;
+    struct alarm *urgent; /* for which there was no memory */
+    struct instant now;
+    struct watch signals;
+    int signal;
+    bool ended;
+};
+
+static void
+take_signal(void *owner, short came)
+{
+    (void)came;
+    struct events *events = owner;
+    struct signalfd_siginfo info;
+    if (read(events->signals.descriptor, &info, sizeof info) == sizeof info) {
+        events->signal = (int)info.ssi_signo;
+        events->ended = true;
+    }
+}
+
+static sigset_t
+ending_signals(void)
+{
+    static const int all[] = { SIGINT, SIGTERM, SIGHUP };
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct sigaction now;
+        if (sigaction(all[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+            sigaddset(&set, all[i]);
+    }
+    return set;
+}
+
+struct events *
+events_new(void)
+{
+    struct events *events = calloc(1, sizeof *events);
+    if (!events)
+        return NULL;
+    sigset_t set = ending_signals();
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    events->signals = (struct watch){ signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), POLLIN, take_signal, events };
+    if (events->signals.descriptor < 0 || !events_watch(events, &events->signals)) {
+        events_free(events);
+        return NULL;
+    }
+    events->now = clock_now();
+    return events;
+}
+
+void
+events_free(struct events *events)
+{
+    if (!events)
+        return;
+    if (events->signals.descriptor >= 0)
+        close(events->signals.descriptor);
+    free(events->watches);
+    free(events->polled);
+    free(events->heap);
+    free(events);
+}
+
+/* ---- descriptors */
+
+bool
+events_watch(struct events *events, struct watch *watch)
+{
+    if (events->watch_count == events->watch_room) {
+        size_t room = events->watch_room ? 2 * events->watch_room : 8;
+        struct watch **watches = realloc(events->watches, room * sizeof(struct watch *));
+        if (watches)
+            events->watches = watches;
+        struct pollfd *polled = realloc(events->polled, room * sizeof *polled);
+        if (polled)
+            events->polled = polled;
+        if (!watches || !polled)
+            return false;
+        events->watch_room = room;
+    }
+    events->watches[events->watch_count++] = watch;
+    return true;
+}
+
+/* The others keep their order, and one that was looked at in this turn is not looked at again: see look(). */
+void
+events_unwatch(struct events *events, struct watch *watch)
+{
+    for (size_t i = 0; i < events->watch_count; i++)
+        if (events->watches[i] == watch) {
+            events->watches[i] = NULL;
+            return;
+        }
+}
+
+static void
+leave_out_unwatched(struct events *events)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < events->watch_count; i++)
+        if (events->watches[i])
+            events->watches[kept++] = events->watches[i];
+    events->watch_count = kept;
+}
+
+/* ---- alarms: a binary heap */
+
+static void
+put(struct events *events, size_t place, struct alarm *alarm)
+{
+    events->heap[place] = alarm;
+    alarm->place = place;
+}
+
+static void
+move_up(struct events *events, struct alarm *alarm, size_t place)
+{
+    for (; place > 1 && alarm->due.ns < events->heap[place / 2]->due.ns; place /= 2)
+        put(events, place, events->heap[place / 2]);
+    put(events, place, alarm);
+}
+
+static void
+move_down(struct events *events, struct alarm *alarm, size_t place)
+{
+    for (size_t child; (child = 2 * place) <= events->alarm_count; place = child) {
+        if (child < events->alarm_count && events->heap[child + 1]->due.ns < events->heap[child]->due.ns)
+            child++;
+        if (alarm->due.ns <= events->heap[child]->due.ns)
+            break;
+        put(events, place, events->heap[child]);
+    }
+    put(events, place, alarm);
+}
+
+void
+events_set(struct events *events, struct alarm *alarm, struct instant due)
+{
+    events_unset(events, alarm);
+    alarm->due = due;
+    if (events->alarm_count + 1 >= events->alarm_room) {
+        size_t room = events->alarm_room ? 2 * events->alarm_room : 64;
+        struct alarm **heap = realloc(events->heap, room * sizeof(struct alarm *));
+        if (!heap) {
+            events->urgent = alarm;
+            return;
+        }
+        events->heap = heap;
+        events->alarm_room = room;
+    }
+    move_up(events, alarm, ++events->alarm_count);
+}
+
+void
+events_unset(struct events *events, struct alarm *alarm)
+{
+    if (events->urgent == alarm)
+        events->urgent = NULL;
+    size_t place = alarm->place;
+    if (!place)
+        return;
+    alarm->place = 0;
+    struct alarm *last = events->heap[events->alarm_count--];
+    if (last == alarm)
+        return;
+    if (place > 1 && last->due.ns < events->heap[place / 2]->due.ns)
+        move_up(events, last, place);
+    else
+        move_down(events, last, place);
+}
+
+static struct alarm *
+next_due(const struct events *events)
+{
+    if (events->urgent)
+        return events->urgent;
+    return events->alarm_count && events->heap[1]->due.ns <= events->now.ns ? events->heap[1] : NULL;
+}
+
+static void
+ring(struct events *events)
+{
+    for (struct alarm *alarm; !events->ended && (alarm = next_due(events));) {
+        events_unset(events, alarm);
+        alarm->rings(alarm->owner);
+    }
+}
+
+/* ---- the loop */
+
+static int
+wait_for(const struct events *events, int64_t longest)
+{
+    int64_t left = longest;
+    if (events->alarm_count) {
+        int64_t until = instant_since(events->heap[1]->due, clock_now());
+        left = until < left ? until : left;
+    }
+    if (left < 0 || events->urgent)
+        left = 0;
+    struct timespec timeout = { .tv_sec = (time_t)(left / NS_PER_S), .tv_nsec = (long)(left % NS_PER_S) };
+    return ppoll(events->polled, events->watch_count, &timeout, NULL);
+}
+
+/* A watch that is added while others are looked at has its turn after the next wait. */
+static void
+look(struct events *events)
+{
+    size_t count = events->watch_count;
+    for (size_t i = 0; i < count && !events->ended; i++) {
+        struct watch *watch = events->watches[i];
+        if (watch && events->polled[i].revents)
+            watch->ready(watch->owner, events->polled[i].revents);
+    }
+}
+
+void
+events_turn(struct events *events, int64_t longest)
+{
+    if (fflush(stdout) == EOF && errno == EPIPE) {
+        events->signal = SIGPIPE;
+        events->ended = true;
+        return;
+    }
+    leave_out_unwatched(events);
+    for (size_t i = 0; i < events->watch_count; i++)
+        events->polled[i] = (struct pollfd){ events->watches[i]->descriptor, events->watches[i]->wanted, 0 };
+    int came = wait_for(events, longest);
+    events->now = clock_now();
+    if (came > 0)
+        look(events);
+    ring(events);
+}
+
+void
+events_run(struct events *events)
+{
+    while (!events->ended)
+        events_turn(events, 3600 * NS_PER_S);
+}
+
+void
+events_end(struct events *events)
+{
+    events->ended = true;
+}
+
+struct instant
+events_now(const struct events *events)
+{
+    return events->now;
+}
+
+int
+events_signal(const struct events *events)
+{
+    return events->signal;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one poll() loop of a tool: descriptors, alarms, and the signals that end it. What is watched is a member of whoever
+ * watches, so nothing is allocated for it and it stays where it is while it is watched.
+ */
+#ifndef HOPLINE_TOOLS_EVENTS_H
+#define HOPLINE_TOOLS_EVENTS_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "packets/instant.h"
+
+struct events;
+
+/* A descriptor, and who is told when something of `wanted` (POLLIN, POLLOUT) came, an error or a hang-up included. */
+struct watch {
+    int descriptor;
+    short wanted; /* may change while it is watched; 0 waits for errors alone */
+    void (*ready)(void *owner, short came);
+    void *owner;
+};
+
+/* Something to be done at an instant. It rings once; set again, it rings again. Starts out as zeros. */
+struct alarm {
+    void (*rings)(void *owner);
+    void *owner;
+    struct instant due;
+    size_t place; /* in the heap of alarms, from 1; 0: not set */
+};
+
+/* SIGINT, SIGTERM and SIGHUP end the loop from now on, but those that were ignored. NULL when there is no memory. */
+struct events *events_new(void);
+void events_free(struct events *events);
+
+/* False when there is no memory. */
+bool events_watch(struct events *events, struct watch *watch);
+void events_unwatch(struct events *events, struct watch *watch);
+
+/* Sets it or sets it anew. Without memory it rings at the next turn. */
+void events_set(struct events *events, struct alarm *alarm, struct instant due);
+void events_unset(struct events *events, struct alarm *alarm);
+
+/*
+ * Turns until events_end() was called or a signal came. What the tool wrote on standard output is on its way before each
+ * wait. The clock is read once a turn.
+ */
+void events_run(struct events *events);
+void events_end(struct events *events);
+
+/* One turn, which waits for LONGEST ns at most. */
+void events_turn(struct events *events, int64_t longest);
+
+/* The instant when this turn began to be worked on. */
+struct instant events_now(const struct events *events);
+
+/* The signal that ended it, or 0; SIGPIPE when nobody reads standard output any more. */
+int events_signal(const struct events *events);
+
+#endif

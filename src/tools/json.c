@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/json.h"
+
+#include <err.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define DIGITS 15 /* what a double holds of any decimal number */
+
+static void
+set(json_t *object, const char *key, json_t *value)
+{
+    if (json_object_set_new(object, key, value) != 0)
+        err(2, "out of memory");
+}
+
+json_t *
+json_begin(const char *type, const char *host, const char *address)
+{
+    struct timespec now;
+    json_t *object = json_object();
+    clock_gettime(CLOCK_REALTIME, &now);
+    json_put(object, "type", type);
+    set(object, "time", json_real((double)now.tv_sec + (double)(now.tv_nsec / 1000000) / 1000));
+    json_put(object, "host", host);
+    json_put(object, "address", address);
+    return object;
+}
+
+void
+json_put(json_t *object, const char *key, const char *text)
+{
+    if (text && *text)
+        set(object, key, json_string(text));
+}
+
+void
+json_put_number(json_t *object, const char *key, int64_t number)
+{
+    if (number >= 0)
+        set(object, key, json_integer(number));
+}
+
+void
+json_put_ms(json_t *object, const char *key, double us)
+{
+    if (us >= 0)
+        set(object, key, json_real(round(us) / 1000));
+}
+
+void
+json_put_true(json_t *object, const char *key, bool value)
+{
+    if (value)
+        set(object, key, json_true());
+}
+
+static void
+put_labels(json_t *object, const struct reply *reply)
+{
+    struct label labels[LABELS_MAX];
+    size_t count = reply_labels(reply, labels);
+    json_t *list = count ? json_array() : NULL;
+    for (size_t i = 0; i < count; i++) {
+        json_t *one = json_object();
+        json_put_number(one, "label", labels[i].label);
+        json_put_number(one, "class", labels[i].traffic_class);
+        json_put_number(one, "bottom", labels[i].bottom);
+        json_put_number(one, "ttl", labels[i].ttl);
+        json_array_append_new(list, one);
+    }
+    if (list)
+        set(object, "mpls", list);
+}
+
+static void
+put_extensions(json_t *object, const struct reply *reply)
+{
+    json_t *list = reply->extension[0] ? json_array() : NULL;
+    for (size_t i = 0; i < EXTENSIONS_MAX && reply->extension[i]; i++)
+        json_array_append_new(list, json_string(reply->extension[i]));
+    if (list)
+        set(object, "extensions", list);
+}
+
+/* Facts by their names in JSON: numbers and texts as the daemon tells them. */
+static const struct {
+    enum field field;
+    const char *key;
+    bool number;
+} facts[] = {
+    { FIELD_REPLY_SIZE, "bytes", true },
+    { FIELD_REPLY_TTL, "ttl", true },
+    { FIELD_REPLY_TOS, "reply_tos", true },
+    { FIELD_ICMP_TYPE, "icmp_type", true },
+    { FIELD_ICMP_CODE, "icmp_code", true },
+    { FIELD_TCP_FLAGS, "tcp_flags", false },
+    { FIELD_MTU, "mtu", true },
+    { FIELD_QUOTED_TTL, "quoted_ttl", true },
+    { FIELD_QUOTED_TOS, "quoted_tos", true },
+    { FIELD_QUOTED_MSS, "quoted_mss", true },
+    { FIELD_INTERFACE, "interface", false },
+    { FIELD_NODE, "node", false },
+    { FIELD_ERRNO, "errno", true },
+    { FIELD_REASON, "reason", false },
+    { FIELD_ARGUMENT, "argument", false },
+};
+
+void
+json_put_reply(json_t *object, const struct reply *reply)
+{
+    char error[200];
+    json_put(object, "kind", reply->word);
+    json_put(object, "from", reply->from);
+    json_put(object, "error", reply_error(reply, error, sizeof error));
+    if (reply->round_trip_us >= 0)
+        json_put_ms(object, "ms", (double)reply->round_trip_us);
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
+        if (facts[i].number)
+            json_put_number(object, facts[i].key, reply_number(reply, facts[i].field));
+        else
+            json_put(object, facts[i].key, reply->value[facts[i].field]);
+    json_put_true(object, "nat", reply->value[FIELD_NAT] != NULL);
+    put_labels(object, reply);
+    put_extensions(object, reply);
+}
+
+void
+json_print(json_t *object)
+{
+    char *text = json_dumps(object, JSON_REAL_PRECISION(DIGITS));
+    if (!text)
+        err(2, "out of memory");
+    puts(text);
+    free(text);
+    json_decref(object);
+}

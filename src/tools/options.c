@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/options.h"
+
+#include <err.h>
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "packets/instant.h"
+#include "tools/text.h"
+
+#define HELP_COLUMN 34
+#define LONG_BASE 256 /* what getopt_long() returns for a row without a letter: this and its place */
+
+void
+wrong(const char *format, ...)
+{
+    char text[1024], clean[1024];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(text, sizeof text, format, values);
+    va_end(values);
+    errx(2, "%s", text_printable(text, clean, sizeof clean));
+}
+
+/* ---- the help */
+
+static void
+print_row(const struct option_row *row)
+{
+    char head[80];
+    char letter[] = { '-', row->letter, ',', 0 };
+    int length = snprintf(head, sizeof head, "  %s --%s%s%s", row->letter ? letter : "   ", row->name,
+                          row->what ? " " : "", row->what ? row->what : "");
+    if (length >= HELP_COLUMN)
+        printf("%s\n%*s%s\n", head, HELP_COLUMN, "", row->help);
+    else
+        printf("%-*s%s\n", HELP_COLUMN, head, row->help);
+}
+
+static _Noreturn void
+print_help(const struct command *command)
+{
+    printf("usage: %s\n%s\n\n", command->usage, command->about);
+    for (const struct option_row *row = command->rows; row->name; row++)
+        print_row(row);
+    puts("  -h, --help                      print this and exit\n"
+         "      --version                   print the version and exit\n\n"
+         "The daemon is MTR_PACKET's if that is set, else the mtr-packet beside this program, else the one in PATH.");
+    exit(0);
+}
+
+/* ---- reading */
+
+static void
+take_value(const struct option_row *row, const char *text)
+{
+    int64_t number;
+    switch (row->value) {
+    case NO_VALUE:
+        *(bool *)row->to = true;
+        break;
+    case WORD:
+        *(const char **)row->to = text;
+        break;
+    case SECONDS:
+        if (!text_seconds(text, row->to))
+            wrong("--%s takes seconds, such as 0.5, not %s", row->name, text);
+        break;
+    case WHOLE:
+        if (!text_whole(text, &number))
+            wrong("--%s takes a whole number, not %s", row->name, text);
+        if (number < row->low || number > row->high)
+            wrong("--%s takes a number from %" PRId64 " to %" PRId64 ", not %s", row->name, row->low, row->high, text);
+        *(int64_t *)row->to = number;
+        break;
+    }
+}
+
+/* What getopt_long() is told; returns how many rows there are. */
+static int
+describe(const struct command *command, char letters[3 * OPTIONS_MAX], struct option *names)
+{
+    int count = 0;
+    char *at = letters;
+    *at++ = ':';
+    for (const struct option_row *row = command->rows; row->name; row++, count++) {
+        names[count] = (struct option){ row->name, row->what ? required_argument : no_argument, NULL,
+                                        row->letter ? row->letter : LONG_BASE + count };
+        if (!row->letter)
+            continue;
+        *at++ = row->letter;
+        if (row->what)
+            *at++ = ':';
+    }
+    *at++ = 'h';
+    *at = 0;
+    names[count] = (struct option){ "help", no_argument, NULL, 'h' };
+    names[count + 1] = (struct option){ "version", no_argument, NULL, LONG_BASE + OPTIONS_MAX };
+    names[count + 2] = (struct option){ NULL, 0, NULL, 0 };
+    return count;
+}
+
+static const struct option_row *
+row_of(const struct command *command, int value)
+{
+    for (const struct option_row *row = command->rows; row->name; row++)
+        if (value == (row->letter ? row->letter : LONG_BASE + (int)(row - command->rows)))
+            return row;
+    return NULL;
+}
+
+/* optopt is a letter of ours where it was given a value that it does not take, as --name=value. */
+static _Noreturn void
+refuse(const struct command *command, char **argv)
+{
+    const char *word = argv[optind - 1];
+    const struct option_row *row = row_of(command, optopt);
+    const char *hint = command->hint && optopt && optopt < LONG_BASE ? command->hint((char)optopt) : NULL;
+    if (row && strncmp(word, "--", 2) == 0)
+        wrong("--%s takes no value", row->name);
+    if (optopt && optopt < LONG_BASE)
+        wrong("no option -%c%s%s; --help lists them", optopt, hint ? ": " : "", hint ? hint : "");
+    wrong("no option %s; --help lists them", word);
+}
+
+int
+command_read(struct command *command, int argc, char **argv)
+{
+    char letters[3 * OPTIONS_MAX];
+    struct option names[OPTIONS_MAX + 3];
+    bool help = false;
+    describe(command, letters, names);
+    opterr = 0;
+    for (int value; (value = getopt_long(argc, argv, letters, names, NULL)) != -1;) {
+        const struct option_row *row = row_of(command, value);
+        if (value == ':') {
+            row = row_of(command, optopt);
+            wrong("--%s needs a value", row ? row->name : "?");
+        } else if (value == '?') {
+            refuse(command, argv);
+        } else if (value == LONG_BASE + OPTIONS_MAX) {
+            printf("%s (hopline) %s\n", program_invocation_short_name, HOPLINE_VERSION);
+            exit(0);
+        } else if (row) {
+            take_value(row, optarg);
+        } else {
+            help = true;
+        }
+    }
+    if (help)
+        print_help(command);
+    int count = argc - optind;
+    memmove(argv + 1, argv + optind, (size_t)count * sizeof *argv);
+    return count;
+}
+
+/* ---- what all have in common */
+
+struct probing
+probing_default(int64_t timeout)
+{
+    return (struct probing){ .protocol_word = "icmp", .size = -1, .tos = -1, .ttl = -1, .timeout = timeout };
+}
+
+void
+command_add_probing(struct command *command, struct probing *probing)
+{
+    const struct option_row common[] = {
+        { '4', "ipv4", NULL, NO_VALUE, &probing->ipv4, "IPv4 only", 0, 0 },
+        { '6', "ipv6", NULL, NO_VALUE, &probing->ipv6, "IPv6 only", 0, 0 },
+        { 'p', "protocol", "PROTOCOL[:PORT]", WORD, &probing->protocol_word, "icmp (the default), udp, tcp or sctp", 0, 0 },
+        { 'I', "source", "ADDRESS|INTERFACE", WORD, &probing->source_word,
+          "probe from this address, or by this interface", 0, 0 },
+        { 's', "size", "N", WHOLE, &probing->size, "bytes of the whole IP packet (icmp and udp; 64)", 1, 65535 },
+        { 'Q', "tos", "N", WHOLE, &probing->tos, "IPv4 type of service, IPv6 traffic class (0; 0x for hex)", 0, 255 },
+        { 't', "ttl", "N", WHOLE, &probing->ttl, "time to live, hop limit (255)", 1, 255 },
+        { 'W', "timeout", "SECONDS", SECONDS, &probing->timeout, "how long an answer may take (4)", 0, 0 },
+        { 'n', "numeric", NULL, NO_VALUE, &probing->numeric, "addresses only, no names", 0, 0 },
+        { 0, "json", NULL, NO_VALUE, &probing->json, "for programs: one JSON object a line, see probe-json(5)", 0, 0 },
+        { 0 },
+    };
+    size_t count = 0;
+    while (command->rows[count].name)
+        count++;
+    memcpy(command->rows + count, common, sizeof common);
+}
+
+static void
+check_protocol(struct probing *probing)
+{
+    static const char *const known[] = { "icmp", "udp", "tcp", "sctp" };
+    const char *word = probing->protocol_word, *colon = strchr(word, ':');
+    size_t length = colon ? (size_t)(colon - word) : strlen(word);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strlen(known[i]) == length && strncmp(known[i], word, length) == 0)
+            probing->protocol = known[i];
+    if (!probing->protocol)
+        wrong("--protocol takes icmp, udp, tcp or sctp, not %.*s", (int)length, word);
+    if (colon && strcmp(probing->protocol, "icmp") == 0)
+        wrong("icmp has no ports");
+    if (colon && (!text_whole(colon + 1, &probing->port) || probing->port < 1 || probing->port > 65535))
+        wrong("a port is a number from 1 to 65535, not %s", colon + 1);
+}
+
+static void
+check_source(struct probing *probing)
+{
+    const char *word = probing->source_word;
+    struct address address;
+    if (!word)
+        return;
+    probing->source_value = word;
+    if (address_parse(IPV4, word, strlen(word), &address))
+        probing->source = "local-ip-4";
+    else if (address_parse(IPV6, word, strcspn(word, "%"), &address))
+        probing->source = "local-ip-6";
+    else if (text_is_name(word) && word[strspn(word, "0123456789.")])
+        probing->source = "local-device";
+    else
+        wrong("not an address or interface: '%s'", word);
+    int family = strcmp(probing->source, "local-ip-4") == 0 ? 4 : strcmp(probing->source, "local-ip-6") == 0 ? 6 : 0;
+    if (family && probing->family && family != probing->family)
+        wrong("the source address is not of IPv%d", probing->family);
+    if (family)
+        probing->family = family;
+}
+
+void
+probing_check(struct probing *probing)
+{
+    if (probing->ipv4 && probing->ipv6)
+        wrong("either -4 or -6");
+    probing->family = probing->ipv4 ? 4 : probing->ipv6 ? 6 : 0;
+    check_protocol(probing);
+    check_source(probing);
+}
+
+const char *
+probing_arguments(const struct probing *probing, char buffer[ARGUMENTS_MAX])
+{
+    struct {
+        const char *name;
+        int64_t value;
+    } numbers[] = { { "size", probing->size }, { "tos", probing->tos }, { "ttl", probing->ttl } };
+    int used = snprintf(buffer, ARGUMENTS_MAX, " protocol %s", probing->protocol);
+    if (probing->port)
+        used += snprintf(buffer + used, ARGUMENTS_MAX - (size_t)used, " port %" PRId64, probing->port);
+    if (probing->source)
+        used += snprintf(buffer + used, ARGUMENTS_MAX - (size_t)used, " %s %.100s", probing->source,
+                         probing->source_value);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i].value >= 0)
+            used += snprintf(buffer + used, ARGUMENTS_MAX - (size_t)used, " %s %" PRId64, numbers[i].name,
+                             numbers[i].value);
+    return buffer;
+}

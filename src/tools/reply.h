@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A line of the daemon, read: mtr-packet(8) has the words. Pure. The daemon may be anybody's, so nothing is believed of a
+ * line: what is not printable ASCII makes it no reply, a number is digits, an address is one.
+ */
+#ifndef HOPLINE_TOOLS_REPLY_H
+#define HOPLINE_TOOLS_REPLY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "packets/bytes.h"
+
+enum kind {
+    KIND_OTHER, /* `word` has it */
+    KIND_REPLY,
+    KIND_TTL_EXPIRED,
+    KIND_NO_REPLY,
+    KIND_NO_ROUTE_HOST, /* also as no-route, of mtr 0.95 and earlier */
+    KIND_NO_ROUTE_NETWORK,
+    KIND_TOO_BIG,
+    KIND_COLLECTED,
+    KIND_FEATURE,
+};
+
+/* The arguments that a tool may ask for. A name that is none of these is passed over. */
+enum field {
+    FIELD_IP_4,
+    FIELD_IP_6,
+    FIELD_ROUND_TRIP,
+    FIELD_MPLS,
+    FIELD_MTU,
+    FIELD_REASON,
+    FIELD_ARGUMENT,
+    FIELD_ERRNO,
+    FIELD_SUPPORT,
+    FIELD_VERSION,
+    FIELD_COUNT,
+    FIELD_ICMP_TYPE,
+    FIELD_ICMP_CODE,
+    FIELD_TCP_FLAGS,
+    FIELD_REPLY_TTL,
+    FIELD_REPLY_TOS,
+    FIELD_REPLY_SIZE,
+    FIELD_LOCAL_IP_4,
+    FIELD_LOCAL_IP_6,
+    FIELD_LOCAL_PORT,
+    FIELD_QUOTED_TTL,
+    FIELD_QUOTED_TOS,
+    FIELD_QUOTED_MSS,
+    FIELD_NAT,
+    FIELD_INTERFACE,
+    FIELD_NODE,
+    FIELD_ROUND_TRIP_NS,
+    FIELDS,
+};
+
+#define EXTENSIONS_MAX 8
+
+struct reply {
+    int64_t token;
+    enum kind kind;
+    const char *word;           /* the kind as it came */
+    const char *from;           /* who answered; NULL: nobody did */
+    const char *value[FIELDS];  /* NULL: not there */
+    const char *extension[EXTENSIONS_MAX]; /* CLASS/TYPE/HEX, as many as there are, then NULL */
+    int64_t round_trip_us;      /* -1: not there */
+};
+
+/*
+ * Reads LINE, which is terminated and is cut into words in place; the words of REPLY point into it. False, and nothing of
+ * REPLY counts, when it is no reply.
+ */
+MUST_USE bool reply_read(char *line, struct reply *reply);
+
+/* The value of a field as a number; -1 when it is not there or no number from 0 to 2^53. */
+int64_t reply_number(const struct reply *reply, enum field field);
+
+/* "time to live exceeded" and the like, in BUFFER or constant; "" of an answer by the target. */
+const char *reply_error(const struct reply *reply, char *buffer, size_t size);
+
+/*
+ * The mark of traceroute behind a round trip, "!H" and the like, the flags of TCP as "[syn-ack]"; "" for none. In BUFFER
+ * or constant.
+ */
+const char *reply_mark(const struct reply *reply, char *buffer, size_t size);
+
+#define LABELS_MAX 32
+
+struct label {
+    unsigned label, traffic_class, bottom, ttl;
+};
+
+/* The label stack of `mpls`, outermost first. Returns how many there are. */
+size_t reply_labels(const struct reply *reply, struct label labels[LABELS_MAX]);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/screen.h"
+
+#include <err.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define LINE_BYTES 1024
+
+struct screen {
+    bool terminal;
+    int columns, rows;
+    int drawn; /* lines that stand above the cursor */
+    int line;  /* of the drawing that is being made */
+};
+
+static void
+measure(struct screen *screen)
+{
+    struct winsize size;
+    bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
+    screen->columns = known && size.ws_col ? size.ws_col : 80;
+    screen->rows = known && size.ws_row ? size.ws_row : 24;
+}
+
+struct screen *
+screen_open(void)
+{
+    struct screen *screen = calloc(1, sizeof *screen);
+    const char *terminal = getenv("TERM");
+    if (!screen)
+        err(2, NULL);
+    screen->terminal = isatty(STDOUT_FILENO) && terminal && strcmp(terminal, "dumb") != 0;
+    measure(screen);
+    return screen;
+}
+
+bool
+screen_is_terminal(const struct screen *screen)
+{
+    return screen->terminal;
+}
+
+int
+screen_columns(const struct screen *screen)
+{
+    return screen->columns;
+}
+
+void
+screen_begin(struct screen *screen)
+{
+    measure(screen);
+    if (screen->terminal && screen->drawn)
+        printf("\033[%dA\r", screen->drawn);
+    screen->line = 0;
+}
+
+/* Bytes of TEXT that take up COLUMNS, of UTF-8 whose characters are one column wide. */
+static int
+fitting(const char *text, int columns)
+{
+    int at = 0;
+    for (; text[at]; at++)
+        if (((unsigned char)text[at] & 0xc0) != 0x80 && columns-- == 0)
+            break;
+    return at;
+}
+
+void
+screen_line(struct screen *screen, const char *format, ...)
+{
+    char text[LINE_BYTES];
+    va_list values;
+    if (screen->terminal && screen->line + 1 >= screen->rows)
+        return;
+    va_start(values, format);
+    vsnprintf(text, sizeof text, format, values);
+    va_end(values);
+    if (screen->terminal)
+        printf("%.*s\033[K\n", fitting(text, screen->columns), text);
+    else
+        puts(text);
+    screen->line++;
+}
+
+void
+screen_end(struct screen *screen)
+{
+    if (screen->terminal)
+        printf("\033[J");
+    screen->drawn = screen->line;
+    fflush(stdout);
+}
+
+void
+screen_close(struct screen *screen)
+{
+    free(screen);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* A table that is drawn anew in its place on a terminal. Where there is none, each drawing follows the one before. */
+#ifndef HOPLINE_TOOLS_SCREEN_H
+#define HOPLINE_TOOLS_SCREEN_H
+
+#include <stdbool.h>
+
+struct screen;
+
+/* Of standard output. Never NULL: ends the program without memory. */
+struct screen *screen_open(void);
+
+/* True on a terminal that understands control sequences. */
+bool screen_is_terminal(const struct screen *screen);
+
+/* Columns now; 80 where it is not known. */
+int screen_columns(const struct screen *screen);
+
+/* One drawing: lines, each cut at the right edge. Lines beyond the height of the terminal are left out. */
+void screen_begin(struct screen *screen);
+__attribute__((format(printf, 2, 3))) void screen_line(struct screen *screen, const char *format, ...);
+void screen_end(struct screen *screen);
+
+/* Leaves the last drawing where it is. */
+void screen_close(struct screen *screen);
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/target.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lines/text.h"
+#include "tools/text.h"
+
+#define BLANKS " \t\r\n\f\v"
+#define MARK "\xef\xbb\xbf" /* UTF-8's byte order mark */
+
+__attribute__((format(printf, 2, 3))) static struct target
+wrong_target(const char *word, const char *format, ...)
+{
+    struct target target = { .kind = TARGET_WRONG };
+    char clean[80], why[TARGET_WHY_MAX];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(why, sizeof why, format, values);
+    va_end(values);
+    snprintf(target.why, sizeof target.why, "%s: %.110s", text_printable(word, clean, sizeof clean), why);
+    return target;
+}
+
+/* An address and perhaps its scope, LENGTH characters. */
+static bool
+take_address(const char *word, size_t length, struct target *target)
+{
+    const char *percent = memchr(word, '%', length);
+    size_t bare = percent ? (size_t)(percent - word) : length;
+    target->family = memchr(word, ':', bare) ? IPV6 : IPV4;
+    target->count = 1;
+    target->kind = TARGET_ADDRESS;
+    if (!address_parse(target->family, word, bare, &target->first))
+        return false;
+    if (!percent)
+        return true;
+    snprintf(target->scope, sizeof target->scope, "%.*s", (int)(length - bare - 1), percent + 1);
+    return target->family == IPV6 && text_is_name(target->scope) && strlen(target->scope) == length - bare - 1;
+}
+
+/* The address FIRST and NUMBER further; false beyond the last one. */
+static bool
+advance(struct address *address, enum family_id family, int64_t number)
+{
+    for (size_t i = families[family].address_size; i-- > 0 && number;) {
+        number += address->bytes[i];
+        address->bytes[i] = (uint8_t)number;
+        number >>= 8;
+    }
+    return number == 0;
+}
+
+/* From FIRST to LAST, or BLOCK_MAX where it is more; 0 when LAST is before FIRST. */
+static int64_t
+distance(const struct address *first, const struct address *last, enum family_id family)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < families[family].address_size; i++) {
+        sum = 256 * sum + last->bytes[i] - first->bytes[i];
+        if (sum > BLOCK_MAX || sum < -BLOCK_MAX)
+            return sum > 0 ? BLOCK_MAX + 1 : 0;
+    }
+    return sum < 0 ? 0 : sum + 1;
+}
+
+static struct target
+read_block(const char *word, const char *slash)
+{
+    struct target target = { .kind = TARGET_BLOCK };
+    int64_t bits;
+    if (!take_address(word, (size_t)(slash - word), &target) || *target.scope)
+        return wrong_target(word, "not a block of addresses");
+    int64_t width = 8 * (int64_t)families[target.family].address_size;
+    if (!text_whole(slash + 1, &bits) || bits > width)
+        return wrong_target(word, "not a block of addresses: the number behind / is from 0 to %d", (int)width);
+    if (width - bits > 20)
+        return wrong_target(word, "more than %" PRId64 " addresses", BLOCK_MAX);
+    target.kind = TARGET_BLOCK;
+    target.count = INT64_C(1) << (width - bits);
+    for (int64_t bit = bits; bit < width; bit++)
+        target.first.bytes[bit / 8] &= (uint8_t)~(0x80 >> bit % 8);
+    return target;
+}
+
+/* "192.0.2.1-192.0.2.99", and "192.0.2.1-99" of IPv4. */
+static struct target
+read_range(const char *word, const char *hyphen)
+{
+    struct target target = { 0 }, last = { 0 };
+    int64_t number;
+    if (!take_address(word, (size_t)(hyphen - word), &target))
+        return wrong_target(word, "not a range of addresses");
+    if (target.family == IPV4 && text_whole(hyphen + 1, &number) && number < 256) {
+        last = target;
+        last.first.bytes[3] = (uint8_t)number;
+    } else if (!take_address(hyphen + 1, strlen(hyphen + 1), &last) || last.family != target.family) {
+        return wrong_target(word, "not a range of addresses");
+    }
+    target.kind = TARGET_BLOCK;
+    target.count = distance(&target.first, &last.first, target.family);
+    if (target.count == 0)
+        return wrong_target(word, "the range ends before it begins");
+    if (target.count > BLOCK_MAX)
+        return wrong_target(word, "more than %" PRId64 " addresses", BLOCK_MAX);
+    return target;
+}
+
+/* What looks like an IPv4 address and is none, in the words of what to write. */
+static struct target
+explain_ipv4(const char *word)
+{
+    unsigned byte[4];
+    char colon[2];
+    int end = 0;
+    if (sscanf(word, "%3u.%3u.%3u.%3u%1[:]%n", &byte[0], &byte[1], &byte[2], &byte[3], colon, &end) == 5 &&
+        word[end + (int)strspn(word + end, "0123456789")] == 0)
+        return wrong_target(word, "a port is given with the protocol: -p tcp:%s", word + end);
+    if (sscanf(word, "%3u.%3u.%3u.%3u%n", &byte[0], &byte[1], &byte[2], &byte[3], &end) == 4 && !word[end] &&
+        byte[0] < 256 && byte[1] < 256 && byte[2] < 256 && byte[3] < 256)
+        return wrong_target(word, "not an address: zeros before a number are octal to some; write %u.%u.%u.%u", byte[0],
+                            byte[1], byte[2], byte[3]);
+    return wrong_target(word, "not an address");
+}
+
+static struct target
+read_literal(const char *word)
+{
+    struct target target = { 0 };
+    if (take_address(word, strlen(word), &target)) {
+        if (address_is_link_local(target.family, &target.first) && target.family == IPV6 && !*target.scope)
+            return wrong_target(word, "such an address means something on one link only; write %s%%eth0, by its "
+                                      "interface", word);
+        return target;
+    }
+    if (strchr(word, '['))
+        return wrong_target(word, "an address is written without brackets, a port with the protocol: -p tcp:80");
+    return strspn(word, "0123456789.:") == strlen(word) && strchr(word, '.') ? explain_ipv4(word)
+                                                                            : wrong_target(word, "not an address");
+}
+
+static struct target
+read_any(const char *word)
+{
+    const char *slash = strchr(word, '/'), *hyphen = strchr(word, '-'), *scheme = strstr(word, "://");
+    struct target first;
+    if (!*word)
+        return wrong_target(word, "not a host");
+    if (scheme)
+        return wrong_target(word, "a host is wanted, without what stands before and behind it in an address of the web");
+    if (slash && (strchr(word, ':') || word[strspn(word, "0123456789.")] == '/'))
+        return read_block(word, slash);
+    if (hyphen && take_address(word, (size_t)(hyphen - word), &first)) /* else a name with a hyphen */
+        return read_range(word, hyphen);
+    if (strchr(word, ':') || word[strspn(word, "0123456789.")] == 0)
+        return read_literal(word);
+    if (text_is_ascii(word) && !text_is_name(word))
+        return wrong_target(word, "not a host name");
+    return (struct target){ .kind = TARGET_NAME };
+}
+
+struct target
+target_read(const char *word, int family)
+{
+    struct target target = read_any(word);
+    bool has_family = target.kind == TARGET_ADDRESS || target.kind == TARGET_BLOCK;
+    if (has_family && family && (target.family == IPV4) != (family == 4))
+        return wrong_target(word, "not an IPv%d address", family);
+    return target;
+}
+
+const char *
+target_address(const struct target *target, int64_t number, char buffer[64])
+{
+    struct address address = target->first;
+    struct writer text = { .start = (uint8_t *)buffer, .size = 63 };
+    if (!advance(&address, target->family, number))
+        return NULL;
+    put_address(&text, target->family, &address);
+    if (*target->scope) {
+        put_text(&text, "%");
+        put_text(&text, target->scope);
+    }
+    buffer[text.used] = 0;
+    return buffer;
+}
+
+char *
+target_next_word(char **rest)
+{
+    char *at = *rest;
+    for (size_t skipped = 1; skipped;) {
+        skipped = strspn(at, BLANKS);
+        if (strncmp(at, MARK, strlen(MARK)) == 0)
+            skipped += strlen(MARK);
+        at += skipped;
+    }
+    if (!*at || *at == '#') {
+        *rest = at + strlen(at);
+        return NULL;
+    }
+    char *end = at + strcspn(at, BLANKS "#");
+    bool comment = *end == '#';
+    *rest = end + (*end != 0);
+    *end = 0;
+    if (comment)
+        *rest = end;
+    return at;
+}
