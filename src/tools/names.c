@@ -43,6 +43,8 @@ struct socket {
 static void
 go_on(struct names *names)
 {
+    if (!names->channel)
+        return;
     struct timeval most = { 3600, 0 }, left;
     struct timeval *wait = ares_timeout(names->channel, &most, &left);
     events_set(names->events, &names->alarm,
@@ -98,23 +100,29 @@ socket_changed(void *data, ares_socket_t descriptor, int readable, int writable)
 struct names *
 names_new(struct events *events)
 {
-    struct ares_options options = { .sock_state_cb = socket_changed, .timeout = TRY_MS, .tries = TRIES };
     struct names *names = calloc(1, sizeof *names);
     if (!names)
         err(2, NULL);
     names->events = events;
     names->alarm = (struct alarm){ .rings = time_passed, .owner = names };
-    options.sock_state_cb_data = names;
+    return names;
+}
+
+/* c-ares reads its files at the first question: who asks nothing pays nothing. Without it there is no way on. */
+static ares_channel
+channel_of(struct names *names)
+{
+    struct ares_options options = { .sock_state_cb = socket_changed, .sock_state_cb_data = names, .timeout = TRY_MS,
+                                    .tries = TRIES };
+    if (names->channel)
+        return names->channel;
     int status = ares_library_init(ARES_LIB_INIT_ALL);
     if (status == ARES_SUCCESS)
         status = ares_init_options(&names->channel, &options,
                                    ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES);
-    if (status != ARES_SUCCESS) {
-        warnx("no resolver: %s", ares_strerror(status));
-        free(names);
-        return NULL;
-    }
-    return names;
+    if (status != ARES_SUCCESS)
+        errx(2, "no resolver: %s", ares_strerror(status));
+    return names->channel;
 }
 
 /* ---- addresses of a host */
@@ -183,7 +191,7 @@ names_addresses(struct names *names, const char *host, int family, names_found *
     *question = (struct question){ names, found, owner, tag };
     struct ares_addrinfo_hints hints = { .ai_family = family == 4 ? AF_INET : family == 6 ? AF_INET6 : AF_UNSPEC,
                                          .ai_socktype = SOCK_DGRAM };
-    ares_getaddrinfo(names->channel, name, NULL, &hints, addresses_came, question);
+    ares_getaddrinfo(channel_of(names), name, NULL, &hints, addresses_came, question);
     idn2_free(ascii);
     go_on(names);
 }
@@ -269,7 +277,7 @@ names_of(struct names *names, const char *address)
         unsigned char binary[16];
         int domain, length = to_binary(address, binary, &domain);
         if (length)
-            ares_gethostbyaddr(names->channel, binary, length, domain, name_came, fresh);
+            ares_gethostbyaddr(channel_of(names), binary, length, domain, name_came, fresh);
         else
             fact_came(fresh);
         go_on(names);
@@ -316,7 +324,7 @@ names_system_of(struct names *names, const char *address)
         int domain, length = to_binary(address, binary, &domain);
         if (length) {
             system_question(binary, length, question, sizeof question);
-            ares_query(names->channel, question, 1 /* IN */, 16 /* TXT */, system_came, fresh);
+            ares_query(channel_of(names), question, 1 /* IN */, 16 /* TXT */, system_came, fresh);
         } else {
             fact_came(fresh);
         }
@@ -343,8 +351,10 @@ names_free(struct names *names)
 {
     if (!names)
         return;
-    ares_destroy(names->channel);
-    ares_library_cleanup();
+    if (names->channel) {
+        ares_destroy(names->channel);
+        ares_library_cleanup();
+    }
     events_unset(names->events, &names->alarm);
     tdestroy(names->known, free);
     free(names);

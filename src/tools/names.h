@@ -15,7 +15,7 @@
 
 struct names;
 
-/* NULL, and a line on standard error, when c-ares can't start. */
+/* Never NULL: ends the program without memory, and later, at the first question, when c-ares can't start. */
 struct names *names_new(struct events *events);
 void names_free(struct names *names);
 

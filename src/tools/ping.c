@@ -674,7 +674,7 @@ main(int argc, char **argv)
     for (size_t i = 0; i < ping.count; i++)
         ping.hosts[i].host = argv[1 + i];
     ping.names = names_new(ping.events);
-    int status = ping.names ? run(&ping) : 2;
+    int status = run(&ping);
     client_stop(ping.client);
     names_free(ping.names);
     for (size_t i = 0; i < ping.count; i++)

@@ -48,7 +48,8 @@ def test_loss_and_a_second_host(path):
         assert f"no answer from {TARGET[4]}: seq={seq}" in said.lines
     at = said.lines.index(f"--- {TARGET[4]} ---")
     assert said.lines[at + 1] == "6 sent, 4 received, 33.33% lost"
-    assert said.lines[at + 3:at + 5] == [f"--- {OTHER[6]} ---", "6 sent, 6 received, 0% lost"]
+    assert said.lines[at + 3] == "--- nosuch.invalid ---" and said.lines[at + 4].startswith("no address found")
+    assert said.lines[at + 5:at + 7] == [f"--- {OTHER[6]} ---", "6 sent, 6 received, 0% lost"]
 
 
 def test_json_and_its_sums(path):
