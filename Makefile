@@ -59,8 +59,10 @@ LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
 MAIN_OBJ := $(BUILD)/obj/src/main.o
 UNIT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/unit/*.c))
 FUZZ_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/fuzz/*.c))
-FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_SHARED := $(filter-out $(FUZZ:$(BUILD)/%=$(BUILD)/obj/tests/fuzz/%.o),$(FUZZ_OBJ))
+FUZZ_ALL := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_OF_TOOLS := $(BUILD)/fuzz_reply
+FUZZ := $(filter-out $(if $(HAVE_TOOLS),,$(FUZZ_OF_TOOLS)),$(FUZZ_ALL))
+FUZZ_SHARED := $(filter-out $(FUZZ_ALL:$(BUILD)/%=$(BUILD)/obj/tests/fuzz/%.o),$(FUZZ_OBJ))
 # Each tool is a program of one file with main(); what they share is a library beside the daemon's.
 TOOL_NAMES := $(patsubst src/tools/%.c,%,$(filter $(addprefix src/tools/,ping.c sweep.c trace.c pairs.c),$(TOOL_SRC)))
 TOOL_OBJ := $(TOOL_SRC:%.c=$(BUILD)/obj/%.o)
@@ -99,14 +101,17 @@ $(BENCH): $(BUILD)/%: $(BUILD)/obj/tests/%.o $(BUILD)/link.flags
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $<
 
+$(FUZZ_OF_TOOLS): $(TOOL_ARCHIVE)
+
 $(FUZZ): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o $(FUZZ_SHARED) $(LIBRARY) $(BUILD)/link.flags
 	@echo "  LD  $@"
-	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $< $(FUZZ_SHARED) $(LIBRARY) $(ALL_LIBS)
+	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $< $(FUZZ_SHARED) $(filter $(TOOL_ARCHIVE),$^) $(LIBRARY) \
+		$(ALL_LIBS) $(if $(filter $(TOOL_ARCHIVE),$^),$(TOOL_LIBS))
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/compile.flags
 	@echo "  CC  $<"
 	@mkdir -p $(@D)
-	$(Q)$(COMPILE) $(if $(filter tests/%,$<),$(CHECK_CFLAGS)) $(if $(filter src/tools/%,$<),$(TOOL_CFLAGS)) -c -o $@ $<
+	$(Q)$(COMPILE) $(if $(filter tests/%,$<),$(CHECK_CFLAGS)) $(if $(findstring /tools/,$<)$(findstring fuzz_reply,$<),$(TOOL_CFLAGS)) -c -o $@ $<
 
 $(BUILD)/obj/src/host/sandbox-seccomp.o: $(BUILD)/syscalls.inc
 

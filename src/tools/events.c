@@ -245,6 +245,7 @@ events_turn(struct events *events, int64_t longest)
         return;
     }
     leave_out_unwatched(events);
+    events->ended = events->signal != 0;
     for (size_t i = 0; i < events->watch_count; i++)
         events->polled[i] = (struct pollfd){ events->watches[i]->descriptor, events->watches[i]->wanted, 0 };
     int came = wait_for(events, longest);

@@ -49,7 +49,7 @@ void events_unset(struct events *events, struct alarm *alarm);
 void events_run(struct events *events);
 void events_end(struct events *events);
 
-/* One turn, which waits for LONGEST ns at most. */
+/* One turn, which waits for LONGEST ns at most; behind the end, too, for what is still to be heard. */
 void events_turn(struct events *events, int64_t longest);
 
 /* The instant when this turn began to be worked on. */

@@ -515,6 +515,7 @@ sum_up(struct ping *ping)
     const struct ping_options *options = ping->options;
     int status = ping->unresolved, widest = 0;
     if (ping->screen) {
+        draw(ping);
         screen_close(ping->screen);
         ping->screen = NULL;
     }

@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: MIT
 """probe-ping over a played path."""
 
+import dataclasses
 import os
 import re
+import shutil
 import signal
 import statistics
+import subprocess
 import time
 
 import pytest
 
 from lab import twelve
+from lab.capture import Capture
 from lab.daemon import Daemon
+from lab.nameserver import nameserver
 from lab.net import Namespace
+from lab.pair import Pair
 from lab.path import Path, hops, target, target_address
-from lab.tools import run, start
+from lab.tools import on_terminal, run, start
 
 TARGET, OTHER = target_address(0), target_address(1)
 
@@ -151,3 +157,176 @@ def test_plot(path, tmp_path):
     run(path.namespace, "probe-ping", "-c8", "-i0.02", "-W0.2", "-q", "--plot", drawn, TARGET[4])
     text = drawn.read_text()
     assert text.startswith("<?xml") and "lost" in text and text.rstrip().endswith("</svg>")
+
+
+# ---------------------------------------------------------------- what it shows
+
+def test_stamps(path):
+    """-D: seconds since the epoch before each line, as ping has them."""
+    path.play([], [target(loses=2)])
+    began = time.time()
+    said = run(path.namespace, "probe-ping", "-D", "-c2", "-i0.1", "-W0.3", TARGET[4])
+    stamps = [float(re.match(r"\[(\d+\.\d{6})\] (64 bytes|no answer) from ", line)[1]) for line in said.lines[:2]]
+    assert began <= stamps[0] < stamps[1] <= time.time()
+
+
+def test_dont_fragment(path):
+    """-M do: a packet too big is told by the router, not cut."""
+    path.play([dataclasses.replace(hop, mtu=1300) for hop in hops(1)], [target()])
+    said = run(path.namespace, "probe-ping", "-M", "do", "-s", 1400, "-c1", TARGET[4])
+    assert said.status == 1 and "packet too big, mtu 1300" in said.lines[0]
+    assert run(path.namespace, "probe-ping", "-M", "often", "-c1", TARGET[4], quiet=False).status == 2
+
+
+def test_tos_in_hex(path):
+    path.play([], [target()])
+    assert run(path.namespace, "probe-ping", "-Q", "0xb8", "-c1", TARGET[4]).status == 0
+    assert run(path.namespace, "probe-ping", "-Q", "0x100", "-c1", TARGET[4], quiet=False).status == 2
+
+
+def test_deadline(path):
+    """-w ends it; with -c it goes on until so many were answered, and says with status 1 when they were not."""
+    path.play([], [target(loses=2)])
+    began = time.monotonic()
+    assert run(path.namespace, "probe-ping", "-q", "-w0.7", "-i0.1", "-W0.2", TARGET[4]).status == 0
+    assert 0.65 < time.monotonic() - began < 1.3
+    said = run(path.namespace, "probe-ping", "-q", "-w5", "-c3", "-i0.05", "-W0.1", TARGET[4])
+    assert said.status == 0 and re.match(r"[567] sent, 3 received", said.lines[1])
+    assert run(path.namespace, "probe-ping", "-q", "-w0.5", "-c100", "-i0.1", TARGET[4]).status == 1
+
+
+def test_fping_lines(path):
+    """As fping -C: a line for each host, a round trip or a hyphen for each probe."""
+    path.play([], [target(0, loses=2), target(1)])
+    said = run(path.namespace, "probe-ping", "--fping", "-c4", "-i0.05", "-W0.2", TARGET[4], OTHER[6])
+    number = r" \d+(\.\d+)?"
+    assert re.fullmatch(rf"{TARGET[4]} +:{number} -{number} -", said.lines[0])
+    assert re.fullmatch(rf"{OTHER[6]} +:({number}){{4}}", said.lines[1]) and len(said.lines) == 2
+
+
+def test_open_metrics(path):
+    """For node_exporter; promtool finds nothing to say against it, and the histogram adds up."""
+    if not shutil.which("promtool"):
+        pytest.skip("no promtool (Debian package prometheus)")
+    path.play([], [target(0, delay=0.003, loses=4)])
+    said = run(path.namespace, "probe-ping", "--openmetrics", "-c8", "-i0.02", "-W0.2", TARGET[4])
+    checked = subprocess.run(["promtool", "check", "metrics"], input=said.out, text=True, capture_output=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    label = f'{{host="{TARGET[4]}",address="{TARGET[4]}"'
+    assert f"probe_sent_total{label}}} 8" in said.lines and f"probe_received_total{label}}} 6" in said.lines
+    assert f"probe_loss_ratio{label}}} 0.25" in said.lines and said.lines[-1] == "# EOF"
+    assert f'probe_round_trip_seconds_bucket{label},le="0.0025"}} 0' in said.lines
+    assert f'probe_round_trip_seconds_bucket{label},le="+Inf"}} 6' in said.lines
+
+
+def test_live_table(path):
+    """A table that is drawn anew in its place on a terminal of 80 columns, each line of it within these."""
+    path.play([], [target(0, loses=3), target(1)])
+    out = on_terminal(path.namespace, "probe-ping", "--live", "-c12", "-i0.05", "-W0.2", TARGET[4], OTHER[6])
+    drawings = out.split("\033[3A")
+    assert len(drawings) > 2
+    last = [re.sub("\033\\[[KJ]", "", line).rstrip("\r") for line in drawings[-1].split("\n")[:3]]
+    assert re.match(r"\r?host +loss +sent +last +avg$", last[0]) and re.match(rf"{TARGET[4]} +33.3% +12 .*x", last[1])
+    assert re.match(rf"{OTHER[6]} +0.0% +12 +\d", last[2]) and all(len(line) <= 80 for line in last)
+
+
+def test_from_another_address():
+    """An answer that is not by the host itself says by whom it is: here to the anycast address of a subnet's routers."""
+    with Pair("anycast") as hosts:
+        hosts.target.sysctl("net.ipv6.conf.all.forwarding", 1)
+        said = run(hosts.client, "probe-ping", "-c1", "-n", "fd50::")
+        assert said.status == 0 and re.search(" from fd50:: by fd50::[29], another address: seq=1 ", said.lines[0])
+        one = run(hosts.client, "probe-ping", "--json", "-c1", "fd50::").of_type("answer")[0]
+        assert one["address"] == "fd50::" and one["from"] in ("fd50::2", "fd50::9")
+
+
+# ---------------------------------------------------------------- faults of the tool that it replaces
+
+def test_flood_is_one_chain(path):
+    """What answers late or twice does not multiply: with 40 ms to the target, at most 100 a second and no more."""
+    path.play([], [target(delay=0.04, copies=2)])
+    said = run(path.namespace, "probe-ping", "-f", "-w2", TARGET[4])
+    sent = int(re.match(r"(\d+) sent", said.lines[1])[1])
+    assert 150 <= sent <= 210
+
+
+def test_interval_does_not_drift(path):
+    path.play([], [target()])
+    began = time.monotonic()
+    run(path.namespace, "probe-ping", "-q", "-i0.01", "-c200", TARGET[4])
+    assert 1.98 < time.monotonic() - began < 2.2
+
+
+def test_new_flow_after_three_unanswered(path):
+    """A translator may hold on to a way that is dead for as long as the identifier is the same."""
+    path.play([], [target(silent=True)])
+    with Capture(path.namespace, path.ifname, "out") as capture:
+        run(path.namespace, "probe-ping", "-q", "-c8", "-i0.1", "-W0.09", TARGET[4])
+        packets = [packet for packet in capture.packets() if packet.dst == TARGET[4]]
+    identifiers = [packet.icmp_id for packet in packets]
+    assert len(packets) == 8 and len(set(identifiers[:3])) == 1 and len(set(identifiers)) >= 3
+
+
+def test_names_that_do_not_resolve(path):
+    """They are told, and are in the JSON and in its sums; so is what could be meant."""
+    path.play([], [target()])
+    with nameserver(path.namespace, {"target.example": TARGET[4], "xn--bcher-kva.example": TARGET[4]}):
+        said = run(path.namespace, "probe-ping", "--json", "-c1", "nosuch.example", "target.example", "bücher.example",
+                   quiet=False)
+    assert said.status == 1 and said.err == "probe-ping: nosuch.example: no address found\n"
+    sums = {one["host"]: one for one in said.of_type("summary")}
+    assert sums["nosuch.example"]["error"] == "no address found" and sums["nosuch.example"]["sent"] == 0
+    assert sums["target.example"]["received"] == sums["bücher.example"]["received"] == 1
+
+
+@pytest.mark.parametrize("word, hint", [
+    ("010.0.0.1", "write 10.0.0.1"), ("8.8.8.8:80", "-p tcp:80"), ("fe80::1", "fe80::1%eth0"), ("[::1]", "without brackets"),
+    ("http://example.net/", "without what stands before"), ("1.2.3", "not an address"), ("10.0.0.0/30", "probe-sweep")])
+def test_words_that_are_no_hosts(word, hint):
+    said = run(None, "probe-ping", "-c1", word, quiet=False)
+    assert said.status == 1 and hint in said.err and said.err.count("\n") == 1
+
+
+def test_dead_resolver(path):
+    """Answers come first, a router's name 2 s behind at most; Ctrl-C is heard at once."""
+    path.play(twelve.ROUTERS, [twelve.TARGET])
+    with nameserver(path.namespace, delay="silent"):
+        began = time.monotonic()
+        said = run(path.namespace, "probe-ping", "-c1", "-t3", twelve.TARGET.address[4])
+        assert "time to live exceeded" in said.lines[0] and 1.5 < time.monotonic() - began < 2.6
+        tool = start(path.namespace, "probe-ping", "some.name", TARGET[4])
+        assert " time=" in tool.stdout.readline() or True
+        began = time.monotonic()
+        tool.send_signal(signal.SIGINT)
+        tool.communicate(timeout=5)
+        assert time.monotonic() - began < 0.5
+
+
+def test_name_of_a_router(path):
+    path.play(twelve.ROUTERS, [twelve.TARGET])
+    router = twelve.address(3, 4)
+    with nameserver(path.namespace, {router: "router-3.example"}, delay=0.1):
+        said = run(path.namespace, "probe-ping", "-c1", "-t3", twelve.TARGET.address[4])
+        assert said.lines[0].startswith(f"from router-3.example ({router}): seq=1 ")
+        said = run(path.namespace, "probe-ping", "-n", "-c1", "-t3", twelve.TARGET.address[4])
+        assert said.lines[0].startswith(f"from {router}: seq=1 ")
+    with nameserver(path.namespace, {router: "evil name\033[2J.example"}):
+        said = run(path.namespace, "probe-ping", "-c1", "-t3", twelve.TARGET.address[4])
+        assert said.lines[0].startswith(f"from {router}: seq=1 ")
+
+
+def test_reader_that_goes_away(path):
+    """probe-ping | head -1 ends."""
+    path.play([], [target()])
+    tool = start(path.namespace, "probe-ping", "-i0.05", TARGET[4])
+    tool.stdout.readline()
+    tool.stdout.close()
+    assert tool.wait(timeout=5) == 0
+
+
+@pytest.mark.parametrize("locale", ["C", "de_DE.UTF-8"])
+def test_locale(path, locale):
+    """A decimal point is a point."""
+    path.play([], [target()])
+    said = run(path.namespace, "probe-ping", "-c1", "-i0.5", "-W1.5", TARGET[4], env={"LC_ALL": locale})
+    assert said.status == 0 and re.search(r"time=\d+(\.\d+)? ms", said.lines[0])

@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: MIT
 """The probe tools, run against the daemon under test; those that are scripts, under a shell and an awk."""
 
+import contextlib
 import dataclasses
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import shutil
+import struct
 import subprocess
+import termios
+import time
 
 import pytest
 
@@ -69,3 +75,19 @@ def start(namespace, tool, *args, shell=SHELLS[0], awk=AWKS[0], **popen):
     argv, environ = command(tool, *args, shell=shell, awk=awk)
     return namespace.popen(*argv, env=environ, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
                            start_new_session=True, **popen)
+
+
+def on_terminal(namespace, tool, *args, columns=80, rows=24, timeout=30):
+    """What a tool writes on a terminal of that size, until it ends."""
+    argv, environ = command(tool, *args)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+    process = namespace.popen(*argv, env={**environ, "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    written, end = b"", time.monotonic() + timeout
+    with contextlib.suppress(OSError):  # EIO: nobody has its other end any more
+        while time.monotonic() < end and (part := os.read(ours, 65536)):
+            written += part
+    os.close(ours)
+    process.wait(timeout=5)
+    return written.decode()
