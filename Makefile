@@ -228,7 +228,7 @@ $(VENV)/.made: tests/system/requirements.txt
 
 # Installing
 
-MAN_PAGES := $(wildcard man/*.1 man/*.8)
+MAN_PAGES := $(wildcard man/*.1 man/*.5 man/*.8)
 TOOLS := $(filter-out %.sh %.awk,$(wildcard scripts/probe-*))
 TOOL_LIBRARY := $(wildcard scripts/probe-*.sh scripts/probe-*.awk)
 pkgdatadir = $(datarootdir)/hopline

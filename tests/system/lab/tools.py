@@ -16,6 +16,11 @@ import time
 
 import pytest
 
+try:
+    import jsonschema
+except ImportError:  # Debian package python3-jsonschema
+    jsonschema = None
+
 from .daemon import ROOT, built_binary, default_binary
 
 SCRIPTS = ROOT / "scripts"
@@ -24,6 +29,8 @@ AWKS = "mawk", "gawk", "busybox awk"
 
 every_awk = pytest.mark.parametrize("awk", AWKS)
 every_shell = pytest.mark.parametrize("shell", SHELLS)
+
+VALIDATOR = jsonschema and jsonschema.Draft202012Validator(json.loads((ROOT / "man" / "probe-json.schema.json").read_text()))
 
 
 def command(tool, *args, shell=SHELLS[0], awk=AWKS[0]):
@@ -53,8 +60,12 @@ class Result:
 
     @property
     def objects(self):
-        """The lines of --json."""
-        return [json.loads(line) for line in self.lines]
+        """The lines of --json, each of which keeps to the schema."""
+        objects = [json.loads(line) for line in self.lines]
+        for one in objects:
+            for fault in VALIDATOR.iter_errors(one) if VALIDATOR else ():
+                raise AssertionError(f"against the schema: {fault.message}: {one}")
+        return objects
 
     def of_type(self, kind):
         return [one for one in self.objects if one["type"] == kind]
