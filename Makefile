@@ -229,28 +229,30 @@ $(VENV)/.made: tests/system/requirements.txt
 # Installing
 
 MAN_PAGES := $(wildcard man/*.1 man/*.5 man/*.8)
-TOOLS := $(filter-out %.sh %.awk,$(wildcard scripts/probe-*))
-TOOL_LIBRARY := $(wildcard scripts/probe-*.sh scripts/probe-*.awk)
+SCRIPTS := $(filter-out %.sh %.awk $(TOOL_NAMES:%=scripts/probe-%),$(wildcard scripts/probe-*))
+SCRIPT_LIBRARY := $(wildcard scripts/probe-*.sh scripts/probe-*.awk)
+SCHEMA := man/probe-json.schema.json
 pkgdatadir = $(datarootdir)/hopline
-INSTALLED = $(bindir)/mtr-packet
-TOOLS_INSTALLED = $(TOOLS:scripts/%=$(bindir)/%) $(TOOL_LIBRARY:scripts/%=$(pkgdatadir)/%)
+docdir = $(datarootdir)/doc/hopline
+INSTALLED = $(bindir)/mtr-packet $(TOOL_PROGRAMS:$(BUILD)/%=$(bindir)/%) $(docdir)/$(notdir $(SCHEMA))
+SCRIPTS_INSTALLED = $(SCRIPTS:scripts/%=$(bindir)/%) $(SCRIPT_LIBRARY:scripts/%=$(pkgdatadir)/%)
 MAN_INSTALLED = $(foreach page,$(MAN_PAGES),$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 
 # A package is staged with DESTDIR by an ordinary user, and its own scripts set the capability: nothing to say then.
 # +p, not +ep: with +ep the exec itself fails in a container that lacks cap_net_raw.
 install: all
-	$(Q)install -d '$(DESTDIR)$(bindir)'
-	$(Q)install -m 0755 $(PROGRAM) '$(DESTDIR)$(INSTALLED)'
-	$(Q)for tool in $(TOOLS:scripts/%=%); do sed 's|^lib=.*|lib=$(pkgdatadir)|' "scripts/$$tool" \
-		>'$(DESTDIR)$(bindir)/'"$$tool" && chmod 0755 '$(DESTDIR)$(bindir)/'"$$tool" || exit; done
-	$(Q)install -D -m 0644 -t '$(DESTDIR)$(pkgdatadir)' $(TOOL_LIBRARY)
+	$(Q)install -D -m 0755 -t '$(DESTDIR)$(bindir)' $(PROGRAM) $(TOOL_PROGRAMS)
+	$(Q)for script in $(SCRIPTS:scripts/%=%); do sed 's|^lib=.*|lib=$(pkgdatadir)|' "scripts/$$script" \
+		>'$(DESTDIR)$(bindir)/'"$$script" && chmod 0755 '$(DESTDIR)$(bindir)/'"$$script" || exit; done
+	$(Q)install -D -m 0644 -t '$(DESTDIR)$(pkgdatadir)' $(SCRIPT_LIBRARY)
+	$(Q)install -D -m 0644 -t '$(DESTDIR)$(docdir)' $(SCHEMA)
 	$(Q)for page in $(MAN_PAGES); do install -D -m 0644 -t "$(DESTDIR)$(mandir)/man$${page##*.}" "$$page" || exit; done
-	$(Q)PATH="$$PATH:/usr/sbin:/sbin"; setcap cap_net_raw+p '$(DESTDIR)$(INSTALLED)' 2>/dev/null || \
+	$(Q)PATH="$$PATH:/usr/sbin:/sbin"; setcap cap_net_raw+p '$(DESTDIR)$(bindir)/mtr-packet' 2>/dev/null || \
 		test -n '$(DESTDIR)' -a "$$(id -u)" != 0 || \
-		echo 'To let every user probe, run as root: setcap cap_net_raw+p $(DESTDIR)$(INSTALLED)'
+		echo 'To let every user probe, run as root: setcap cap_net_raw+p $(DESTDIR)$(bindir)/mtr-packet'
 
 uninstall:
-	$(Q)rm -f $(foreach file,$(INSTALLED) $(TOOLS_INSTALLED) $(MAN_INSTALLED),'$(DESTDIR)$(file)')
+	$(Q)rm -f $(foreach file,$(INSTALLED) $(SCRIPTS_INSTALLED) $(MAN_INSTALLED),'$(DESTDIR)$(file)')
 
 clean:
 	$(Q)rm -rf $(BUILD)

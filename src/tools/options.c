@@ -128,6 +128,18 @@ refuse(const struct command *command, char **argv)
     wrong("no option %s; --help lists them", word);
 }
 
+/* Whatever a host is, it is of these; other words may be a slip of the shell's. Names of any language may be given. */
+static void
+check_operand(const char *word)
+{
+    for (const char *at = word; *at; at++)
+        if ((unsigned char)*at < 128 && !is_digit(*at) && !(*at >= 'a' && *at <= 'z') && !(*at >= 'A' && *at <= 'Z') &&
+            !strchr(".:%/_-[]", *at))
+            wrong("not a host: '%s'", word);
+    if (!*word)
+        wrong("not a host: ''");
+}
+
 int
 command_read(struct command *command, int argc, char **argv)
 {
@@ -155,6 +167,8 @@ command_read(struct command *command, int argc, char **argv)
     if (help)
         print_help(command);
     int count = argc - optind;
+    for (int i = optind; i < argc; i++)
+        check_operand(argv[i]);
     memmove(argv + 1, argv + optind, (size_t)count * sizeof *argv);
     return count;
 }

@@ -61,7 +61,7 @@ void command_add_probing(struct command *command, struct probing *probing);
 
 /*
  * Reads the words, and moves the operands to argv[1] and on; returns how many there are. --help and --version are answered
- * here. Ends the program on wrong use.
+ * here. Ends the program on wrong use, and on an operand that can be no host by its characters.
  */
 int command_read(struct command *command, int argc, char **argv);
 

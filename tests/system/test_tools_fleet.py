@@ -69,6 +69,13 @@ def test_tool_with_arguments(run_fleet):
         (0, sorted(f"lab{lab}\t{word}" for lab in (1, 2) for word in words), "")
 
 
+def test_last_line_without_its_end(run_fleet):
+    """It stays a line of its own vantage point's."""
+    expected = sorted(f"lab{lab}\t{word}" for lab in (1, 2, 3) for word in ("one", "two"))
+    for _ in range(5):
+        assert run_fleet("-S", "lab1", "lab2", "lab3", "--", "printf", "one\\ntwo") == (0, expected, "")
+
+
 def test_probe_tool(run_fleet, tmp_path):
     """probe-ping on each vantage point of a file."""
     names = tmp_path / "names"
