@@ -43,8 +43,8 @@ FORTIFY := $(if $(SANITIZED),,$(if $(OPTIMISED),-U_FORTIFY_SOURCE -D_FORTIFY_SOU
 
 ALL_CPPFLAGS = -D_GNU_SOURCE -DHOPLINE_VERSION='"$(VERSION)"' $(if $(HAVE_LIBSECCOMP),-DHAVE_LIBSECCOMP=1) -Isrc -I$(BUILD) \
 	$(LIBCAP_CFLAGS) $(if $(HAVE_LIBSECCOMP),$(LIBSECCOMP_CFLAGS)) $(FORTIFY) $(CPPFLAGS)
-TOOL_CFLAGS = $(CARES_CFLAGS) $(JANSSON_CFLAGS) $(IDN2_CFLAGS)
-TOOL_LIBS = $(CARES_LIBS) $(JANSSON_LIBS) $(IDN2_LIBS) -lm $(LIBS)
+TOOL_CFLAGS = -fno-math-errno $(CARES_CFLAGS) $(JANSSON_CFLAGS) $(IDN2_CFLAGS)
+TOOL_LIBS = $(CARES_LIBS) $(JANSSON_LIBS) -Wl,--as-needed -lm $(LIBS)
 ALL_CFLAGS = -std=c11 $(WARNINGS) $(HARDEN_CFLAGS) $(CFLAGS) $(WERROR)
 ALL_LIBS = $(LIBCAP_LIBS) $(if $(HAVE_LIBSECCOMP),$(LIBSECCOMP_LIBS)) $(LIBS)
 COMPILE = $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP
@@ -131,7 +131,7 @@ have-check:
 -include $(patsubst %.o,%.d,$(TOOL_OBJ) $(LIB_OBJ) $(MAIN_OBJ) $(UNIT_OBJ) $(BENCH_OBJ) $(FUZZ_OBJ))
 
 # Other flags or another list of files than last time: build again. The files are written only when they change.
-$(BUILD)/compile.flags: TEXT = $(COMPILE)
+$(BUILD)/compile.flags: TEXT = $(COMPILE) $(TOOL_CFLAGS)
 $(BUILD)/link.flags: TEXT = $(LINK) $(ALL_LIBS) $(TOOL_LIBS)
 $(BUILD)/objects.flags: TEXT = $(AR) $(LIB_OBJ) $(TOOL_OBJ)
 $(BUILD)/unit.flags: TEXT = $(UNIT_OBJ) $(CHECK_CFLAGS) $(CHECK_LIBS)

@@ -2,7 +2,6 @@
 #include "tools/json.h"
 
 #include <err.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -47,7 +46,7 @@ void
 json_put_ms(json_t *object, const char *key, double us)
 {
     if (us >= 0)
-        set(object, key, json_real(round(us) / 1000));
+        set(object, key, json_real((double)(int64_t)(us + 0.5) / 1000));
 }
 
 void

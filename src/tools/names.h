@@ -11,7 +11,7 @@
 
 #define ADDRESS_TEXT_MAX 64 /* bytes, with a scope */
 #define NAME_TEXT_MAX 256
-#define NAME_WHY_MAX 80
+#define NAME_WHY_MAX 100
 
 struct names;
 

@@ -19,6 +19,7 @@ from lab.pair import ANSWERS, SILENT
 import truth
 from stage import (FAR_TARGETS, MANY_ADDRESSES, PLAIN, Failure, chatter, cores, drive, driver_command, end_group, far_path,
                    floor, fping, probe, values_of)
+from tools import TOOL_RUNS
 
 FAMILIES = 4, 6
 PROTOCOLS = "icmp", "udp", "tcp"
@@ -338,5 +339,12 @@ def daemon_scenarios():
     yield Scenario("crowd", frozenset({9}), ("ours-1", f"ours-{NEIGHBOURS}"), crowd)
 
 
+# ---- 10 to 13: the tools
+
+def tool_scenarios():
+    for name, (number, programs, run) in TOOL_RUNS.items():
+        yield Scenario(name, frozenset({number}), programs, run)
+
+
 SCENARIOS = [*closed_scenarios(), *trip_scenarios(), *many_scenarios(), *loss_scenarios(), *idle_scenarios(),
-             *daemon_scenarios()]
+             *daemon_scenarios(), *tool_scenarios()]

@@ -10,6 +10,7 @@ from runs import NoFigure
 from scenarios import (ALL_AT_ONCE, CLOSED_COUNTS, DEADLINES, FAMILIES, FAR_COUNT, FAR_DELAY, FAR_RATE, IDLE_SECONDS,
                        IN_FLIGHT, MESSAGES, NEIGHBOURS, PROTOCOLS, closed_name, routed_name)
 from stage import FPING, MANY, PLAIN
+from tools import NAMES, SWEPT, TRACES
 
 COLUMNS = (3, 46, 64, 6)
 CROWD = f"ours-{NEIGHBOURS}"
@@ -250,6 +251,40 @@ def _(results):
 @row(9, "Ten busy daemons: CPU a probe at most 1.3 x that of one (us)", "crowd")
 def _(results):
     return compared(results, "", ("crowd", CROWD, "cpu_us"), ("crowd", "ours-1", "cpu_us"), "{:.2f}", 1.3)
+
+
+# ---- 10 to 13: the tools, all processes of a command
+
+def compared_tools(results, scenario, peer, limits):
+    """For each (value, unit, factor, limit): ours against the peer's."""
+    return joined(compared(results, value, (scenario, "ours", value), (scenario, peer, value), "{:.2f} " + unit, limit,
+                           factor=factor) for value, unit, factor, limit in limits)
+
+
+@row(10, f"{TRACES} traces of 13 hops by one command: at most 2 x scamper's CPU and time (ours / scamper)", "tool-traces")
+def _(results):
+    return compared_tools(results, "tool-traces", "scamper", [("cpu", "s", 1, 2), ("wall", "s", 1, 2)])
+
+
+@row(11, "One ping: at most 2 x ping's CPU (ours / ping)", "tool-ping")
+def _(results):
+    return compared_tools(results, "tool-ping", "ping", [("cpu_ms", "ms", 1, 2)])
+
+
+@row(11, "Resident with one host: at most 4 MiB (KiB)", "tool-resident")
+def _(results):
+    most = results.worst("tool-resident", "ours", "resident")
+    return f"{most:.0f}", most <= 4096
+
+
+@row(12, f"{SWEPT} addresses that all answer: at most 1.1 x fping's CPU (ours / fping)", "tool-sweep")
+def _(results):
+    return compared_tools(results, "tool-sweep", "fping", [("cpu", "s", 1, 1.1)])
+
+
+@row(13, f"{NAMES} names, the name server answers after 20 ms: at most nmap's time (ours / nmap)", "tool-names")
+def _(results):
+    return compared_tools(results, "tool-names", "nmap", [("wall", "s", 1, 1)])
 
 
 # ---- the table
