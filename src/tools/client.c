@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "host/clock.h"
+#include "tools/text.h"
 
 #define DAEMON "mtr-packet"
 #define INDEX_BITS 22 /* of a token: four million requests at once; the rest tells those of one slot apart */
@@ -437,7 +438,7 @@ client_start(struct events *events, struct client_user user)
                                .from.descriptor = -1 };
     if (client->command && !*client->command)
         client->command = NULL;
-    snprintf(client->name, sizeof client->name, "%s", client->command ? client->command : DAEMON);
+    text_printable(client->command ? client->command : DAEMON, client->name, sizeof client->name);
     signal(SIGPIPE, SIG_IGN);
     if (!begin(client)) {
         warn("no daemon: %s", client->name);
@@ -494,6 +495,12 @@ client_needs(const struct client *client, enum feature feature)
     warnx("this daemon does not support %s here: %s, version %s; see check-support in mtr-packet(8)",
           feature_names[feature], client->name, *client->version ? client->version : "unknown");
     return false;
+}
+
+void
+client_says_less(const struct client *client, const char *what)
+{
+    warnx("the daemon %s, version %s, tells less: %s", client->name, *client->version ? client->version : "unknown", what);
 }
 
 const char *

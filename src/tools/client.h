@@ -66,6 +66,9 @@ enum answers {
 __attribute__((format(printf, 4, 5))) void client_ask(struct client *client, uint64_t tag, enum answers answers,
                                                       const char *format, ...);
 
+/* Says, on standard error, that it is an older daemon or another's, and WHAT is left out for that. */
+void client_says_less(const struct client *client, const char *what);
+
 /* NS as the value of `timeout`: whole seconds, rounded up, where it takes no others. */
 #define SECONDS_MAX 32
 const char *client_seconds(const struct client *client, int64_t ns, char buffer[SECONDS_MAX]);

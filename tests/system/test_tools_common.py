@@ -1,20 +1,28 @@
 # SPDX-License-Identifier: MIT
-"""What all probe tools have in common: the command line, the conversation with the daemon, the pure parts in awk."""
+"""What all probe tools have in common: the command line, the conversation with the daemon, names."""
 
+import json
 import os
+import pathlib
 import re
-import statistics
 import subprocess
+import time
 
 import pytest
 
-from lab.daemon import ROOT
-from lab.tools import SCRIPTS, command, every_awk, every_shell, run
+from lab.daemon import ROOT, built_binary
+from lab.nameserver import nameserver
+from lab.net import Namespace
+from lab.tools import command, every_shell, run
 
 TOOLS = "probe-ping", "probe-sweep", "probe-trace", "probe-pairs"  # those that probe
-ALL = (*TOOLS, "probe-fleet", "probe-remote")
+SCRIPTS = "probe-fleet", "probe-remote"
 
 every_tool = pytest.mark.parametrize("tool", TOOLS)
+
+# So that each ends soon.
+SHORT = {"probe-ping": ["-c1", "-W0.2"], "probe-sweep": ["-W0.2", "-r0"], "probe-trace": ["-q1", "-m1", "-W0.2"],
+         "probe-pairs": ["-c1", "-W0.2"]}
 
 # A daemon that answers each probe with the next of these lines; $token is the request's token.
 FAKE = """sh -c '
@@ -33,20 +41,24 @@ def fake(reply, support="ok"):
     return {"MTR_PACKET": FAKE % (support, reply)}
 
 
-def options(tool, shell="dash"):
-    """What --help lists: the long names."""
-    said = run(None, tool, "--help", shell=shell)
+def listed(tool):
+    """The long names in --help."""
+    said = run(None, tool, "--help")
     assert said.status == 0
     return set(re.findall(r"^  .*?--([a-z0-9-]+)", said.out, re.M))
 
 
-@pytest.mark.parametrize("tool", ALL)
-@every_shell
-def test_help_is_complete(tool, shell):
+@pytest.mark.parametrize("tool", TOOLS + SCRIPTS)
+def test_help_is_complete(tool):
     """--help lists every option that the manual page describes, and the page every one of the help."""
-    listed = options(tool, shell)
     page = (ROOT / "man" / f"{tool}.1").read_text().replace("\\-", "-")
-    assert listed == set(re.findall(r"Fl -([a-z0-9-]+)", page))
+    assert listed(tool) == set(re.findall(r"Fl -([a-z0-9-]+)", page))
+
+
+@pytest.mark.parametrize("tool", SCRIPTS)
+@every_shell
+def test_help_of_scripts(tool, shell):
+    assert run(None, tool, "--help", shell=shell).out.startswith(f"usage: {tool} ")
 
 
 def test_readme_names_no_other_options():
@@ -60,89 +72,147 @@ def test_readme_names_no_other_options():
 
 
 @every_tool
-@every_shell
-@pytest.mark.parametrize("args", [["--nonsense"], ["-W"], ["-W", "fast"], ["-s", "0", "::1"], ["-s", "070", "::1"],
-                                  ["-p", "icmp:3", "::1"], ["-p", "gre", "::1"], ["-4", "-6", "::1"], ["--json=1", "::1"],
-                                  ["-I", "127.0.0.1", "-6", "::1"], ["a;b"], ["$(date)"]])
-def test_wrong_use(tool, shell, args):
-    """Exit status 2 and one line on stderr."""
-    said = run(None, tool, *args, shell=shell, quiet=False)
-    assert said.status == 2 and said.out == ""
-    assert said.err.startswith(f"{tool}: ") and said.err.count("\n") == 1
+def test_version(tool):
+    said = run(None, tool, "--version")
+    assert said.status == 0 and re.fullmatch(rf"{tool} \(hopline\) \d+\.\d+\.\d+\n", said.out)
 
 
 @every_tool
-@every_awk
-def test_no_daemon(tool, awk):
-    said = run(None, tool, "127.0.0.1", awk=awk, env={"MTR_PACKET": "false"}, quiet=False)
+@pytest.mark.parametrize("args", [["--nonsense"], ["-W"], ["-W", "fast"], ["-W", "0,5"], ["-s", "0", "::1"],
+                                  ["-s", "070", "::1"], ["-p", "icmp:3", "::1"], ["-p", "gre", "::1"], ["-4", "-6", "::1"],
+                                  ["--json=1", "::1"], ["-I", "127.0.0.1", "-6", "::1"], ["a;b"], ["$(date)"], [""],
+                                  ["-Q", "0x100", "::1"], ["evil\033[2J"]])
+def test_wrong_use(tool, args):
+    """Exit status 2 and one line on stderr, of nothing that a terminal would act on."""
+    said = run(None, tool, *args, quiet=False)
+    assert said.status == 2 and said.out == ""
+    assert said.err.startswith(f"{tool}: ") and said.err.count("\n") == 1 and "\033" not in said.err
+
+
+@every_tool
+def test_no_daemon(tool):
+    said = run(None, tool, "127.0.0.1", env={"MTR_PACKET": "false"}, quiet=False)
     assert (said.status, said.out) == (2, "")
     assert said.err == f"{tool}: no daemon: false does not answer\n"
 
 
-@every_awk
-@every_shell
-@pytest.mark.parametrize("tool, args", [("probe-ping", ["-i0.05"]), ("probe-sweep", ["-R1000000", "-q"])])
-def test_daemon_that_dies(tool, args, awk, shell):
+@every_tool
+def test_daemon_beside(tool, tmp_path):
+    """Without MTR_PACKET the daemon that was built or installed with the tool comes first, then the one in PATH."""
+    (tmp_path / tool).write_bytes((pathlib.Path(built_binary()).parent / tool).read_bytes())
+    (tmp_path / "elsewhere").mkdir()
+    for folder, kind in (tmp_path / "elsewhere", "elsewhere"), (tmp_path, "beside"):
+        (folder / "mtr-packet").write_text(f"#!/bin/sh\necho {kind} >>{tmp_path}/log\n")
+        (folder / "mtr-packet").chmod(0o755)
+        (tmp_path / tool).chmod(0o755)
+        env = {name: value for name, value in os.environ.items() if name != "MTR_PACKET"}
+        env["PATH"] = f"{tmp_path / 'elsewhere'}:{env['PATH']}"
+        done = subprocess.run([tmp_path / tool, "127.0.0.1"], env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 2 and done.stderr == f"{tool}: no daemon: mtr-packet does not answer\n"
+        assert (tmp_path / "log").read_text().splitlines()[-1] == kind
+
+
+@every_tool
+def test_daemon_that_cannot_names_itself(tool):
+    said = run(None, tool, "-p", "sctp", "127.0.0.1", env=fake("no-reply", "no"), quiet=False)
+    assert said.status == 2 and "does not support sctp" in said.err and "version no" in said.err
+
+
+@pytest.mark.parametrize("tool, args", [("probe-ping", ["-i0.05", "192.0.2.1"]),
+                                        ("probe-sweep", ["-R1000000", "-q", "192.0.0.0/12"])])
+def test_daemon_that_dies(tool, args):
     """In the middle of a run: no hanging, what is known is printed, why it ends is said, status 2."""
     dying = {"MTR_PACKET": "timeout -s KILL 0.3 " + fake("reply ip-4 192.0.2.1 round-trip-time 1500")["MTR_PACKET"]}
-    said = run(None, tool, "-n", *args, "192.0.0.0/16" if tool == "probe-sweep" else "192.0.2.1", awk=awk, shell=shell,
-               env=dying, quiet=False)
+    said = run(None, tool, "-n", *args, env=dying, quiet=False)
     assert said.status == 2 and f"{tool}: the daemon ended before its time: timeout " in said.err
     assert " answered, " in said.out if tool == "probe-sweep" else " received, 0% lost" in said.out
 
 
-HOSTILE = r"""#!/bin/sh
-case $1 in
-hosts) printf '%s  evil\033[2J"name\n%s  "},{"x":"y\n' "$2" "$2" ;;
-*) printf '192.0.2.1  STREAM evil\n\033]0;evil\007:1  STREAM evil\n1"2:3  DGRAM\n' ;;
-esac
-"""
+HOSTILE = {
+    "some.name": "192.0.2.1",
+    "192.0.2.7": 'evil\033[2J"name',
+    "192.0.2.1": '"},{"x":"y',
+}
+
+
+@pytest.mark.usefixtures("root")
+@every_tool
+def test_hostile_resolver(tool):
+    """What a name server says reaches neither the terminal nor JSON, unless it is a name or an address."""
+    env = fake("ttl-expired ip-4 192.0.2.7 round-trip-time 1500")
+    with Namespace("hostile") as namespace, nameserver(namespace, HOSTILE):
+        namespace.ip("addr add 192.0.2.9/24 dev lo")
+        for as_json in [], ["--json"]:
+            said = run(namespace, tool, *SHORT[tool], *as_json, "some.name", env=env, quiet=False)
+            assert "\033" not in said.out + said.err and "evil" not in said.out and '"x"' not in said.out
+            assert (said.objects if as_json else said.lines)
 
 
 @every_tool
-@every_awk
-def test_hostile_resolver(tool, awk, tmp_path):
-    """What a name server says reaches neither the terminal nor JSON, unless it is a name or an address."""
-    (tmp_path / "getent").write_text(HOSTILE, encoding="ascii")
-    (tmp_path / "getent").chmod(0o755)
-    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", **fake("ttl-expired ip-4 192.0.2.7 round-trip-time 1500")}
-    args = {"probe-ping": ["-c1", "-W0.1"], "probe-sweep": ["-W0.1"], "probe-trace": ["-q1", "-m1"], "probe-pairs": ["-c1"]}
-    for json in [], ["--json"]:
-        said = run(None, tool, *args[tool], *json, "some.name", awk=awk, env=env, quiet=False)
-        assert "\033" not in said.out + said.err and "\007" not in said.out and "evil" not in said.out
-        assert said.objects if json and tool != "probe-pairs" else said.lines or tool == "probe-pairs"
+def test_hostile_daemon(tool):
+    """Lines that are none, tokens of nobody, control characters, a line without end: passed over."""
+    hostile = ("sh -c 'while read -r token command rest; do case $command in check-support) "
+               "printf \"%s feature-support support ok\\n\" $token ;; send-probe) "
+               "printf \"\\n \\n$token\\n99999 reply ip-4 1.2.3.4 round-trip-time 1\\n$token reply ip-4 evil\\033[2J\\n-7 x\\n"
+               "$token reply ip-4 1.2.3.4.5\\n9999999999999999999 reply\\n$token ttl-expired ip-4 192.0.2.7 round-trip-time 5 "
+               "mpls 1,2 x\\n\"; head -c 200000 /dev/zero | tr \"\\\\000\" a; echo ;; esac; done'")
+    said = run(None, tool, "-n", *SHORT[tool], "127.0.0.1", env={"MTR_PACKET": hostile}, quiet=False)
+    assert said.status == 1 and "\033" not in said.out + said.err
 
 
-@every_awk
-@every_shell
-def test_options_reach_the_daemon(shell, awk, tmp_path):
+def test_options_reach_the_daemon(tmp_path):
     """Every common option, bundled and attached in every way, is an argument of the request."""
     log = tmp_path / "requests"
-    env = {"MTR_PACKET": f"tee {log} | {fake('reply ip-4 192.0.2.1 round-trip-time 1500', 'no')['MTR_PACKET']}"}
-    said = run(None, "probe-ping", "-4nc2", "192.0.2.1", "-i0.05", "-p", "udp:53", "-I", "192.0.2.9", "--size=900", "-Q184",
-               "--ttl", "7", "-W", "0.5", shell=shell, awk=awk, env=env)
-    assert said.lines[:2] == [f"answer from 192.0.2.1: seq={n} time=1.5 ms" for n in (1, 2)]
-    probes = [line for line in log.read_text().splitlines() if "send-probe" in line]
-    assert probes == [f"{n} send-probe ip-4 192.0.2.1 protocol udp port 53 local-ip-4 192.0.2.9 size 900 tos 184 ttl 7 "
-                      "timeout 0.5" for n in (1, 2)]
+    env = {"MTR_PACKET": f"tee {log} | {fake('reply ip-4 192.0.2.1 round-trip-time 1500')['MTR_PACKET']}"}
+    run(None, "probe-ping", "-4nc2", "192.0.2.1", "-i0.05", "-p", "udp:53", "-I", "192.0.2.9", "--size=900", "-Q184",
+        "--ttl", "7", "-W", "0.5", env=env)
+    probes = [line.split(" ", 1)[1] for line in log.read_text().splitlines() if "send-probe" in line]
+    assert probes == ["send-probe ip-4 192.0.2.1 protocol udp port 53 local-ip-4 192.0.2.9 size 900 tos 184 ttl 7 "
+                      "collect 1 detail 1 timeout 1.500000"] * 2
 
 
 @every_tool
-@every_shell
+@pytest.mark.parametrize("support", ["ok", "no"])
 @pytest.mark.parametrize("given, value", [(".5", "0.5"), ("2.", "2.0"), ("3", "3")])
-def test_seconds_as_the_daemon_reads_them(tool, shell, given, value, tmp_path):
+def test_seconds_as_the_daemon_reads_them(tool, given, value, support, tmp_path):
+    """Whole ones, rounded up, to a daemon that knows no fractions."""
     log = tmp_path / "requests"
-    env = {"MTR_PACKET": f"tee {log} | {fake('reply ip-4 192.0.2.1 round-trip-time 1500', 'no')['MTR_PACKET']}"}
-    args = {"probe-ping": ["-c1"], "probe-pairs": ["-c1"], "probe-trace": ["-m1"], "probe-sweep": []}[tool]
-    run(None, tool, "-n", *args, "-W", given, "127.0.0.1", shell=shell, env=env)
-    assert float(re.search(r" timeout (\d+(?:\.\d+)?)(?: |$)", log.read_text(), re.M)[1]) == float(value)
+    env = {"MTR_PACKET": f"tee {log} | {fake('reply ip-4 127.0.0.1 round-trip-time 1500', support)['MTR_PACKET']}"}
+    args = {"probe-ping": ["-c1"], "probe-pairs": ["-c1"], "probe-trace": ["-m1", "-q1"], "probe-sweep": []}[tool]
+    run(None, tool, "-n", *args, "-W", given, "127.0.0.1", env=env, quiet=False)
+    expected = float(value) * (3 if tool == "probe-ping" and support == "ok" else 1)
+    if support == "no":
+        expected = -(-expected // 1)
+    assert float(re.search(r" timeout (\d+(?:\.\d+)?)(?: |$)", log.read_text(), re.M)[1]) == expected
 
 
-@every_shell
+@every_tool
+def test_less_is_said_once(tool):
+    """On mtr's own daemon they work, and say in a line what is left out."""
+    said = run(None, tool, "-n", *SHORT[tool], "127.0.0.1", env=fake("reply ip-4 127.0.0.1 round-trip-time 15", "no"),
+               quiet=False)
+    assert said.status == 0 and said.err.count("\n") == 1 and "tells less" in said.err
+
+
+@every_tool
+def test_waits_for_no_resolver(tool):
+    """One that never answers: Ctrl-C is heard at once, in a namespace where nothing answers."""
+    with Namespace("waits") as namespace, nameserver(namespace, delay="silent"):
+        argv, env = command(tool, "some.name")
+        process = namespace.popen(*argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(0.5)
+        assert process.poll() is None
+        began = time.monotonic()
+        process.terminate()
+        process.communicate(timeout=5)
+        assert time.monotonic() - began < 0.5
+
+
+@every_tool
 @pytest.mark.parametrize("when", [0.02, 0.05, 0.1, 0.3])
-def test_ctrl_c_leaves_no_files(shell, when, tmp_path):
-    """Not even twice, at any time: timeout sends it to the tool, then to all of its group."""
-    argv, env = command("probe-sweep", "-q", "-R100", "192.0.2.0/24", shell=shell)
+def test_ctrl_c_leaves_nothing(tool, when, tmp_path):
+    """Neither files nor a daemon, not even when it comes twice: timeout sends it to the tool, then to all of its group."""
+    argv, env = command(tool, "192.0.2.1")
     env.update(fake("no-reply"), TMPDIR=str(tmp_path))
     subprocess.run(["timeout", "-s", "INT", str(when), *argv], env=env, stdin=subprocess.DEVNULL, capture_output=True,
                    timeout=10, check=False)
@@ -150,15 +220,16 @@ def test_ctrl_c_leaves_no_files(shell, when, tmp_path):
 
 
 def test_installed(tmp_path):
-    """`make install` writes into each tool where its library is; `make uninstall` takes all of it back."""
+    """`make install` writes into each script where its library is; `make uninstall` takes all of it back."""
     make = ["make", "-s", "-C", str(ROOT), f"prefix={tmp_path}", "BUILD=" + os.environ.get("BUILD", "build")]
     env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     subprocess.run([*make, "install"], check=True, capture_output=True, env=env)
-    for tool in TOOLS:
+    for tool in TOOLS + SCRIPTS:
         said = subprocess.run([tool, "--help"], cwd="/", check=True, capture_output=True, text=True,
                               env={**env, "PATH": f"{tmp_path}/bin:{env['PATH']}"})
         assert said.stdout.startswith(f"usage: {tool} ")
         assert (tmp_path / "share" / "man" / "man1" / f"{tool}.1").exists()
+    json.loads((tmp_path / "share" / "doc" / "hopline" / "probe-json.schema.json").read_text())
     subprocess.run([*make, "uninstall"], check=True, capture_output=True, env=env)
     assert not [file for file in tmp_path.rglob("*") if file.is_file()]
 
@@ -166,6 +237,9 @@ def test_installed(tmp_path):
 @pytest.mark.parametrize("reply, words", [
     ("no-route-host", "to 192.0.2.1: seq=1 host unreachable"),
     ("no-route-network ip-4 192.0.2.7 round-trip-time 2000", "from 192.0.2.7: seq=1 time=2 ms network unreachable"),
+    ("no-route-host ip-4 192.0.2.7 round-trip-time 2000 icmp-type 3 icmp-code 13", "from 192.0.2.7: seq=1 time=2 ms filtered"),
+    ("no-route-host ip-4 192.0.2.7 round-trip-time 2000 icmp-type 3 icmp-code 3",
+     "from 192.0.2.7: seq=1 time=2 ms port unreachable"),
     ("permission-denied", "to 192.0.2.1: seq=1 permission denied"),
     ("invalid-argument reason bad-value argument size", "to 192.0.2.1: seq=1 invalid argument: bad value size"),
     ("network-down reason no-such-device", "to 192.0.2.1: seq=1 network down: no such device"),
@@ -174,7 +248,7 @@ def test_installed(tmp_path):
     ("no-reply", "no answer from 192.0.2.1: seq=1"),
 ])
 def test_errors_in_words(reply, words):
-    said = run(None, "probe-ping", "-n", "-c1", "192.0.2.1", env=fake(reply, "no"))
+    said = run(None, "probe-ping", "-n", "-c1", "192.0.2.1", env=fake(reply, "no"), quiet=False)
     assert (said.status, said.lines[0]) == (1, words)
 
 
@@ -183,34 +257,3 @@ def test_much_at_once_is_no_deadlock():
     said = run(None, "probe-trace", "--flows", 100, "--json", "-n", "192.0.2.1", timeout=60,
                env=fake("ttl-expired ip-4 192.0.2.7 round-trip-time 1" + " filler word" * 30))
     assert len(said.of_type("hop")) == 3000
-
-
-# ---------------------------------------------------------------- pure parts of probe-lib.awk
-
-def awk_program(text, awk):
-    """Runs functions of the library, without a daemon."""
-    _, env = command("probe-ping", awk=awk)
-    # Before the library's own BEGIN, which would look for a daemon.
-    return subprocess.run([*awk.split(), "-f", "-", "-f", str(SCRIPTS / "probe-lib.awk")], text=True, capture_output=True,
-                          env=env, check=True, input=f"""
-        BEGIN {{ {text}; failed = "0"; exit }}
-        function begin() {{}} function heard() {{}} function tick() {{}} function finish() {{}}""").stdout.splitlines()
-
-
-@every_awk
-def test_statistics(awk):
-    """Mean, standard deviation, and jitter as icmplib has it: the mean of the differences of consecutive round trips."""
-    times = [12.5, 10.25, 0.004, 300.0, 11.125, 11.125]
-    text = "".join(f'add("x", {ms});' for ms in times)
-    mean, deviation, jitter = map(float, awk_program(
-        text + 'printf "%.6f %.6f %.6f", mean("x"), deviation("x"), jitter("x")', awk)[0].split())
-    steps = [abs(a - b) for a, b in zip(times, times[1:])]
-    assert mean == pytest.approx(statistics.mean(times))
-    assert deviation == pytest.approx(statistics.pstdev(times), abs=1e-5)
-    assert jitter == pytest.approx(statistics.mean(steps))
-
-
-@every_awk
-def test_json_strings(awk):
-    assert awk_program(r'print_json(string("a", "x\"y\\z") string("b", "") number("c", 0) mpls_json("16,1,1,9"))', awk) == [
-        r'{"a": "x\"y\\z", "c": 0, "mpls": [{"label": 16, "class": 1, "bottom": 1, "ttl": 9}]}']
