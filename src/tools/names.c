@@ -20,6 +20,7 @@
 #define PATIENCE (2 * NS_PER_S) /* with names that are only shown */
 #define TRY_MS 2000             /* of one question at one server */
 #define TRIES 2
+#define RECEIVE_BYTES (1 << 20) /* as much as the kernel gives: a name server may answer hundreds at once */
 
 struct names {
     struct events *events;
@@ -114,13 +115,13 @@ static ares_channel
 channel_of(struct names *names)
 {
     struct ares_options options = { .sock_state_cb = socket_changed, .sock_state_cb_data = names, .timeout = TRY_MS,
-                                    .tries = TRIES };
+                                    .tries = TRIES, .socket_receive_buffer_size = RECEIVE_BYTES };
     if (names->channel)
         return names->channel;
     int status = ares_library_init(ARES_LIB_INIT_ALL);
     if (status == ARES_SUCCESS)
         status = ares_init_options(&names->channel, &options,
-                                   ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES);
+                                   ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_RCVBUF);
     if (status != ARES_SUCCESS)
         errx(2, "no resolver: %s", ares_strerror(status));
     return names->channel;
