@@ -503,6 +503,15 @@ client_says_less(const struct client *client, const char *what)
     warnx("the daemon %s, version %s, tells less: %s", client->name, *client->version ? client->version : "unknown", what);
 }
 
+bool
+client_needs_protocol(const struct client *client, const char *protocol)
+{
+    int feature = FEATURE_ICMP;
+    while (feature < FEATURE_SCTP && strcmp(feature_names[feature], protocol) != 0)
+        feature++;
+    return client_needs(client, (enum feature)feature);
+}
+
 const char *
 client_seconds(const struct client *client, int64_t ns, char buffer[SECONDS_MAX])
 {

@@ -53,6 +53,9 @@ const char *client_name(const struct client *client);
 /* False, and a line on standard error, when it cannot do this. */
 MUST_USE bool client_needs(const struct client *client, enum feature feature);
 
+/* The same of a protocol by its word: icmp, udp, tcp or sctp. */
+MUST_USE bool client_needs_protocol(const struct client *client, const char *protocol);
+
 /* What ends a request. */
 enum answers {
     ONE_ANSWER,
