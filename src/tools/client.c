@@ -37,14 +37,15 @@ static const char *const feature_names[FEATURES] = {
     [FEATURE_FRACTION] = "timeout-fraction",
 };
 
-/* A request that waits for its answers, or a slot that is free. */
+/* A request that waits for its answers, or a slot that is free. Packed: a sweep has three of them for each target. */
 struct slot {
-    uint64_t tag;
-    uint16_t round; /* from 1; how often the slot was used, so that no late reply is taken for another's */
-    bool used;
-    uint8_t answers;
-    uint32_t next_free; /* index + 1 */
-};
+    uint64_t tag;        /* of a free one: index + 1 of the next that is free */
+    uint16_t round : 14; /* from 1; how often the slot was used, so that no late reply is taken for another's */
+    uint16_t used : 1;
+    uint16_t collected : 1;
+} __attribute__((packed, aligned(2)));
+
+_Static_assert(ROUNDS_MAX < 1 << 14, "the round of a slot");
 
 struct client {
     struct events *events;
@@ -274,11 +275,11 @@ take_slot(struct client *client, uint32_t *index)
         client->slots[*index] = (struct slot){ .round = 0 };
     } else {
         *index = client->first_free - 1;
-        client->first_free = client->slots[*index].next_free;
+        client->first_free = (uint32_t)client->slots[*index].tag;
     }
     struct slot *slot = &client->slots[*index];
     slot->used = true;
-    slot->round = (uint16_t)(slot->round % ROUNDS_MAX + 1);
+    slot->round = (slot->round % ROUNDS_MAX + 1u) & 0x3fffu;
     client->open++;
     return slot;
 }
@@ -287,7 +288,7 @@ static void
 free_slot(struct client *client, struct slot *slot)
 {
     slot->used = false;
-    slot->next_free = client->first_free;
+    slot->tag = client->first_free;
     client->first_free = (uint32_t)(slot - client->slots) + 1;
     client->open--;
 }
@@ -318,7 +319,7 @@ client_ask(struct client *client, uint64_t tag, enum answers answers, const char
     va_end(values);
     if (put) {
         slot->tag = tag;
-        slot->answers = (uint8_t)answers;
+        slot->collected = answers == COLLECTED;
         return;
     }
     if (slot)
@@ -360,7 +361,7 @@ hear(struct client *client, char *line)
     struct slot *slot = find_slot(client, reply.token);
     if (!slot)
         return;
-    bool last = slot->answers == ONE_ANSWER || reply.kind == KIND_COLLECTED || !reply.from;
+    bool last = !slot->collected || reply.kind == KIND_COLLECTED || !reply.from;
     uint64_t tag = slot->tag;
     if (last)
         free_slot(client, slot);
