@@ -9,6 +9,7 @@
 #include "lines/text.h"
 #include "tools/text.h"
 
+#define NAME_MAX_BYTES 1000 /* of UTF-8: of DNS it is 253 in any case */
 #define BLANKS " \t\r\n\f\v"
 #define MARK "\xef\xbb\xbf" /* UTF-8's byte order mark */
 
@@ -142,6 +143,16 @@ read_literal(const char *word)
                                                                             : wrong_target(word, "not an address");
 }
 
+/* Of another alphabet too, by whose letters the resolver judges. */
+static bool
+may_be_name(const char *word)
+{
+    for (const char *at = word; *at; at++)
+        if ((unsigned char)*at < 128 && !text_is_name((char[]){ 'a', *at, 0 }))
+            return false;
+    return *word != '-' && strlen(word) < NAME_MAX_BYTES;
+}
+
 static struct target
 read_any(const char *word)
 {
@@ -157,7 +168,7 @@ read_any(const char *word)
         return read_range(word, hyphen);
     if (strchr(word, ':') || word[strspn(word, "0123456789.")] == 0)
         return read_literal(word);
-    if (text_is_ascii(word) && !text_is_name(word))
+    if (!may_be_name(word))
         return wrong_target(word, "not a host name");
     return (struct target){ .kind = TARGET_NAME };
 }

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/sweep_pace.h"
+
+#include <err.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/clock.h"
+
+#define TICK (20 * NS_PER_MS) /* probes leave in bursts of so much time's worth */
+#define CATCH_UP (NS_PER_S / 10) /* after a pause, no more than this is made up for */
+#define NUMBER_BITS 32        /* of a tag; the rest is the try */
+#define WORD_TAG UINT64_MAX   /* of what is asked to have all that came before */
+
+struct pace {
+    struct events *events;
+    struct client *client;
+    struct list *list;
+    const struct pace_rules *rules;
+    void (*ended)(void *owner);
+    void *owner;
+
+    bool begun, is_over, in_burst;
+    size_t next[TRIES_MAX]; /* where each try is in the list */
+    double allowed;         /* probes that the rate lets out now */
+    struct instant latest;  /* when that was reckoned */
+    int64_t probes;
+    struct alarm tick;
+
+    bool word_awaited;
+    struct instant word_asked, heard_until; /* when this is asked, and when the last one was that was heard */
+
+    size_t window;   /* the most that the daemon takes at once */
+    uint64_t *again; /* tags that it did not take */
+    size_t again_count, again_room;
+};
+
+static uint64_t
+tag_of(size_t number, unsigned try)
+{
+    return (uint64_t)try << NUMBER_BITS | number;
+}
+
+/* From the first probe of a target to this try. */
+static int64_t
+wait_of(const struct pace *pace, unsigned try)
+{
+    return (int64_t)try * pace->rules->timeout / pace->rules->tries;
+}
+
+static bool
+has_room(const struct pace *pace)
+{
+    return pace->allowed >= 1 && !client_is_behind(pace->client) && client_open(pace->client) < pace->window;
+}
+
+static void
+send_one(struct pace *pace, size_t number, unsigned try)
+{
+    char address[64], seconds[SECONDS_MAX];
+    const struct swept *swept = list_at(pace->list, number);
+    pace->allowed--;
+    pace->probes++;
+    client_ask(pace->client, tag_of(number, try), ONE_ANSWER, "send-probe ip-%c %s%s timeout %s",
+               swept->family == IPV4 ? '4' : '6', list_address(pace->list, swept, address),
+               try ? pace->rules->again : pace->rules->first,
+               client_seconds(pace->client, pace->rules->timeout - wait_of(pace, try), seconds));
+}
+
+/* What the daemon had no room for goes first. */
+static void
+send_again(struct pace *pace)
+{
+    while (pace->again_count && has_room(pace)) {
+        uint64_t tag = pace->again[--pace->again_count];
+        send_one(pace, (uint32_t)tag, (unsigned)(tag >> NUMBER_BITS));
+    }
+}
+
+/* The end of what this try may go through: no further than the one before it. */
+static size_t
+end_of(const struct pace *pace, unsigned try)
+{
+    return try ? pace->next[try - 1] : list_count(pace->list);
+}
+
+/* Passes over those that were answered. False: nobody waits for this try. */
+static bool
+find_waiting(struct pace *pace, unsigned try)
+{
+    size_t end = end_of(pace, try);
+    while (try && pace->next[try] < end && list_at(pace->list, pace->next[try])->answered)
+        pace->next[try]++;
+    return pace->next[try] < end;
+}
+
+static struct instant
+due_of(const struct pace *pace, unsigned try)
+{
+    return instant_after(list_at(pace->list, pace->next[try])->sent, wait_of(pace, try));
+}
+
+static void
+send_try(struct pace *pace, unsigned try)
+{
+    while (has_room(pace) && find_waiting(pace, try)) {
+        if (!try)
+            list_at(pace->list, pace->next[0])->sent = pace->latest;
+        else if (due_of(pace, try).ns > pace->heard_until.ns)
+            break;
+        size_t number = pace->next[try]++; /* first: the client may answer at once */
+        send_one(pace, number, try);
+    }
+}
+
+static void
+ask_for_word(struct pace *pace)
+{
+    if (pace->word_awaited)
+        return;
+    pace->word_awaited = true;
+    pace->word_asked = pace->latest;
+    client_ask(pace->client, WORD_TAG, ONE_ANSWER, "check-support feature version");
+}
+
+/* When to look again: when there is something to send. What waits for room or for a reply is woken by that. */
+static void
+plan(struct pace *pace)
+{
+    int64_t soonest = INT64_MAX;
+    bool now = pace->again_count > 0;
+    for (unsigned try = 0; try < pace->rules->tries; try++) {
+        if (!find_waiting(pace, try))
+            continue;
+        int64_t due = try ? due_of(pace, try).ns : pace->latest.ns;
+        if (due <= pace->latest.ns && (!try || due <= pace->heard_until.ns))
+            now = true;
+        else if (due <= pace->latest.ns)
+            ask_for_word(pace);
+        else if (due < soonest)
+            soonest = due;
+    }
+    if (now && pace->allowed < 1) {
+        int64_t wait = (int64_t)((1 - pace->allowed) * (double)NS_PER_S / (double)pace->rules->rate);
+        int64_t next = pace->latest.ns + (wait > TICK ? wait : TICK);
+        soonest = next < soonest ? next : soonest;
+    }
+    if (soonest < INT64_MAX)
+        events_set(pace->events, &pace->tick, (struct instant){ soonest });
+    else
+        events_unset(pace->events, &pace->tick);
+}
+
+static void
+burst(void *owner)
+{
+    struct pace *pace = owner;
+    if (pace->in_burst) /* the client answered at once */
+        return;
+    pace->in_burst = true;
+    struct instant now = clock_now();
+    double rate = (double)pace->rules->rate, most = rate * CATCH_UP / (double)NS_PER_S;
+    pace->allowed += rate * (double)instant_since(now, pace->latest) / (double)NS_PER_S;
+    if (pace->allowed > most)
+        pace->allowed = most > 1 ? most : 1;
+    pace->latest = now;
+    send_again(pace);
+    for (unsigned try = (unsigned)pace->rules->tries; try-- > 0;)
+        send_try(pace, try);
+    plan(pace);
+    pace->in_burst = false;
+}
+
+static void
+end_if_over(struct pace *pace)
+{
+    if (pace->is_over || !list_is_complete(pace->list) || pace->again_count || client_open(pace->client))
+        return;
+    for (unsigned try = 0; try < pace->rules->tries; try++)
+        if (find_waiting(pace, try))
+            return;
+    pace->is_over = true;
+    pace->ended(pace->owner);
+}
+
+/* ---- what others call */
+
+struct pace *
+pace_new(struct events *events, struct client *client, struct list *list, const struct pace_rules *rules,
+         void (*ended)(void *owner), void *owner)
+{
+    struct pace *pace = calloc(1, sizeof *pace);
+    if (!pace)
+        err(2, NULL);
+    *pace = (struct pace){ .events = events, .client = client, .list = list, .rules = rules, .ended = ended, .owner = owner,
+                           .window = SIZE_MAX };
+    pace->tick = (struct alarm){ .rings = burst, .owner = pace };
+    return pace;
+}
+
+void
+pace_free(struct pace *pace)
+{
+    if (!pace)
+        return;
+    events_unset(pace->events, &pace->tick);
+    free(pace->again);
+    free(pace);
+}
+
+void
+pace_go_on(struct pace *pace)
+{
+    if (!pace->begun && list_count(pace->list)) {
+        pace->begun = true;
+        pace->latest = clock_now();
+        pace->allowed = (double)pace->rules->rate * TICK / (double)NS_PER_S;
+        if (pace->allowed < 1)
+            pace->allowed = 1;
+    }
+    if (pace->begun)
+        burst(pace);
+    end_if_over(pace);
+}
+
+/* It takes no more than it has now. What it refused has not left. False: it takes none at all. */
+static bool
+give_back(struct pace *pace, uint64_t tag)
+{
+    size_t open = client_open(pace->client) - pace->word_awaited;
+    if (!open)
+        return false;
+    if (pace->window == SIZE_MAX)
+        warnx("the daemon has no room for more probes: this is as fast as it can be");
+    if (open < pace->window)
+        pace->window = open;
+    if (pace->again_count == pace->again_room) {
+        pace->again_room = pace->again_room ? 2 * pace->again_room : 64;
+        pace->again = realloc(pace->again, pace->again_room * sizeof *pace->again);
+        if (!pace->again)
+            err(2, NULL);
+    }
+    pace->again[pace->again_count++] = tag;
+    pace->probes--;
+    return true;
+}
+
+bool
+pace_take(struct pace *pace, uint64_t tag, const struct reply *reply, size_t *number, unsigned *try)
+{
+    if (tag == WORD_TAG) {
+        pace->word_awaited = false;
+        pace->heard_until = pace->word_asked;
+        burst(pace);
+        return false;
+    }
+    *number = (uint32_t)tag;
+    *try = (unsigned)(tag >> NUMBER_BITS);
+    return strcmp(reply->word, "probes-exhausted") != 0 || !give_back(pace, tag);
+}
+
+void
+pace_settle(struct pace *pace)
+{
+    if (pace->window < SIZE_MAX && client_open(pace->client) < pace->window)
+        burst(pace);
+    end_if_over(pace);
+}
+
+struct pace_state
+pace_state(const struct pace *pace, size_t answered)
+{
+    struct pace_state state = { .first = pace->next[0], .probes = pace->probes };
+    double silent = state.first ? 1 - (double)answered / (double)state.first : 1;
+    for (unsigned try = 0; try < pace->rules->tries; try++)
+        state.to_do += (int64_t)((double)(list_count(pace->list) - pace->next[try]) * (try ? silent : 1));
+    state.left = (int64_t)((double)state.to_do * (double)NS_PER_S / (double)pace->rules->rate);
+    int64_t wait = pace->rules->timeout;
+    if (state.first && state.first == list_count(pace->list))
+        wait -= instant_since(clock_now(), list_at(pace->list, state.first - 1)->sent);
+    if (state.left < wait)
+        state.left = wait;
+    return state;
+}
