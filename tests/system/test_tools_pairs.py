@@ -12,9 +12,10 @@ import time
 
 import pytest
 
+from lab.nameserver import nameserver
 from lab.net import Namespace, join
-from lab.path import OURS, Hop, Path, hop_address, hops, target
-from lab.tools import command, start
+from lab.path import LONG, OURS, Hop, Path, hop_address, hops, target
+from lab.tools import Result, command, start
 
 HERE = {4: "10.80.0.1", 6: "2001:db8:80::1", "unique": "fd80::1"}
 GATE = {4: "10.80.0.254", 6: "fe80::fe"}
@@ -69,8 +70,8 @@ def run(here, tmp_path_factory):
     hosts = tmp_path_factory.mktemp("pairs") / "hosts"
     hosts.write_text("".join(f"{address} {NAME}\n" for address in (*THERE.values(), SILENT)))
 
-    def run(*words, shell="dash", awk="mawk"):
-        argv, env = command("probe-pairs", "-W", "0.3", "-i", "0.05", *words, shell=shell, awk=awk)
+    def run(*words):
+        argv, env = command("probe-pairs", "-W", "0.3", "-i", "0.05", *words)
         # ip netns exec gives it mounts of its own.
         result = here.run("sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh", *argv,
                           env=env, check=False, timeout=30)
@@ -83,6 +84,10 @@ def pairs(lines):
     words = [line.split() for line in lines]
     assert all(word[0] == ("IPv6" if ":" in word[1] else "IPv4") for word in words)
     return [(word[1], word[2], " ".join(word[5 if word[4] == "ms" else 4:])) for word in words]
+
+
+def objects(lines):
+    return Result(0, "\n".join(lines), "").objects  # each is held against the schema
 
 
 WORKING = {(HERE[4], THERE[4]), (HERE[6], THERE[6])}
@@ -99,10 +104,9 @@ def expect(lines, state):
     assert times == sorted(times) and 0 < times[0] < 500
 
 
-@pytest.mark.parametrize("shell, awk", [("dash", "mawk"), ("busybox sh", "gawk"), ("busybox sh", "busybox awk")])
-def test_open_port(run, shell, awk):
+def test_open_port(run):
     """Every source with every address of its family; the two that work are connected and first."""
-    status, lines, said = run(NAME, shell=shell, awk=awk)
+    status, lines, said = run(NAME)
     assert (status, said) == (0, "")
     expect(lines, "connected")
 
@@ -126,10 +130,10 @@ def test_one_family_and_one_source(run):
 def test_json(run):
     """--json: an object for each pair."""
     status, lines, _ = run("--json", "-4", "-c", 4, NAME)
-    first, second = map(json.loads, lines)
+    first, second = objects(lines)
     assert status == 0
-    assert 0 < first.pop("median_ms") < 500
-    assert first == {"family": 4, "source": HERE[4], "interface": "eth0", "destination": THERE[4], "state": "connected",
+    assert 0 < first.pop("median_ms") < 500 and abs(first.pop("time") - time.time()) < 60
+    assert first == {"type": "pair", "host": NAME, "address": THERE[4], "family": 4, "source": HERE[4], "interface": "eth0", "destination": THERE[4], "state": "connected",
                      "sent": 4, "received": 4}
     assert (second["destination"], second["state"], second["received"]) == (SILENT, "no reply", 0)
 
@@ -163,8 +167,10 @@ def test_status_json(run):
     """The same under the names that getapr's status() has."""
     status, (line,), _ = run("--status", "--json", NAME)
     assert status == 0
-    assert json.loads(line) == {
-        "GUA_present": True, "GUA_ok": True, "ULA_present": True, "ULA_ok": None, "LLA_present": True, "LLA_ok": True,
+    found, = objects([line])
+    assert abs(found.pop("time") - time.time()) < 60
+    assert found == {
+        "type": "status", "host": NAME, "GUA_present": True, "GUA_ok": True, "ULA_present": True, "ULA_ok": None, "LLA_present": True, "LLA_ok": True,
         "IPv4_ok": True, "RFC1918": True, "NAT44": True, "NPTv6": False,
         "def_gateway4": GATE[4], "def_gateway6": f"{GATE[6]}%eth0"}
 
@@ -176,14 +182,91 @@ def test_status_without_a_host(run):
     assert {line[:25].strip(): line[26:] for line in lines}["IPv4 translated (NAT44)"] == "not known"
 
 
-@pytest.mark.parametrize("translated", [True, False])
-def test_translation_seen_in_quotes(translated):
-    """A router that quotes a probe with another source than it had tells of a translation before it."""
-    third = Hop(hop_address(3), nat={"src": {4: "198.51.100.7"}} if translated else {})
-    with Namespace("quotes") as namespace, Path(namespace, [*hops(2), third], [target(0)]):
-        argv, env = command("probe-pairs", "--status", "--json", "-4", "-W", "0.5", "-c", 1, "-I", OURS[4], target(0).address[4])
+QUOTES = [  # what a router does to what it quotes, is it a translation, of which protocols
+    ({}, None, ("tcp", "udp", "icmp")),
+    ({"nat": {"src": {4: "198.51.100.7"}}}, True, ("tcp", "udp", "icmp")),
+    ({"nat": {"src": {4: "198.51.100.7"}, "sport": 61000}}, True, ("tcp", "udp", "icmp")),
+    ({"nat": {"checksum": 0x1234}}, None, ("tcp", "udp", "icmp")),
+    ({"alter": "mss_clamped", "quote": LONG}, None, ("tcp",)),
+    ({"alter": "ecn_asked_for", "quote": LONG}, None, ("tcp",)),
+]
+
+
+@pytest.mark.parametrize("rules, translated, protocol", [
+    (rules, translated, protocol) for rules, translated, protocols in QUOTES for protocol in protocols], ids=str)
+def test_translation_seen_in_quotes(rules, translated, protocol):
+    """A router that quotes a probe with another source or port than it had tells of a translation before it, one that quotes
+    another checksum does not."""
+    with Namespace("quotes") as namespace, Path(namespace, [*hops(2), Hop(hop_address(3), **rules)], [target(0)]):
+        argv, env = command("probe-pairs", "--status", "--json", "-4", "-W", "0.5", "-c", 1, "-p", protocol, "-I", OURS[4],
+                            target(0).address[4])
         result = namespace.run(*argv, env=env)
-    assert json.loads(result.stdout)["NAT44"] is (True if translated else None)
+    found, = objects(result.stdout.splitlines())
+    assert found["NAT44"] is translated
+
+
+@pytest.mark.parametrize("routes, gateways", [
+    (["default via inet6 fe80::2 dev eth0"], "fe80::2%eth0"),
+    (["default nexthop via 10.81.0.2 dev eth0 nexthop via 10.81.0.3 dev eth0"], "10.81.0.2, 10.81.0.3"),
+    (["default nexthop via inet6 fe80::2 dev eth0 nexthop via 10.81.0.3 dev eth0"], "fe80::2%eth0, 10.81.0.3"),
+    (["default via 10.81.0.3 metric 100", "default via 10.81.0.2 metric 50", "10.0.0.0/8 via 10.81.0.4"], "10.81.0.2"),
+    (["default via 10.81.0.2 table 100", "unreachable default metric 200"], "none"),
+    (["default dev eth0"], "none"), ([], "none")], ids=str)
+def test_gateways_of_ipv4(routes, gateways):
+    """However the default route is written."""
+    with Namespace("ways") as one, Namespace("ways-end") as other:
+        join(one, "eth0", other, "eth0", ["10.81.0.1/24"], ["10.81.0.2/24"])
+        one.ip(*(f"-4 route add {route}" for route in routes))
+        argv, env = command("probe-pairs", "--status", "-4", "-W", "0.2", "-c", 1)
+        said = one.run(*argv, env=env, check=False)
+        assert said.stderr == "" and f"IPv4 default gateway      {gateways}" in said.stdout.splitlines()
+
+
+def test_gateways_of_ipv6():
+    with Namespace("ways") as one, Namespace("ways-end") as other:
+        join(one, "eth0", other, "eth0", ["fd81::1/64"], ["fd81::2/64"])
+        one.ip("-6 route add default nexthop via fd81::2 dev eth0 nexthop via fe80::9 dev eth0", "-6 route add fd82::/16 via fd81::7")
+        argv, env = command("probe-pairs", "--status", "--json", "-W", "0.2", "-c", 1)
+        found, = objects(one.run(*argv, env=env, check=False).stdout.splitlines())
+        assert found["def_gateway6"] == "fd81::2" and "def_gateway4" not in found and found["ULA_ok"]
+
+
+def test_sources():
+    """An address is one of ours when the kernel knows that nobody else has it; of a link between two, our end."""
+    with Namespace("ways") as one, Namespace("ways-end") as other:
+        join(one, "eth0", other, "eth0", ["10.81.0.1/24", "fd81::1/64"], ["10.81.0.2/24", "fd81::2/64"])
+        one.ip("addr add 10.82.0.1 peer 10.81.0.9 dev eth0", "addr add fd81::5/64 dev eth0 preferred_lft 0 nodad")
+        one.sysctl("net.ipv6.conf.all.accept_dad", 1)
+        one.sysctl("net.ipv6.conf.eth0.accept_dad", 1)
+        one.sysctl("net.ipv6.conf.eth0.dad_transmits", 50)
+        one.ip("addr add fd81::6/64 dev eth0")
+        argv, env = command("probe-pairs", "-W", "0.5", "-c", 1, "-p", "icmp", "10.81.0.2")
+        assert {(source, state) for source, _, state in pairs(one.run(*argv, env=env).stdout.splitlines())} == {
+            ("10.81.0.1", "answered"), ("10.82.0.1", "no reply")}
+        assert {(source, state) for source, _, state in pairs(one.run(*argv[:-1], "fd81::2", env=env).stdout.splitlines())} == {
+            ("fd81::1", "answered"), ("fd81::5", "answered")}
+
+
+def test_dead_resolver(here):
+    """Ctrl-C is heard at once."""
+    with nameserver(here, delay="silent"):
+        process = start(here, "probe-pairs", "--status", NAME)
+        time.sleep(0.5)
+        began = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        out, _ = process.communicate(timeout=10)
+    assert process.returncode == 1 and time.monotonic() - began < 0.5 and f"IPv4 default gateway      {GATE[4]}" in out
+
+
+def test_median_and_interval(here):
+    """The middle one, or the mean of the two in the middle; the interval does not drift."""
+    replies = "for ms in 9000 1000 2000 7000; do read -r token rest; echo $token reply ip-4 127.0.0.1 round-trip-time $ms; done"
+    daemon = f"sh -c 'for n in $(seq 12); do read -r token rest; echo $token feature-support support ok; done; {replies}; cat >&2'"
+    argv, env = command("probe-pairs", "-c", 4, "-i", "0.1", "-I", "127.0.0.1", "127.0.0.1")
+    began = time.monotonic()
+    said = here.run(*argv, env={**env, "MTR_PACKET": daemon})
+    assert 0.3 <= time.monotonic() - began < 0.6
+    assert said.stdout.split() == ["IPv4", "127.0.0.1", "127.0.0.1", "4.500", "ms", "answered"]
 
 
 def test_interrupted(here):
