@@ -313,14 +313,18 @@ tell(struct run *run)
     return run->died ? 2 : !any || run->unresolved;
 }
 
-/* Those of before 0.97, and mtr's own. */
 static void
 say_what_less(struct run *run)
 {
-    bool is_tcp = strcmp(run->options->probing.protocol, "tcp") == 0;
-    if (!client_can(run->client, FEATURE_DETAIL) && (is_tcp || run->options->status))
-        warnx("%s does not tell %s%s%s", client_name(run->client), is_tcp ? "open from closed ports" : "",
-              is_tcp && run->options->status ? ", nor " : "", run->options->status ? "what routers see of a probe" : "");
+    const struct pairs_options *options = run->options;
+    if (client_can(run->client, FEATURE_DETAIL))
+        return;
+    if (options->status)
+        client_says_less(run->client, "no translation that routers see");
+    else if (strcmp(options->probing.protocol, "tcp") == 0)
+        client_says_less(run->client, "not whether a port is open, no errors by their codes");
+    else
+        client_says_less(run->client, "no errors by their codes");
 }
 
 static int

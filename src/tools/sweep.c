@@ -122,6 +122,9 @@ prepare(struct sweep *sweep)
     const struct probing *probing = &sweep->options->probing;
     bool wants_flags = strcmp(probing->protocol, "tcp") == 0;
     const char *detail = client_can(sweep->client, FEATURE_DETAIL) ? " detail 1" : "";
+    if (!*detail)
+        client_says_less(sweep->client, wants_flags ? "not whether a port is open, no errors by their codes"
+                                                    : "no errors by their codes");
     char arguments[ARGUMENTS_MAX];
     probing_arguments(probing, arguments);
     snprintf(sweep->first, sizeof sweep->first, "%.480s%s", arguments, wants_flags ? detail : "");
