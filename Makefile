@@ -68,6 +68,8 @@ TOOL_NAMES := $(patsubst src/tools/%.c,%,$(filter $(addprefix src/tools/,ping.c 
 TOOL_OBJ := $(TOOL_SRC:%.c=$(BUILD)/obj/%.o)
 TOOL_MAIN := $(TOOL_NAMES:%=$(BUILD)/obj/src/tools/%.o)
 TOOL_ARCHIVE := $(BUILD)/libtools.a
+# What unit tests try of it needs none of its libraries, so these are tested --without-tools as well.
+TOOL_PURE := $(patsubst %,$(BUILD)/obj/src/tools/%.o,reply statistics target text)
 TOOL_PROGRAMS := $(if $(HAVE_TOOLS),$(TOOL_NAMES:%=$(BUILD)/probe-%))
 BENCH_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/*.c))
 BENCH := $(BENCH_OBJ:$(BUILD)/obj/tests/%.o=$(BUILD)/%)
@@ -91,10 +93,10 @@ $(BUILD)/probe-%: $(BUILD)/obj/src/tools/%.o $(TOOL_ARCHIVE) $(LIBRARY) $(BUILD)
 	@echo "  LD  $@"
 	$(Q)$(LINK) -o $@ $< $(TOOL_ARCHIVE) $(LIBRARY) $(TOOL_LIBS)
 
-$(UNIT): $(UNIT_OBJ) $(LIBRARY) $(BUILD)/link.flags $(BUILD)/unit.flags
+$(UNIT): $(UNIT_OBJ) $(TOOL_PURE) $(LIBRARY) $(BUILD)/link.flags $(BUILD)/unit.flags
 	@echo "  LD  $@"
 	@mkdir -p $(@D)
-	$(Q)$(LINK) -o $@ $(UNIT_OBJ) $(LIBRARY) $(CHECK_LIBS) $(ALL_LIBS)
+	$(Q)$(LINK) -o $@ $(UNIT_OBJ) $(TOOL_PURE) $(LIBRARY) $(CHECK_LIBS) -lm $(ALL_LIBS)
 
 $(BENCH): $(BUILD)/%: $(BUILD)/obj/tests/%.o $(BUILD)/link.flags
 	@echo "  LD  $@"
@@ -134,7 +136,7 @@ have-check:
 $(BUILD)/compile.flags: TEXT = $(COMPILE) $(TOOL_CFLAGS)
 $(BUILD)/link.flags: TEXT = $(LINK) $(ALL_LIBS) $(TOOL_LIBS)
 $(BUILD)/objects.flags: TEXT = $(AR) $(LIB_OBJ) $(TOOL_OBJ)
-$(BUILD)/unit.flags: TEXT = $(UNIT_OBJ) $(CHECK_CFLAGS) $(CHECK_LIBS)
+$(BUILD)/unit.flags: TEXT = $(UNIT_OBJ) $(TOOL_PURE) $(CHECK_CFLAGS) $(CHECK_LIBS)
 $(patsubst %,$(BUILD)/%.flags,compile link objects unit): FORCE | $(BUILD)
 	@$(file >$@.new,$(TEXT))cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 

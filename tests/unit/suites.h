@@ -31,6 +31,7 @@ Suite *prober_suite(void);
 Suite *random_suite(void);
 Suite *reply_suite(void);
 Suite *request_suite(void);
+Suite *target_suite(void);
 Suite *timer_suite(void);
 
 #endif
