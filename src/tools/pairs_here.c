@@ -190,7 +190,7 @@ static void
 add_next_hops(struct here *here, enum family_id family, const struct rtattr *several)
 {
     const struct rtnexthop *hop = RTA_DATA(several);
-    for (size_t left = RTA_PAYLOAD(several); left >= sizeof *hop && RTNH_OK(hop, left);) {
+    for (size_t left = RTA_PAYLOAD(several); left >= sizeof *hop && hop->rtnh_len >= sizeof *hop && hop->rtnh_len <= left;) {
         const struct rtattr *attribute[RTA_MAX + 1];
         size_t size = (hop->rtnh_len + 3u) & ~(size_t)3;
         read_attributes((const void *)(hop + 1), hop->rtnh_len - sizeof *hop, attribute, RTA_MAX + 1);
