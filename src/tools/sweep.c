@@ -94,6 +94,12 @@ grew(void *owner)
         end_if_all_answered(sweep);
 }
 
+static void
+named(void *owner, const struct swept *swept, const char *name)
+{
+    report_named(((struct sweep *)owner)->report, swept, name);
+}
+
 /* What is no target at all is an error in any case. */
 static void
 lost(void *owner, const struct lost *lost)
@@ -235,7 +241,7 @@ main(int argc, char **argv)
     if (!sweep.events)
         err(2, NULL);
     sweep.names = names_new(sweep.events);
-    sweep.list = list_new(sweep.events, sweep.names, options.probing.family, (struct list_user){ grew, lost, &sweep });
+    sweep.list = list_new(sweep.events, sweep.names, options.probing.family, (struct list_user){ grew, named, lost, &sweep });
     int status = options.list ? list_only(&sweep, argv + 1, count) : probe_all(&sweep, argv + 1, count);
     client_stop(sweep.client);
     pace_free(sweep.pace);

@@ -115,17 +115,18 @@ text_behind(const struct list *list, uint32_t at)
 static void
 add_name(struct list *list, struct swept *swept, uint32_t text)
 {
-    uint32_t last = swept->name;
-    if (!last) {
-        swept->name = text;
-        return;
-    }
-    for (uint32_t at = last; at; at = text_behind(list, at)) {
+    uint32_t last = 0;
+    for (uint32_t at = swept->name; at; at = text_behind(list, at)) {
         if (at == text || strcmp(text_at(list, at), text_at(list, text)) == 0)
             return;
         last = at;
     }
-    memcpy(list->texts + last, &text, LINK_SIZE);
+    if (last)
+        memcpy(list->texts + last, &text, LINK_SIZE);
+    else
+        swept->name = text;
+    if (swept->answered)
+        list->user.named(list->user.owner, swept, text_at(list, text));
 }
 
 /* ---- addresses */

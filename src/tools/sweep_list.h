@@ -11,7 +11,7 @@
 #include "tools/names.h"
 #include "tools/target.h"
 
-/* One address. The first part is the list's, the second belongs to those who probe and tell. */
+/* One address, in 36 bytes. The first part is the list's, the second belongs to those who probe and tell. */
 struct swept {
     struct address address;
     uint32_t place;  /* number of the word that named it first */
@@ -19,9 +19,10 @@ struct swept {
     uint16_t scope;  /* 0: none */
     uint8_t family;  /* enum family_id */
 
-    bool answered;
-    uint32_t outcome;    /* sweep_report's; 0: nothing but silence */
-    struct instant sent; /* when it was asked first */
+    uint8_t answered : 6; /* try number, from 1, whose answer came first; 0: none yet */
+    uint8_t flags : 2;    /* sweep_report's, and: */
+    uint32_t outcome;     /* 0: nothing but silence */
+    uint32_t sent;        /* when it was asked first, by sweep_pace's count; 0: not yet */
 };
 
 /* A word that stands for no address. */
@@ -34,6 +35,8 @@ struct lost {
 struct list_user {
     /* The list has grown, or is complete. */
     void (*grew)(void *owner);
+    /* Another name of an address that has answered already. */
+    void (*named)(void *owner, const struct swept *swept, const char *name);
     /* Of a word that stands for no address; it is kept, too. */
     void (*lost)(void *owner, const struct lost *lost);
     void *owner;

@@ -10,6 +10,7 @@
 #define TICK (20 * NS_PER_MS) /* probes leave in bursts of so much time's worth */
 #define CATCH_UP (NS_PER_S / 10) /* after a pause, no more than this is made up for */
 #define NUMBER_BITS 32        /* of a tag; the rest is the try */
+#define COUNT_NS (NS_PER_MS / 10) /* what `sent` counts in: five days, and then anew */
 #define WORD_TAG UINT64_MAX   /* of what is asked to have all that came before */
 
 struct pace {
@@ -24,6 +25,7 @@ struct pace {
     size_t next[TRIES_MAX]; /* where each try is in the list */
     double allowed;         /* probes that the rate lets out now */
     struct instant latest;  /* when that was reckoned */
+    struct instant start;   /* from which `sent` counts */
     int64_t probes;
     struct alarm tick;
 
@@ -94,10 +96,25 @@ find_waiting(struct pace *pace, unsigned try)
     return pace->next[try] < end;
 }
 
+static uint32_t
+count_of(const struct pace *pace, struct instant when)
+{
+    uint32_t count = (uint32_t)(instant_since(when, pace->start) / COUNT_NS) + 1;
+    return count ? count : 1;
+}
+
+/* When a target was asked first; that it is days ago is not to be told from now. */
+static struct instant
+sent_at(const struct pace *pace, size_t number)
+{
+    uint32_t ago = count_of(pace, pace->latest) - list_at(pace->list, number)->sent;
+    return instant_after(pace->latest, -(int64_t)ago * COUNT_NS);
+}
+
 static struct instant
 due_of(const struct pace *pace, unsigned try)
 {
-    return instant_after(list_at(pace->list, pace->next[try])->sent, wait_of(pace, try));
+    return instant_after(sent_at(pace, pace->next[try]), wait_of(pace, try));
 }
 
 static void
@@ -105,7 +122,7 @@ send_try(struct pace *pace, unsigned try)
 {
     while (has_room(pace) && find_waiting(pace, try)) {
         if (!try)
-            list_at(pace->list, pace->next[0])->sent = pace->latest;
+            list_at(pace->list, pace->next[0])->sent = count_of(pace, pace->latest);
         else if (due_of(pace, try).ns > pace->heard_until.ns)
             break;
         size_t number = pace->next[try]++; /* first: the client may answer at once */
@@ -213,7 +230,7 @@ pace_go_on(struct pace *pace)
 {
     if (!pace->begun && list_count(pace->list)) {
         pace->begun = true;
-        pace->latest = clock_now();
+        pace->latest = pace->start = clock_now();
         pace->allowed = (double)pace->rules->rate * TICK / (double)NS_PER_S;
         if (pace->allowed < 1)
             pace->allowed = 1;
@@ -277,7 +294,7 @@ pace_state(const struct pace *pace, size_t answered)
     state.left = (int64_t)((double)state.to_do * (double)NS_PER_S / (double)pace->rules->rate);
     int64_t wait = pace->rules->timeout;
     if (state.first && state.first == list_count(pace->list))
-        wait -= instant_since(clock_now(), list_at(pace->list, state.first - 1)->sent);
+        wait -= instant_since(clock_now(), sent_at(pace, state.first - 1));
     if (state.left < wait)
         state.left = wait;
     return state;

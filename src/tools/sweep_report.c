@@ -153,30 +153,73 @@ begin_json(const struct report *report, const char *type, const struct swept *sw
     return object;
 }
 
+/* What is kept of an answer: the flags of TCP here, and the round trip in place of an error. */
+static const char *const kept_flags[] = { NULL, "syn-ack", "rst" };
+
+static void
+keep_answer(struct swept *swept, const struct reply *reply, unsigned try)
+{
+    const char *flags = reply->value[FIELD_TCP_FLAGS];
+    swept->answered = (try + 1) & 0x3f;
+    for (unsigned i = 1; flags && i < sizeof kept_flags / sizeof *kept_flags; i++)
+        if (strcmp(flags, kept_flags[i]) == 0)
+            swept->flags = i & 3;
+    swept->outcome = reply->round_trip_us < 0            ? 0
+                     : reply->round_trip_us < UINT32_MAX ? (uint32_t)reply->round_trip_us
+                                                         : UINT32_MAX;
+}
+
+static void
+print_answer(int64_t us, const char *flags, const char *by)
+{
+    char ms[32];
+    if (us >= 0)
+        printf(" %s ms", text_ms(us, ms));
+    if (flags)
+        printf(" %s", flags);
+    if (by)
+        printf(" by %s, another address", by);
+    putchar('\n');
+}
+
 void
 report_answer(struct report *report, struct swept *swept, const struct reply *reply, unsigned try)
 {
-    char address[64], ms[32];
-    const char *flags = reply->value[FIELD_TCP_FLAGS];
+    char address[64];
     list_address(report->list, swept, address);
-    swept->answered = true;
+    keep_answer(swept, reply, try);
     report->answered++;
     report_hide_bar(report);
     if (report->rules->json) {
         json_t *answer = begin_json(report, "answer", swept, address);
         json_put_reply(answer, reply);
-        json_put_number(answer, "try", try + 1);
+        json_put_number(answer, "try", swept->answered);
         json_print(answer);
         return;
     }
     print_label(report, swept, address);
-    if (reply->round_trip_us >= 0)
-        printf(" %s ms", text_ms(reply->round_trip_us, ms));
-    if (flags)
-        printf(" %s", flags);
-    if (reply->from && strcmp(reply->from, address) != 0)
-        printf(" by %s, another address", reply->from);
-    putchar('\n');
+    print_answer(reply->round_trip_us, reply->value[FIELD_TCP_FLAGS],
+                 reply->from && strcmp(reply->from, address) != 0 ? reply->from : NULL);
+}
+
+void
+report_named(struct report *report, const struct swept *swept, const char *name)
+{
+    char address[64];
+    list_address(report->list, swept, address);
+    report_hide_bar(report);
+    if (report->rules->json) {
+        json_t *answer = json_begin("answer", name, address);
+        json_put(answer, "target", name);
+        json_put(answer, "kind", "reply");
+        json_put_ms(answer, "ms", swept->outcome);
+        json_put(answer, "tcp_flags", kept_flags[swept->flags]);
+        json_put_number(answer, "try", swept->answered);
+        json_print(answer);
+        return;
+    }
+    printf("%s (%s)", name, address);
+    print_answer(swept->outcome, kept_flags[swept->flags], NULL);
 }
 
 /* ---- errors */
@@ -246,7 +289,7 @@ read_outcome(const struct report *report, const struct swept *swept, const char 
 static bool
 was_asked(const struct swept *swept)
 {
-    return swept->sent.ns != 0;
+    return swept->sent != 0;
 }
 
 static void

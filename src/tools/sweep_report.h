@@ -27,6 +27,9 @@ void report_hide_bar(struct report *report);
 /* The first answer of a target, to its try number TRY from 0: it is told. */
 void report_answer(struct report *report, struct swept *swept, const struct reply *reply, unsigned try);
 
+/* The same once more, as that of another name which became known later. */
+void report_named(struct report *report, const struct swept *swept, const char *name);
+
 /* An error that came instead, from a router, the target or this host: it is kept for the end. The last one counts. */
 void report_error(struct report *report, struct swept *swept, const struct reply *reply);
 

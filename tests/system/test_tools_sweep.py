@@ -149,12 +149,32 @@ def test_names_of_one_address(path):
     with nameserver(path.namespace, NAMES):
         before = path.count()
         said = run(path.namespace, "probe-sweep", "one.example", "other.example", "one.example")
-        assert said.lines[0].startswith("one.example other.example (10.99.1.1) ") and path.count() - before == 1
-        assert said.lines[1].startswith("1 targets: 1 answered, 0 silent; 1 probes ")
+        # On one line, or on two where the answer came in between.
+        names = [name for line in said.lines[:-1] for name in line.split(" (10.99.1.1) ")[0].split()]
+        assert sorted(names) == ["one.example", "other.example"] and path.count() - before == 1
+        assert said.lines[-1].startswith("1 targets: 1 answered, 0 silent; 1 probes ")
         said = run(path.namespace, "probe-sweep", "--json", "bücher.example", "10.99.1.2")
         answer, = said.of_type("answer")
         assert (answer["host"], answer["address"], answer["target"]) == ("bücher.example", "10.99.1.2", "bücher.example")
         assert run(path.namespace, "probe-sweep", "--list", "-6", "both.example").lines == ["fd99::1:2"]
+
+
+def test_name_that_comes_later(path):
+    """Than the answer of its address: it is listed by itself, and no probe is sent for it."""
+    with nameserver(path.namespace, {"late.example": "127.0.0.1"}, delay=0.3):
+        first, second, last = run(path.namespace, "probe-sweep", "-p", "tcp:9", "localhost", "late.example", "-4").lines
+        answer = re.fullmatch(r"localhost \(127\.0\.0\.1\) (\S+ ms.*)", first)[1]
+        assert second == f"late.example (127.0.0.1) {answer}" and last.startswith("1 targets: 1 answered, 0 silent; 1 probes ")
+        said = run(path.namespace, "probe-sweep", "-4", "--json", "127.0.0.1", "late.example")
+        first, second = said.of_type("answer")
+        assert second["host"] == second["target"] == "late.example" and first["ms"] == second["ms"]
+
+
+def test_silent_with_all_of_its_names(path):
+    path.play([], [])
+    with nameserver(path.namespace, NAMES, delay=0.05):
+        said = run(path.namespace, "probe-sweep", "-W0.3", "-r0", "one.example", "other.example")
+        assert said.lines[0] == "one.example other.example (10.99.1.1) silent"
 
 
 def test_list_keeps_the_order(path):
@@ -339,7 +359,7 @@ while open_ or held:
     *lines, text = text.split(b"\\n")
     for token, command, *words in (line.decode().split() for line in lines):
         if command == "check-support":
-            print(token, "feature-support support", "ok" if words[1] == "icmp" else "no")
+            print(token, "feature-support support", "ok" if words[1] in ("icmp", "detail") else "no")
         elif len(held) == 8:
             print(token, "probes-exhausted")
         else:
