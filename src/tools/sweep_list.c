@@ -53,6 +53,14 @@ struct list {
     bool closed;
 };
 
+static void *
+checked(void *memory)
+{
+    if (!memory)
+        err(2, NULL);
+    return memory;
+}
+
 /* ARRAY with room for one more behind COUNT of them. */
 static void *
 grown(void *array, size_t count, size_t *room, size_t size)
@@ -60,18 +68,7 @@ grown(void *array, size_t count, size_t *room, size_t size)
     if (count < *room)
         return array;
     *room = *room ? 2 * *room : 16;
-    array = realloc(array, *room * size);
-    if (!array)
-        err(2, NULL);
-    return array;
-}
-
-static void *
-checked(void *memory)
-{
-    if (!memory)
-        err(2, NULL);
-    return memory;
+    return checked(realloc(array, *room * size));
 }
 
 /* ---- names: each with the place of the next one of the same address */
@@ -220,9 +217,7 @@ static void
 lose(struct list *list, uint32_t place, bool is_name, const char *word, const char *why)
 {
     char clean[NAME_TEXT_MAX];
-    struct lost lost = { .place = place, .is_name = is_name };
-    lost.word = checked(strdup(text_printable(word, clean, sizeof clean)));
-    lost.why = checked(strdup(why));
+    struct lost lost = { place, is_name, checked(strdup(text_printable(word, clean, sizeof clean))), checked(strdup(why)) };
     list->lost = grown(list->lost, list->lost_count, &list->lost_room, sizeof *list->lost);
     /* Names become known in any order. */
     size_t at = list->lost_count++;
@@ -274,14 +269,6 @@ look_up_more(struct list *list)
     list->asking = false;
 }
 
-static void
-ask_for(struct list *list, const char *name, uint32_t place)
-{
-    list->asked = grown(list->asked, list->asked_count, &list->asked_room, sizeof *list->asked);
-    list->asked[list->asked_count++] = (struct asked){ .place = place, .text = keep_text(list, name) };
-    look_up_more(list);
-}
-
 /* ---- words */
 
 static void
@@ -291,7 +278,9 @@ add_word(struct list *list, const char *word)
     uint32_t place = list->words++;
     switch (target.kind) {
     case TARGET_NAME:
-        ask_for(list, word, place);
+        list->asked = grown(list->asked, list->asked_count, &list->asked_room, sizeof *list->asked);
+        list->asked[list->asked_count++] = (struct asked){ .place = place, .text = keep_text(list, word) };
+        look_up_more(list);
         break;
     case TARGET_ADDRESS:
     case TARGET_BLOCK:
@@ -396,10 +385,7 @@ struct list *
 list_new(struct events *events, struct names *names, int family, struct list_user user)
 {
     struct list *list = checked(calloc(1, sizeof *list));
-    list->events = events;
-    list->names = names;
-    list->family = family;
-    list->user = user;
+    *list = (struct list){ .events = events, .names = names, .family = family, .user = user };
     return list;
 }
 
@@ -468,9 +454,7 @@ static int
 compare(const void *a, const void *b)
 {
     const struct swept *one = *(struct swept *const *)a, *other = *(struct swept *const *)b;
-    if (one->place != other->place)
-        return one->place < other->place ? -1 : 1;
-    return one < other ? -1 : one > other;
+    return one->place != other->place ? (one->place < other->place ? -1 : 1) : one < other ? -1 : one > other;
 }
 
 /* Without names it is in that order. */
