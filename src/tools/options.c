@@ -34,8 +34,9 @@ print_row(const struct option_row *row)
 {
     char head[80];
     char letter[] = { '-', row->letter, ',', 0 };
-    int length = snprintf(head, sizeof head, "  %s --%s%s%s", row->letter ? letter : "   ", row->name,
-                          row->what ? " " : "", row->what ? row->what : "");
+    const char *before = !row->what ? "" : row->value == MAY_WORD ? "[=" : " ";
+    int length = snprintf(head, sizeof head, "  %s --%s%s%s%s", row->letter ? letter : "   ", row->name, before,
+                          row->what ? row->what : "", row->value == MAY_WORD ? "]" : "");
     if (length >= HELP_COLUMN)
         printf("%s\n%*s%s\n", head, HELP_COLUMN, "", row->help);
     else
@@ -65,7 +66,8 @@ take_value(const struct option_row *row, const char *text)
         *(bool *)row->to = true;
         break;
     case WORD:
-        *(const char **)row->to = text;
+    case MAY_WORD:
+        *(const char **)row->to = text ? text : "";
         break;
     case SECONDS:
         if (!text_seconds(text, row->to))
@@ -89,8 +91,8 @@ describe(const struct command *command, char letters[3 * OPTIONS_MAX], struct op
     char *at = letters;
     *at++ = ':';
     for (const struct option_row *row = command->rows; row->name; row++, count++) {
-        names[count] = (struct option){ row->name, row->what ? required_argument : no_argument, NULL,
-                                        row->letter ? row->letter : LONG_BASE + count };
+        int takes = !row->what ? no_argument : row->value == MAY_WORD ? optional_argument : required_argument;
+        names[count] = (struct option){ row->name, takes, NULL, row->letter ? row->letter : LONG_BASE + count };
         if (!row->letter)
             continue;
         *at++ = row->letter;
@@ -181,6 +183,15 @@ probing_default(int64_t timeout)
     return (struct probing){ .protocol_word = "icmp", .size = -1, .tos = -1, .ttl = -1, .timeout = timeout };
 }
 
+static bool
+has_row(const struct command *command, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(command->rows[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 void
 command_add_probing(struct command *command, struct probing *probing)
 {
@@ -201,7 +212,11 @@ command_add_probing(struct command *command, struct probing *probing)
     size_t count = 0;
     while (command->rows[count].name)
         count++;
-    memcpy(command->rows + count, common, sizeof common);
+    size_t own = count;
+    for (const struct option_row *row = common; row->name; row++)
+        if (!has_row(command, own, row->name))
+            command->rows[count++] = *row;
+    command->rows[count] = (struct option_row){ 0 };
 }
 
 static void

@@ -15,6 +15,7 @@ enum value {
     WHOLE,    /* int64_t, from `low` to `high` */
     SECONDS,  /* int64_t, ns */
     WORD,     /* const char *, any word */
+    MAY_WORD, /* const char *, behind = or "": --json, --json=atlas */
 };
 
 struct option_row {
@@ -56,7 +57,7 @@ struct probing {
 /* Its defaults. TIMEOUT in ns. */
 struct probing probing_default(int64_t timeout);
 
-/* Puts the rows of what is common behind COMMAND's own. */
+/* Puts the rows of what is common behind COMMAND's own, but those that it has its own of. */
 void command_add_probing(struct command *command, struct probing *probing);
 
 /*

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "tools/reply.h"
 
+#include <err.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "packets/family.h"
@@ -172,6 +174,45 @@ reply_read(char *line, struct reply *reply)
         return false;
     reply->round_trip_us = reply_number(reply, FIELD_ROUND_TRIP);
     return true;
+}
+
+/* Puts a word behind *END and moves that; NULL stays NULL. */
+static const char *
+put_word(char **end, const char *word)
+{
+    char *start = *end;
+    if (!word)
+        return NULL;
+    *end = stpcpy(start, word) + 1;
+    return start;
+}
+
+static size_t
+room_of(const char *word)
+{
+    return word ? strlen(word) + 1 : 0;
+}
+
+struct reply *
+reply_keep(const struct reply *reply)
+{
+    size_t room = sizeof *reply + room_of(reply->word);
+    for (size_t i = 0; i < FIELDS; i++)
+        room += room_of(reply->value[i]);
+    for (size_t i = 0; i < EXTENSIONS_MAX; i++)
+        room += room_of(reply->extension[i]);
+    struct reply *kept = malloc(room);
+    if (!kept)
+        err(2, NULL);
+    *kept = *reply;
+    char *end = (char *)(kept + 1);
+    kept->word = put_word(&end, reply->word);
+    for (size_t i = 0; i < FIELDS; i++)
+        kept->value[i] = put_word(&end, reply->value[i]);
+    for (size_t i = 0; i < EXTENSIONS_MAX; i++)
+        kept->extension[i] = put_word(&end, reply->extension[i]);
+    kept->from = kept->value[FIELD_IP_4] ? kept->value[FIELD_IP_4] : kept->value[FIELD_IP_6];
+    return kept;
 }
 
 int64_t

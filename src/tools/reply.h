@@ -74,6 +74,9 @@ struct reply {
  */
 MUST_USE bool reply_read(char *line, struct reply *reply);
 
+/* A copy whose words are its own, in one piece of memory for free(). Ends the program without memory. */
+struct reply *reply_keep(const struct reply *reply);
+
 /* The value of a field as a number; -1 when it is not there or no number from 0 to 2^53. */
 int64_t reply_number(const struct reply *reply, enum field field);
 

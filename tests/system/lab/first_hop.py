@@ -191,8 +191,8 @@ def prepare(directory, binary):
     """Puts what is to be run into a directory that others may read: our daemon, without capabilities of its own."""
     directory = pathlib.Path(directory)
     directory.chmod(0o755)
-    files = {"mtr-packet": binary, "hop_by_socket.py": hop_by_socket.__file__}
-    files.update((name, ROOT / "scripts" / name) for name in ("probe-trace", "probe-lib.sh", "probe-lib.awk"))
+    files = {"mtr-packet": binary, "hop_by_socket.py": hop_by_socket.__file__,
+             "probe-trace": pathlib.Path(binary).parent / "probe-trace"}
     for name, file in files.items():
         shutil.copyfile(file, directory / name)
         (directory / name).chmod(0o755)

@@ -77,6 +77,7 @@ def run(kernel, command, modules=(), timeout=20, environ=()):
     with _directory() as directory:
         daemon = shutil.copy(cc.built_binary(), directory / "mtr-packet")
         os.chmod(daemon, 0o755)
+        shutil.copy(pathlib.Path(cc.built_binary()).parent / "probe-trace", directory)
         return _boot(kernel, directory, command, modules, timeout, {"DAEMON": daemon, **dict(environ)})
 
 

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/trace_hops.h"
+
+#include <err.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *
+need(void *memory)
+{
+    if (!memory)
+        err(2, NULL);
+    return memory;
+}
+
+static int
+hop_count(const struct path *path)
+{
+    return path->last - path->first + 1;
+}
+
+static void
+begin_flow(const struct path *path, struct flow *flow)
+{
+    size_t cells = (size_t)hop_count(path) * (size_t)path->queries;
+    *flow = (struct flow){ .cells = need(calloc(cells, sizeof *flow->cells)), .front = path->first - 1 };
+}
+
+void
+path_begin(struct path *path)
+{
+    int flows = path->flow_count;
+    path->hops = need(calloc((size_t)hop_count(path), sizeof *path->hops));
+    path->front = path->first - 1;
+    path->flow_count = 0;
+    path_grow(path, flows);
+    if (path->serial)
+        begin_flow(path, &path->scouts);
+}
+
+void
+path_grow(struct path *path, int count)
+{
+    if (count <= path->flow_count)
+        return;
+    path->flows = need(realloc(path->flows, (size_t)count * sizeof *path->flows));
+    while (path->flow_count < count)
+        begin_flow(path, &path->flows[path->flow_count++]);
+}
+
+static void
+free_flow(const struct path *path, struct flow *flow)
+{
+    for (int i = 0; flow->cells && i < hop_count(path) * path->queries; i++)
+        free(flow->cells[i].answer);
+    free(flow->cells);
+}
+
+void
+path_free(struct path *path)
+{
+    for (int flow = 0; flow < path->flow_count; flow++)
+        free_flow(path, &path->flows[flow]);
+    free_flow(path, &path->scouts);
+    free(path->flows);
+    free(path->hops);
+    *path = (struct path){ 0 };
+}
+
+struct flow *
+path_flow(const struct path *path, int flow)
+{
+    return flow == SCOUT ? (struct flow *)&path->scouts : &path->flows[flow];
+}
+
+struct hop *
+path_hop(const struct path *path, int ttl)
+{
+    return &path->hops[ttl - path->first];
+}
+
+struct cell *
+path_cell(const struct path *path, int ttl, int flow, int query)
+{
+    return &path_flow(path, flow)->cells[(ttl - path->first) * path->queries + query];
+}
+
+const struct reply *
+path_answer(const struct path *path, int ttl, int flow)
+{
+    for (int query = 0; query < path->queries; query++) {
+        const struct reply *answer = path_cell(path, ttl, flow, query)->answer;
+        if (answer)
+            return answer;
+    }
+    return NULL;
+}
+
+/* ---- what a reply tells of the end */
+
+/* Of somebody who is not the target, and quicker than a router that looks for a neighbour in vain: he may be wrong. */
+static bool
+is_doubtful(const struct path *path, int ttl, const struct reply *reply)
+{
+    return reply->from && reply->kind != KIND_TOO_BIG && strcmp(reply->from, path->address) != 0 && ttl < path->last &&
+           reply->round_trip_us * NS_PER_US < NS_PER_S;
+}
+
+static void
+note_end(struct path *path, int ttl, struct flow *flow, const struct reply *reply)
+{
+    bool reached = reply->kind == KIND_REPLY;
+    if (reply->kind == KIND_TTL_EXPIRED || (!reached && path->beyond && reply->from))
+        return;
+    bool earlier = !flow->end || ttl < flow->end;
+    if (reached ? flow->reached && !earlier : flow->reached || !earlier)
+        return;
+    flow->end = ttl;
+    flow->reached = reached;
+    if (!reached && is_doubtful(path, ttl, reply) && path->verdict == NOT_ASKED)
+        path->verdict = ASK;
+}
+
+void
+path_heard(struct path *path, int ttl, int flow_number, int query, const struct reply *reply)
+{
+    struct cell *cell = path_cell(path, ttl, flow_number, query);
+    struct flow *flow = path_flow(path, flow_number);
+    if (cell->open)
+        cell->open--;
+    if (reply->kind == KIND_NO_REPLY || cell->state == CELL_ANSWERED)
+        return;
+    cell->state = CELL_ANSWERED;
+    cell->answer = reply_keep(reply);
+    path_hop(path, ttl)->answered++;
+    if (reply->from) {
+        path->answers++;
+        flow->front = ttl > flow->front ? ttl : flow->front;
+        path->front = ttl > path->front ? ttl : path->front;
+    }
+    if (reply->round_trip_us * NS_PER_US > path->slowest)
+        path->slowest = reply->round_trip_us * NS_PER_US;
+    note_end(path, ttl, flow, reply);
+}
+
+static void
+go_beyond(struct flow *flow)
+{
+    if (!flow->reached)
+        flow->end = 0;
+}
+
+void
+path_judge(struct path *path, const struct reply *reply)
+{
+    path->verdict = FINAL;
+    path->beyond = reply && reply->kind == KIND_REPLY;
+    if (!path->beyond)
+        return;
+    go_beyond(&path->scouts);
+    for (int flow = 0; flow < path->flow_count; flow++)
+        go_beyond(&path->flows[flow]);
+}
+
+/* ---- what is known */
+
+static bool
+is_settled(const struct cell *cell)
+{
+    return cell->state == CELL_ANSWERED || cell->state == CELL_SILENT;
+}
+
+bool
+path_hop_is_known(const struct path *path, int ttl)
+{
+    if (path->verdict == ASK || path->verdict == ASKED)
+        return false;
+    for (int flow = 0; flow < path->flow_count; flow++) {
+        if (path->flows[flow].end && ttl > path->flows[flow].end)
+            continue;
+        for (int query = 0; query < path->queries; query++)
+            if (!is_settled(path_cell(path, ttl, flow, query)))
+                return false;
+    }
+    return true;
+}
+
+int
+path_length(const struct path *path, int flow)
+{
+    return path->flows[flow].end ? path->flows[flow].end : path->flows[flow].front;
+}
+
+int
+path_end(const struct path *path)
+{
+    int furthest = path->first - 1;
+    for (int flow = 0; flow < path->flow_count; flow++) {
+        if (!path->flows[flow].end)
+            return path->last;
+        if (path->flows[flow].end > furthest)
+            furthest = path->flows[flow].end;
+    }
+    return furthest;
+}
+
+bool
+path_is_reached(const struct path *path)
+{
+    return path->flow_count && path->flows[0].reached;
+}

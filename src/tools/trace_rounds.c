@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/trace_rounds.h"
+
+#include <err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SILENCES_LEAST 2       /* runs of silent rounds from which on a rate shows */
+#define RUN_LONGEST 3          /* times as long as the mean run: what is longer was a failure */
+
+static void *
+need(void *memory)
+{
+    if (!memory)
+        err(2, NULL);
+    return memory;
+}
+
+void
+tally_begin(struct tally *tally, int first, int last)
+{
+    *tally = (struct tally){ .first = first, .last = last };
+    tally->hops = need(calloc((size_t)(last - first + 1), sizeof *tally->hops));
+}
+
+void
+tally_free(struct tally *tally)
+{
+    for (int i = 0; tally->hops && i <= tally->last - tally->first; i++) {
+        struct round_hop *hop = &tally->hops[i];
+        for (int who = 0; who < hop->responder_count; who++)
+            statistics_free(&hop->responders[who].times);
+        free(hop->responders);
+        free(hop->asked);
+        free(hop->answered);
+    }
+    free(tally->hops);
+    free(tally->changes);
+}
+
+struct round_hop *
+tally_hop(const struct tally *tally, int ttl)
+{
+    return &tally->hops[ttl - tally->first];
+}
+
+/* ---- bits of rounds */
+
+static void
+grow_bits(struct round_hop *hop, int64_t round)
+{
+    if (round / 8 < hop->bytes)
+        return;
+    int64_t bytes = 2 * (round / 8) + 16;
+    hop->asked = need(realloc(hop->asked, (size_t)bytes));
+    hop->answered = need(realloc(hop->answered, (size_t)bytes));
+    memset(hop->asked + hop->bytes, 0, (size_t)(bytes - hop->bytes));
+    memset(hop->answered + hop->bytes, 0, (size_t)(bytes - hop->bytes));
+    hop->bytes = bytes;
+}
+
+static bool
+has_bit(const struct round_hop *hop, const uint8_t *bits, int64_t round)
+{
+    return round / 8 < hop->bytes && bits[round / 8] >> round % 8 & 1;
+}
+
+static void
+set_bit(uint8_t *bits, int64_t round)
+{
+    bits[round / 8] |= (uint8_t)(1 << round % 8);
+}
+
+/* ---- what comes */
+
+void
+tally_sent(struct tally *tally, int ttl, int64_t round)
+{
+    struct round_hop *hop = tally_hop(tally, ttl);
+    grow_bits(hop, round);
+    set_bit(hop->asked, round);
+    hop->sent++;
+    hop->open++;
+}
+
+/* From 1. */
+static int
+responder_of(struct round_hop *hop, const char *from, const char *mark)
+{
+    for (int i = 0; i < hop->responder_count; i++)
+        if (strcmp(hop->responders[i].address, from) == 0 && strcmp(hop->responders[i].mark, mark) == 0)
+            return i + 1;
+    size_t size = (size_t)(hop->responder_count + 1) * sizeof *hop->responders;
+    hop->responders = need(realloc(hop->responders, size));
+    struct responder *fresh = &hop->responders[hop->responder_count];
+    *fresh = (struct responder){ .received = 0 };
+    snprintf(fresh->address, sizeof fresh->address, "%s", from);
+    snprintf(fresh->mark, sizeof fresh->mark, "%s", mark);
+    return ++hop->responder_count;
+}
+
+static void
+note_change(struct tally *tally, int ttl, int64_t round, int before, int now, int64_t at)
+{
+    for (int i = 0; i < tally->change_count; i++)
+        if (tally->changes[i].ttl == ttl && tally->changes[i].before == before && tally->changes[i].now == now)
+            return;
+    tally->changes = need(realloc(tally->changes, (size_t)(tally->change_count + 1) * sizeof *tally->changes));
+    tally->changes[tally->change_count++] = (struct change){ ttl, before, now, round, at };
+}
+
+void
+tally_heard(struct tally *tally, int ttl, int64_t round, int flow, const char *from, const char *mark, int64_t us,
+            int64_t at)
+{
+    struct round_hop *hop = tally_hop(tally, ttl);
+    int who = responder_of(hop, from, mark);
+    struct responder *responder = &hop->responders[who - 1];
+    struct met *met = &hop->flows[flow % ROUND_FLOWS];
+    responder->received++;
+    statistics_add(&responder->times, us);
+    if (*mark) {
+        hop->refused++;
+        return;
+    }
+    hop->got++;
+    grow_bits(hop, round);
+    set_bit(hop->answered, round);
+    if (met->last && met->last != who) {
+        met->changes++;
+        met->returns += met->before == who;
+        met->before = met->last;
+        note_change(tally, ttl, round, met->last, who, at);
+    }
+    met->last = who;
+}
+
+/* ---- what follows */
+
+/* What only unreachables answer has not lost these. */
+double
+tally_loss(const struct round_hop *hop)
+{
+    int64_t done = hop->sent - hop->open, got = hop->got ? hop->got : hop->refused;
+    return done > 0 && got < done ? 100 * (double)(done - got) / (double)done : 0;
+}
+
+static bool
+answered_behind(const struct tally *tally, int ttl, int64_t round)
+{
+    for (int behind = ttl + 1; behind <= tally->last; behind++)
+        if (has_bit(tally_hop(tally, behind), tally_hop(tally, behind)->answered, round))
+            return true;
+    return false;
+}
+
+/* The hop behind that lost least tells what the way itself loses. */
+static double
+least_loss_behind(const struct tally *tally, int ttl)
+{
+    double least = 100;
+    for (int behind = ttl + 1; behind <= tally->last; behind++) {
+        const struct round_hop *hop = tally_hop(tally, behind);
+        if (hop->got && tally_loss(hop) < least)
+            least = tally_loss(hop);
+    }
+    return least;
+}
+
+bool
+tally_is_limited(const struct tally *tally, int ttl, int64_t rounds)
+{
+    const struct round_hop *hop = tally_hop(tally, ttl);
+    int64_t silent = 0, behind = 0, runs = 0, run = 0, longest = 0;
+    if (!hop->got || tally_loss(hop) < 10 || 2 * least_loss_behind(tally, ttl) > tally_loss(hop))
+        return false;
+    for (int64_t round = 1; round <= rounds; round++) {
+        if (!has_bit(hop, hop->asked, round))
+            continue;
+        bool answered = has_bit(hop, hop->answered, round);
+        run = answered ? 0 : run + 1;
+        runs += run == 1;
+        longest = run > longest ? run : longest;
+        silent += !answered;
+        behind += !answered && answered_behind(tally, ttl, round);
+    }
+    return runs >= SILENCES_LEAST && longest * runs <= RUN_LONGEST * silent && 5 * behind >= 4 * silent;
+}
+
+enum balance
+tally_balance(const struct tally *tally, int ttl)
+{
+    const struct round_hop *hop = tally_hop(tally, ttl);
+    int changes = 0, returns = 0, first = 0;
+    bool differ = false;
+    for (int flow = 0; flow < ROUND_FLOWS; flow++) {
+        const struct met *met = &hop->flows[flow];
+        changes += met->changes;
+        returns += met->returns;
+        first = first ? first : met->last;
+        differ |= met->last && met->last != first;
+    }
+    if (returns >= 2 || (changes >= 3 && differ))
+        return BALANCE_PACKETS;
+    return differ && !changes ? BALANCE_FLOWS : BALANCE_NONE;
+}
+
+int
+tally_length(const struct tally *tally)
+{
+    int ttl = tally->last;
+    while (ttl >= tally->first && !tally_hop(tally, ttl)->responder_count)
+        ttl--;
+    return ttl;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* What the rounds of one host have shown, and what follows from it. Pure. */
+#ifndef HOPLINE_TOOLS_TRACE_ROUNDS_H
+#define HOPLINE_TOOLS_TRACE_ROUNDS_H
+
+#include "tools/names.h"
+#include "tools/statistics.h"
+
+#define ROUND_FLOWS 8 /* that take turns */
+
+/* Somebody who answered at a hop. */
+struct responder {
+    char address[ADDRESS_TEXT_MAX];
+    char mark[24];            /* of an unreachable; "" of a router or the target */
+    struct statistics times;
+    int64_t received;
+};
+
+/* What one flow met at a hop. */
+struct met {
+    int last;     /* responder, from 1; 0: nobody yet */
+    int before;   /* who was there before that */
+    int changes, returns; /* returns: to the one before, as balancing by packet has it */
+};
+
+struct round_hop {
+    struct responder *responders;
+    int responder_count;
+    int64_t sent, open, got; /* got: answered by the router or the target, not by an unreachable */
+    int64_t refused;         /* by an unreachable */
+    struct met flows[ROUND_FLOWS];
+    uint8_t *asked, *answered; /* a bit for each round */
+    int64_t bytes;           /* of each of these */
+};
+
+/* A hop where another router answers than before. */
+struct change {
+    int ttl, before, now; /* responders, from 1 */
+    int64_t round, at;    /* at: ns since the epoch */
+};
+
+enum balance { BALANCE_NONE, BALANCE_PACKETS, BALANCE_FLOWS };
+
+struct tally {
+    int first, last;
+    struct round_hop *hops;
+    struct change *changes;
+    int change_count;
+};
+
+void tally_begin(struct tally *tally, int first, int last);
+void tally_free(struct tally *tally);
+struct round_hop *tally_hop(const struct tally *tally, int ttl);
+
+void tally_sent(struct tally *tally, int ttl, int64_t round);
+
+/* FROM answered; MARK: that of an unreachable, or "". AT: ns since the epoch. */
+void tally_heard(struct tally *tally, int ttl, int64_t round, int flow, const char *from, const char *mark, int64_t us,
+                 int64_t at);
+
+/* Percent of what is no longer waited for. */
+double tally_loss(const struct round_hop *hop);
+
+/*
+ * True where a router rations its answers: it is silent now and again, not once and for long, in rounds in which hops
+ * behind it answered, and these have lost much less.
+ */
+bool tally_is_limited(const struct tally *tally, int ttl, int64_t rounds);
+
+/* Several routers take turns at a hop: from packet to packet of one flow, or each flow has its own. */
+enum balance tally_balance(const struct tally *tally, int ttl);
+
+/* The last hop at which anybody answered; first - 1: none. */
+int tally_length(const struct tally *tally);
+
+#endif
