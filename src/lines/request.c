@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "lines/argument.h"
 #include "lines/word.h"
 #include "packets/protocol.h"
 
@@ -10,24 +11,9 @@
 #define SIZE_WHEN_ABSENT 64
 #define TIMEOUT_WHEN_ABSENT INT64_C(10000000)
 #define US_PER_S INT64_C(1000000)
+#define RATE_WHEN_ABSENT 1000
 
-struct argument {
-    const char *name;
-    size_t name_length;
-    enum feature feature; /* FEATURE_NONE: every daemon knows it */
-    enum command command;
-    enum reason (*read)(const struct argument *argument, struct word value, struct request *request);
-    int64_t low, high; /* of a number */
-    size_t field;      /* offset in struct request */
-};
-
-static void *
-field_of(const struct argument *argument, struct request *request)
-{
-    return (char *)request + argument->field;
-}
-
-static enum reason
+enum reason
 read_number(const struct argument *argument, struct word value, struct request *request)
 {
     int64_t number;
@@ -53,8 +39,7 @@ read_size(const struct argument *argument, struct word value, struct request *re
     return read_number(argument, value, request);
 }
 
-/* Seconds with up to six decimals; LOW and HIGH are in seconds, the field in microseconds. */
-static enum reason
+enum reason
 read_timeout(const struct argument *argument, struct word value, struct request *request)
 {
     const char *at = value.at;
@@ -198,39 +183,65 @@ read_local(const struct argument *argument, struct word value, struct request *r
     return REASON_BAD_VALUE;
 }
 
+/* ---- the table ---- */
+
 #define NAME(name) name, sizeof(name) - 1
 #define FIELD(name) offsetof(struct request, name)
 
 /* Rows of what a command can't do without: a feature, or one of the targets. */
-enum { ROW_FEATURE, ROW_TARGET_V4, ROW_TARGET_V6 };
+enum { ROW_FEATURE, ROW_TARGET_V4, ROW_TARGET_V6, ROW_TARGETS_V4, ROW_TARGETS_V6, ROW_STOPPED };
 
-#define TARGET_ROWS (UINT32_C(1) << ROW_TARGET_V4 | UINT32_C(1) << ROW_TARGET_V6)
+#define ROW(row) (UINT64_C(1) << (row))
+#define TARGET_ROWS (ROW(ROW_TARGET_V4) | ROW(ROW_TARGET_V6) | ROW(ROW_TARGETS_V4) | ROW(ROW_TARGETS_V6))
+
+#define PROBE (1u << COMMAND_SEND_PROBE)
+#define SWEEP (1u << COMMAND_SWEEP)
+#define BOTH (PROBE | SWEEP)
+#define CHECK (1u << COMMAND_CHECK_SUPPORT)
+#define STOP (1u << COMMAND_STOP)
 
 /* Values are read in this order, so what another depends on stands before it. */
 static const struct argument arguments[] = {
-    [ROW_FEATURE] = { NAME("feature"), 0, COMMAND_CHECK_SUPPORT, read_feature, 0, 0, FIELD(feature) },
-    [ROW_TARGET_V4] = { NAME("ip-4"), 0, COMMAND_SEND_PROBE, read_target, IPV4, IPV4, FIELD(target) },
-    [ROW_TARGET_V6] = { NAME("ip-6"), 0, COMMAND_SEND_PROBE, read_target, IPV6, IPV6, FIELD(target) },
-    { NAME("protocol"), 0, COMMAND_SEND_PROBE, read_protocol, 0, 0, FIELD(protocol) },
-    { NAME("port"), 0, COMMAND_SEND_PROBE, read_number, 0, UINT16_MAX, FIELD(port) },
-    { NAME("local-ip-4"), 0, COMMAND_SEND_PROBE, read_local, IPV4, IPV4, FIELD(local) },
-    { NAME("local-ip-6"), 0, COMMAND_SEND_PROBE, read_local, IPV6, IPV6, FIELD(local) },
-    { NAME("local-address"), 0, COMMAND_SEND_PROBE, read_local, IPV4, IPV6, FIELD(local) },
-    { NAME("local-port"), 0, COMMAND_SEND_PROBE, read_number, 1024, UINT16_MAX, FIELD(local_port) },
-    { NAME("local-device"), FEATURE_LOCAL_DEVICE, COMMAND_SEND_PROBE, read_device, 0, 0, FIELD(device) },
-    { NAME("timeout"), FEATURE_TIMEOUT_FRACTION, COMMAND_SEND_PROBE, read_timeout, 0, INT32_MAX, FIELD(timeout) },
-    { NAME("ttl"), 0, COMMAND_SEND_PROBE, read_number, 1, UINT8_MAX, FIELD(ttl) },
-    { NAME("size"), 0, COMMAND_SEND_PROBE, read_size, 0, UINT16_MAX, FIELD(size) },
-    { NAME("bit-pattern"), 0, COMMAND_SEND_PROBE, read_pattern, INT32_MIN, UINT32_MAX, FIELD(pattern) },
-    { NAME("tos"), 0, COMMAND_SEND_PROBE, read_number, 0, UINT8_MAX, FIELD(tos) },
-    { NAME("mark"), 0, COMMAND_SEND_PROBE, read_number, INT32_MIN, UINT32_MAX, FIELD(mark) },
-    { NAME("flow"), FEATURE_FLOW, COMMAND_SEND_PROBE, read_flow, 0, UINT16_MAX, FIELD(flow) },
-    { NAME("flow-label"), FEATURE_FLOW_LABEL, COMMAND_SEND_PROBE, read_flow_label, 0, 0xfffff, FIELD(flow_label) },
-    { NAME("payload"), FEATURE_PAYLOAD, COMMAND_SEND_PROBE, read_payload, 0, 0, FIELD(payload) },
-    { NAME("dont-fragment"), FEATURE_DONT_FRAGMENT, COMMAND_SEND_PROBE, read_number, 0, 1, FIELD(dont_fragment) },
-    { NAME("broadcast"), FEATURE_BROADCAST, COMMAND_SEND_PROBE, read_number, 0, 1, FIELD(broadcast) },
-    { NAME("detail"), FEATURE_DETAIL, COMMAND_SEND_PROBE, read_number, 0, 1, FIELD(detail) },
-    { NAME("collect"), FEATURE_COLLECT, COMMAND_SEND_PROBE, read_number, 0, 1, FIELD(collect) },
+    [ROW_FEATURE] = { NAME("feature"), 0, CHECK, read_feature, 0, 0, FIELD(feature) },
+    [ROW_TARGET_V4] = { NAME("ip-4"), 0, PROBE, read_target, IPV4, IPV4, FIELD(target) },
+    [ROW_TARGET_V6] = { NAME("ip-6"), 0, PROBE, read_target, IPV6, IPV6, FIELD(target) },
+    [ROW_TARGETS_V4] = { NAME("ip-4"), 0, SWEEP, read_targets, IPV4, IPV4, FIELD(sweep.targets) },
+    [ROW_TARGETS_V6] = { NAME("ip-6"), 0, SWEEP, read_targets, IPV6, IPV6, FIELD(sweep.targets) },
+    [ROW_STOPPED] = { NAME("token"), 0, STOP, read_number, INT32_MIN, INT32_MAX, FIELD(stopped) },
+    { NAME("protocol"), 0, BOTH, read_protocol, 0, 0, FIELD(protocol) },
+    { NAME("port"), 0, PROBE, read_number, 0, UINT16_MAX, FIELD(port) },
+    { NAME("local-ip-4"), 0, BOTH, read_local, IPV4, IPV4, FIELD(local) },
+    { NAME("local-ip-6"), 0, BOTH, read_local, IPV6, IPV6, FIELD(local) },
+    { NAME("local-address"), 0, BOTH, read_local, IPV4, IPV6, FIELD(local) },
+    { NAME("local-port"), 0, BOTH, read_number, 1024, UINT16_MAX, FIELD(local_port) },
+    { NAME("local-device"), FEATURE_LOCAL_DEVICE, BOTH, read_device, 0, 0, FIELD(device) },
+    { NAME("timeout"), FEATURE_TIMEOUT_FRACTION, BOTH, read_timeout, 0, INT32_MAX, FIELD(timeout) },
+    { NAME("ttl"), 0, PROBE, read_number, 1, UINT8_MAX, FIELD(ttl) },
+    { NAME("size"), 0, BOTH, read_size, 0, UINT16_MAX, FIELD(size) },
+    { NAME("bit-pattern"), 0, BOTH, read_pattern, INT32_MIN, UINT32_MAX, FIELD(pattern) },
+    { NAME("tos"), 0, BOTH, read_number, 0, UINT8_MAX, FIELD(tos) },
+    { NAME("mark"), 0, BOTH, read_number, INT32_MIN, UINT32_MAX, FIELD(mark) },
+    { NAME("flow"), FEATURE_FLOW, PROBE, read_flow, 0, UINT16_MAX, FIELD(flow) },
+    { NAME("flow-label"), FEATURE_FLOW_LABEL, BOTH, read_flow_label, 0, 0xfffff, FIELD(flow_label) },
+    { NAME("payload"), FEATURE_PAYLOAD, BOTH, read_payload, 0, 0, FIELD(payload) },
+    { NAME("dont-fragment"), FEATURE_DONT_FRAGMENT, BOTH, read_number, 0, 1, FIELD(dont_fragment) },
+    { NAME("broadcast"), FEATURE_BROADCAST, BOTH, read_number, 0, 1, FIELD(broadcast) },
+    { NAME("detail"), FEATURE_DETAIL, BOTH, read_number, 0, 1, FIELD(detail) },
+    { NAME("collect"), FEATURE_COLLECT, PROBE, read_number, 0, 1, FIELD(collect) },
+    { NAME("collect"), 0, SWEEP, read_number, 0, 0, FIELD(collect) },
+    { NAME("ttl"), 0, SWEEP, read_span, 1, UINT8_MAX, FIELD(sweep.ttl) },
+    { NAME("port"), 0, SWEEP, read_ports, 0, UINT16_MAX, FIELD(sweep.port) },
+    { NAME("flow"), FEATURE_FLOW, SWEEP, read_flows, 0, UINT16_MAX, FIELD(sweep.flow) },
+    { NAME("exclude"), 0, SWEEP, read_exclusions, 0, 0, FIELD(sweep.exclude) },
+    { NAME("rate"), 0, SWEEP, read_number, 1, 10000000, FIELD(sweep.rate) },
+    { NAME("retries"), 0, SWEEP, read_number, 0, 20, FIELD(sweep.retries) },
+    { NAME("order"), 0, SWEEP, read_order, 0, 0, FIELD(sweep.sequential) },
+    { NAME("seed"), 0, SWEEP, read_seed, 0, 0, FIELD(sweep.seed) },
+    { NAME("shard"), 0, SWEEP, read_shard, 1, 1000000, FIELD(sweep.shard) },
+    { NAME("from"), 0, SWEEP, read_long, 0, INT64_C(1) << 40, FIELD(sweep.from) },
+    { NAME("limit"), 0, SWEEP, read_number, 1, UINT32_MAX, FIELD(sweep.limit) },
+    { NAME("report"), 0, SWEEP, read_report, 0, 0, FIELD(sweep.report_all) },
+    { NAME("progress"), 0, SWEEP, read_progress, 0, INT32_MAX, FIELD(sweep.progress) },
 };
 
 #define ARGUMENTS (sizeof arguments / sizeof *arguments)
@@ -291,7 +302,7 @@ static size_t
 find_argument(struct word name, enum command command)
 {
     size_t row = 0;
-    while (row < ARGUMENTS && (arguments[row].name_length != name.length || arguments[row].command != command ||
+    while (row < ARGUMENTS && (arguments[row].name_length != name.length || !(arguments[row].commands >> command & 1) ||
                                memcmp(arguments[row].name, name.at, name.length) != 0))
         row++;
     return row;
@@ -299,11 +310,11 @@ find_argument(struct word name, enum command command)
 
 /* The values on a line, by row: of each name the last. */
 struct values {
-    uint32_t given; /* a bit for each row that has one */
+    uint64_t given; /* a bit for each row that has one */
     struct word of[ARGUMENTS];
 };
 
-_Static_assert(ARGUMENTS <= 32, "a row more than `given` has bits");
+_Static_assert(ARGUMENTS <= 64, "a row more than `given` has bits");
 
 static bool
 has_value(const struct values *values, size_t row)
@@ -326,9 +337,9 @@ sort_pairs(struct word line, enum command command, struct values *values, struct
         size_t row = find_argument(name, command);
         if (row < ARGUMENTS) {
             values->of[row] = value;
-            if (arguments[row].field == FIELD(target)) /* of ip-4 and ip-6, too, the last one counts */
+            if (TARGET_ROWS & ROW(row)) /* of ip-4 and ip-6, too, the last one counts */
                 values->given &= ~TARGET_ROWS;
-            values->given |= UINT32_C(1) << row;
+            values->given |= ROW(row);
         } else if (!unknown->length) {
             *unknown = name;
         }
@@ -340,8 +351,8 @@ sort_pairs(struct word line, enum command command, struct values *values, struct
 static size_t
 read_values(const struct values *values, struct request *request, enum reason *reason)
 {
-    for (uint32_t left = values->given; left; left &= left - 1) {
-        size_t row = (size_t)__builtin_ctz(left);
+    for (uint64_t left = values->given; left; left &= left - 1) {
+        size_t row = (size_t)__builtin_ctzll(left);
         *reason = arguments[row].read(&arguments[row], values->of[row], request);
         if (*reason != REASON_NONE)
             return row;
@@ -354,11 +365,15 @@ read_values(const struct values *values, struct request *request, enum reason *r
 
 /* What is missing: no row's reader can see that, since readers are called only for arguments that were given. */
 static enum reason
-find_omission(const struct values *values, enum command command)
+find_omission(const struct values *values, enum command command, struct word *argument)
 {
     if (command == COMMAND_CHECK_SUPPORT)
         return has_value(values, ROW_FEATURE) ? REASON_NONE : REASON_MISSING_FEATURE;
-    return has_value(values, ROW_TARGET_V4) || has_value(values, ROW_TARGET_V6) ? REASON_NONE : REASON_MISSING_ADDRESS;
+    if (command == COMMAND_STOP) {
+        *argument = (struct word){ NAME("token") };
+        return has_value(values, ROW_STOPPED) ? REASON_NONE : REASON_BAD_VALUE;
+    }
+    return values->given & TARGET_ROWS ? REASON_NONE : REASON_MISSING_ADDRESS;
 }
 
 enum line_kind
@@ -380,6 +395,7 @@ request_parse(const char *text, size_t length, bool strict, struct request *requ
         .ttl = TTL_WHEN_ABSENT,
         .size = SIZE_WHEN_ABSENT,
         .timeout = TIMEOUT_WHEN_ABSENT,
+        .sweep = { .ttl = { TTL_WHEN_ABSENT, TTL_WHEN_ABSENT }, .rate = RATE_WHEN_ABSENT, .shard = 1, .shards = 1 },
     };
     bool known = find_command(command_word, &request->command);
     struct values values;
@@ -388,12 +404,13 @@ request_parse(const char *text, size_t length, bool strict, struct request *requ
         return complain(complaint, 0, COMPLAINT_PARSE, REASON_NONE, none);
     if (!known)
         return complain(complaint, request->token, COMPLAINT_UNKNOWN_COMMAND, REASON_NONE, none);
-    if (strict && unknown.length && request->command == COMMAND_SEND_PROBE)
+    if (strict && unknown.length && request->command != COMMAND_CHECK_SUPPORT)
         return complain(complaint, request->token, COMPLAINT_INVALID_ARGUMENT, REASON_UNKNOWN_ARGUMENT, unknown);
 
-    enum reason reason = find_omission(&values, request->command);
+    struct word missing = none;
+    enum reason reason = find_omission(&values, request->command, &missing);
     if (reason != REASON_NONE)
-        return complain(complaint, request->token, COMPLAINT_INVALID_ARGUMENT, reason, none);
+        return complain(complaint, request->token, COMPLAINT_INVALID_ARGUMENT, reason, missing);
     size_t row = read_values(&values, request, &reason);
     if (row < ARGUMENTS) {
         struct word name = { arguments[row].name, arguments[row].name_length };

@@ -37,7 +37,7 @@ struct complaint {
 enum line_kind { LINE_EMPTY, LINE_REQUEST, LINE_COMPLAINT };
 
 /*
- * Reads one line of LENGTH bytes, without its newline. STRICT: an unknown NAME in send-probe is a complaint. Fills
+ * Reads one line of LENGTH bytes, without its newline. STRICT: an unknown NAME is a complaint, but in check-support. Fills
  * REQUEST or COMPLAINT as the result says.
  */
 enum line_kind request_parse(const char *line, size_t length, bool strict, struct request *request,

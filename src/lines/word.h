@@ -17,6 +17,12 @@ word_is(struct word word, const char *text)
     return text[word.length] == '\0';
 }
 
+static inline bool
+word_same(struct word one, struct word other)
+{
+    return one.length == other.length && memcmp(one.at, other.at, one.length) == 0;
+}
+
 /*
  * True when it is a decimal integer and nothing else, of whatever length. One that fits neither int32_t nor uint32_t
  * comes out as a number that does not either.

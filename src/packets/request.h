@@ -7,7 +7,7 @@
 
 #include "packets/family.h"
 
-enum command { COMMAND_SEND_PROBE, COMMAND_CHECK_SUPPORT };
+enum command { COMMAND_SEND_PROBE, COMMAND_CHECK_SUPPORT, COMMAND_SWEEP, COMMAND_STOP };
 
 /* protocols[] in protocol.c has a row for each. */
 enum protocol_id { PROTOCOL_ICMP, PROTOCOL_UDP, PROTOCOL_TCP, PROTOCOL_SCTP, PROTOCOLS };
@@ -30,6 +30,36 @@ enum feature {
     FEATURE_BROADCAST,
     FEATURE_COLLECT,
     FEATURES,
+};
+
+/* All numbers from the one to the other. */
+struct span {
+    uint32_t low, high;
+};
+
+#define SWEEPS_MAX 64 /* at once */
+
+/* Which of a sweep's probes it is. */
+struct part {
+    uint64_t combination : 40; /* the number that plan_combination() knows it by */
+    uint64_t tries : 5;        /* before this one */
+    uint64_t sweep : 7;        /* one of SWEEPS_MAX, counted from 1; 0: of no sweep */
+};
+
+/* What a sweep names beside what a probe does. */
+struct sweep_request {
+    struct word targets, exclude; /* lists, see lines/blocks.h; they point into the line */
+    struct span ttl, port, flow;
+    uint32_t rate;         /* probes a second */
+    uint32_t retries;
+    uint32_t sequential;   /* 1: in order; 0: in random order */
+    bool seed_given;
+    uint64_t seed;
+    uint64_t shard, shards; /* the part, from 1; of so many */
+    uint64_t from;
+    uint32_t limit;        /* 0: none */
+    uint32_t report_all;   /* 1 */
+    int64_t progress;      /* us; 0: none */
 };
 
 struct request {
@@ -61,6 +91,9 @@ struct request {
     uint32_t dont_fragment;  /* 1: neither here nor on the way; 0: both */
     uint32_t detail, broadcast, collect; /* 1: asked for */
     uint32_t given; /* a bit for each enum feature whose argument was given */
+    uint32_t stopped;    /* of stop: the token of what is to end, as its bits */
+    struct part part;    /* of a sweep's probe */
+    struct sweep_request sweep;
 };
 
 static inline bool
