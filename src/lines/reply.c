@@ -32,6 +32,9 @@ static const struct {
     [REPLY_UNKNOWN_COMMAND] = { "unknown-command", NULL },
     [REPLY_FEATURE_SUPPORT] = { "feature-support", NULL },
     [REPLY_COLLECTED] = { "collected", NULL },
+    [REPLY_SWEEPING] = { "sweeping", NULL },
+    [REPLY_SWEPT] = { "swept", NULL },
+    [REPLY_STOPPED] = { "stopped", NULL },
 };
 
 static const char *const reasons[] = {
@@ -74,6 +77,13 @@ reply_kind_of_error(int error)
         if (errors[i].error == error)
             return errors[i].kind;
     return REPLY_UNEXPECTED_ERROR;
+}
+
+static void
+put_named(struct writer *line, const char *name, uint64_t number)
+{
+    put_name(line, name);
+    put_number(line, (int64_t)number);
 }
 
 /* All MPLS labels (RFC 4950), four numbers each. A label that would not fit is left out with all after it. */
@@ -127,14 +137,55 @@ put_cause(struct writer *line, const struct reply *reply)
         put_name(line, "errno");
         put_number(line, reply->error);
     }
-    if (reply->kind == REPLY_COLLECTED) {
-        put_name(line, "count");
-        put_number(line, reply->count);
-    }
+    if (reply->kind == REPLY_COLLECTED || reply->kind == REPLY_STOPPED)
+        put_named(line, "count", reply->count);
     if (reply->support) {
         put_name(line, "support");
         put_text(line, reply->support);
     }
+}
+
+static void
+put_place(struct writer *line, const struct reply_place *place)
+{
+    if (place->has_target) {
+        put_name(line, "target");
+        put_scoped(line, place->family, &place->target, place->scope);
+    }
+    if (place->has_ttl)
+        put_named(line, "probe-ttl", place->ttl);
+    if (place->has_port)
+        put_named(line, "probe-port", place->port);
+    if (place->has_flow)
+        put_named(line, "probe-flow", place->flow);
+}
+
+/* Seconds with three decimals. */
+static void
+put_seconds(struct writer *line, int64_t ns)
+{
+    int64_t ms = ns / NS_PER_MS;
+    put_number(line, ms / 1000);
+    write_u8(line, '.');
+    for (int64_t unit = 100; unit > 0; unit /= 10)
+        write_u8(line, (uint8_t)('0' + ms / unit % 10));
+}
+
+static void
+put_tally(struct writer *line, const struct reply_tally *tally, bool over)
+{
+    put_named(line, "sent", tally->sent);
+    put_named(line, "answered", tally->answered);
+    if (!over) {
+        put_named(line, "in-flight", tally->in_flight);
+        put_named(line, "left", tally->left);
+        return;
+    }
+    put_named(line, "silent", tally->silent);
+    put_named(line, "refused", tally->refused);
+    put_named(line, "next", tally->next);
+    put_name(line, "seconds");
+    put_seconds(line, tally->ns);
 }
 
 size_t
@@ -151,8 +202,13 @@ reply_write(const struct reply *reply, bool old_words, char to[REPLY_MAX])
         put_scoped(&line, reply->family, &reply->responder, reply->scope);
         put_name(&line, "round-trip-time");
         put_number(&line, reply->round_trip);
-        put_labels(&line, reply->extensions);
     }
+    if (reply->place)
+        put_place(&line, reply->place);
+    if (reply->answered)
+        put_labels(&line, reply->extensions);
+    if (reply->tally)
+        put_tally(&line, reply->tally, reply->kind == REPLY_SWEPT);
     line.size = REPLY_MAX;
     if (reply->mtu) {
         put_name(&line, "mtu");

@@ -30,7 +30,25 @@ enum reply_kind {
     REPLY_UNKNOWN_COMMAND,
     REPLY_FEATURE_SUPPORT,
     REPLY_COLLECTED,
+    REPLY_SWEEPING,
+    REPLY_SWEPT,
+    REPLY_STOPPED,
     REPLY_KINDS,
+};
+
+/* Which of a sweep's probes a reply is about. Of each what the sweep has several of. */
+struct reply_place {
+    bool has_target, has_ttl, has_port, has_flow;
+    enum family_id family;
+    struct address target;
+    const char *scope; /* of a link-local target */
+    uint32_t ttl, port, flow;
+};
+
+/* How a sweep fares, or fared. */
+struct reply_tally {
+    uint64_t sent, answered, silent, refused, in_flight, left, next;
+    int64_t ns;
 };
 
 /* Fields that are zero or NULL are left out of the line. */
@@ -44,7 +62,9 @@ struct reply {
     const char *scope;        /* of a link-local responder */
     struct reader extensions; /* of the answer: its MPLS labels are said */
     const struct detail *detail;
-    uint32_t count;           /* of answers collected */
+    const struct reply_place *place;
+    const struct reply_tally *tally; /* of the kinds sweeping and swept, which say different parts of it */
+    uint32_t count;           /* of answers collected, or of sweeps stopped */
     uint32_t mtu;             /* bytes */
     enum reason reason;
     struct word argument;     /* said if it is printable ASCII */

@@ -15,6 +15,29 @@
 #define FROM_LINK .answered = true, .family = IPV6, .responder = { { 0xfe, 0x80, [15] = 1 } }
 
 /* Each kind of reply; the old words where they are others. */
+static const struct reply_place nowhere, place = {
+    .has_target = true,
+    .has_ttl = true,
+    .has_port = true,
+    .has_flow = true,
+    .family = IPV6,
+    .target = { { 0xfe, 0x80, [15] = 7 } },
+    .scope = "eth0",
+    .ttl = 3,
+    .port = 53,
+};
+
+static const struct reply_tally tally = {
+    .sent = 9,
+    .answered = 3,
+    .silent = 4,
+    .refused = 1,
+    .in_flight = 2,
+    .left = (UINT64_C(1) << 40) - 1,
+    .next = 5,
+    .ns = 61 * NS_PER_S + 7999999,
+};
+
 static const struct {
     struct reply reply;
     const char *line;
@@ -66,6 +89,18 @@ static const struct {
     { { SAY(7, FEATURE_SUPPORT), .support = "1.2.3" }, "7 feature-support support 1.2.3", NULL },
     { { SAY(7, COLLECTED) }, "7 collected count 0", NULL },
     { { SAY(7, COLLECTED), .count = 5 }, "7 collected count 5", NULL },
+
+    /* of sweeps */
+    { { SAY(7, STOPPED) }, "7 stopped count 0", NULL },
+    { { SAY(7, STOPPED), .count = 2 }, "7 stopped count 2", NULL },
+    { { SAY(7, SWEEPING), .tally = &tally }, "7 sweeping sent 9 answered 3 in-flight 2 left 1099511627775", NULL },
+    { { SAY(7, SWEPT), .tally = &tally },
+      "7 swept sent 9 answered 3 silent 4 refused 1 next 5 seconds 61.007", NULL },
+    { { SAY(7, NO_REPLY), .place = &nowhere }, "7 no-reply", NULL },
+    { { SAY(7, NO_REPLY), .place = &place },
+      "7 no-reply target fe80::7%eth0 probe-ttl 3 probe-port 53 probe-flow 0", NULL },
+    { { SAY(7, REPLY), FROM_V4, .place = &place, .mtu = 1400 },
+      "7 reply ip-4 192.0.2.1 round-trip-time 0 target fe80::7%eth0 probe-ttl 3 probe-port 53 probe-flow 0 mtu 1400", NULL },
     { { SAY(7, INVALID_ARGUMENT), .reason = REASON_NO_ROOM_FOR_IDENTITY, .argument = WORD("flow") },
       "7 invalid-argument reason no-room-for-identity argument flow", NULL },
 
