@@ -50,6 +50,8 @@ find_next_wake(const struct loop *loop, const struct state *state, struct instan
     bool set = false;
     if (prober_next_deadline(loop->prober, &other))
         sooner(when, &set, other);
+    if (may_take_lines(loop) && prober_next_sweep(loop->prober, &other))
+        sooner(when, &set, other);
     if (loop->transport->body->rest(loop->transport, state->clock.now.instant, &other))
         sooner(when, &set, other);
     if (state->stuck)
@@ -180,6 +182,8 @@ turn(const struct loop *loop, struct state *state)
         input_fill(loop->input);
     if (!state->stuck || instant_since(state->clock.now.instant, state->retry) >= 0)
         take_lines(loop, state);
+    if (may_take_lines(loop) && (!state->backlog || state->stuck)) /* what a client asks for itself goes first */
+        prober_sweep(loop->prober, &state->clock);
     tell_losses(loop, state);
     /* Each write wakes the client: when requests are at hand anyway, more replies go with one. */
     bool busy = state->backlog && !state->stuck;

@@ -252,6 +252,8 @@ static const struct {
 } commands[] = {
     { "send-probe", COMMAND_SEND_PROBE },
     { "check-support", COMMAND_CHECK_SUPPORT },
+    { "sweep", COMMAND_SWEEP },
+    { "stop", COMMAND_STOP },
 };
 
 static const char *const feature_names[FEATURES] = {
@@ -267,6 +269,7 @@ static const char *const feature_names[FEATURES] = {
     [FEATURE_PAYLOAD] = "payload",
     [FEATURE_BROADCAST] = "broadcast",
     [FEATURE_COLLECT] = "collect",
+    [FEATURE_SWEEP] = "sweep",
 };
 
 enum feature

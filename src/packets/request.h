@@ -29,6 +29,7 @@ enum feature {
     FEATURE_PAYLOAD,
     FEATURE_BROADCAST,
     FEATURE_COLLECT,
+    FEATURE_SWEEP,
     FEATURES,
 };
 

@@ -31,7 +31,10 @@ struct probe {
     bool scope_named : 1;  /* the request had a scope, by name or number: so will its replies */
     bool scope_numbered : 1;
     bool group : 1;        /* a target that others answer for: broadcast, multicast */
+    struct part part;      /* of a sweep */
 };
+
+_Static_assert(sizeof(struct probe) <= 128, "a million of them may be in flight");
 
 struct probes;
 

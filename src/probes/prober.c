@@ -7,12 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/random.h"
-#include "lines/reply.h"
 #include "lines/word.h"
 #include "packets/protocol.h"
+#include "probes/inside.h"
 #include "probes/match.h"
-#include "probes/waiting.h"
 
 #define RECEIVE_ROUNDS 16    /* batches of answers before others have their turn */
 #define EXPIRE_AT_ONCE 4096  /* probes, likewise */
@@ -25,31 +23,16 @@
  */
 #define UNREAD_MAX (16u << 20)
 
-#define SCOPE_SIZE IFNAMSIZ /* bytes: an interface's name or number, and its end */
-
-struct prober {
-    struct transport *transport;
-    struct output *output;
-    struct probes *probes;
-    struct prober_options options;
-    struct waiting waiting;
-    uint64_t serial; /* of the last request */
-};
-
 struct prober *
 prober_new(struct transport *transport, struct output *output, struct prober_options options)
 {
-    struct random random = { .left = 0 };
     struct prober *prober = calloc(1, sizeof *prober);
     if (!prober)
         return NULL;
-    *prober = (struct prober){
-        .transport = transport,
-        .output = output,
-        .probes = probes_new(random_u64(&random)),
-        .options = options,
-    };
+    *prober = (struct prober){ .transport = transport, .output = output, .options = options };
+    prober->probes = probes_new(random_u64(&prober->random));
     waiting_init(&prober->waiting);
+    waiting_init(&prober->aside);
     if (prober->probes)
         return prober;
     free(prober);
@@ -63,11 +46,13 @@ prober_free(struct prober *prober)
         return;
     probes_free(prober->probes);
     waiting_free(&prober->waiting);
+    waiting_free(&prober->aside);
+    sweeps_free(&prober->sweeps);
     free(prober);
 }
 
-static void
-say(struct prober *prober, const struct reply *reply)
+void
+prober_say(struct prober *prober, const struct reply *reply)
 {
     char line[REPLY_MAX];
     output_line(prober->output, line, reply_write(reply, prober->options.old_words, line));
@@ -153,7 +138,7 @@ check_support(struct prober *prober, const struct request *request)
     const char *support = supports(prober, request->feature) ? "ok" : "no";
     if (word_is(request->feature, "version"))
         support = HOPLINE_VERSION;
-    say(prober, &(struct reply){ .token = request->token, .kind = REPLY_FEATURE_SUPPORT, .support = support });
+    prober_say(prober, &(struct reply){ .token = request->token, .kind = REPLY_FEATURE_SUPPORT, .support = support });
 }
 
 /* ---- send-probe ---- */
@@ -166,7 +151,7 @@ complain(struct prober *prober, const struct complaint *complaint)
         [COMPLAINT_UNKNOWN_COMMAND] = REPLY_UNKNOWN_COMMAND,
         [COMPLAINT_INVALID_ARGUMENT] = REPLY_INVALID_ARGUMENT,
     };
-    say(prober, &(struct reply){
+    prober_say(prober, &(struct reply){
                     .token = complaint->token,
                     .kind = kinds[complaint->kind],
                     .reason = complaint->reason,
@@ -174,9 +159,15 @@ complain(struct prober *prober, const struct complaint *complaint)
                 });
 }
 
-/* What this process can't send, though the request is right, and the argument that asks for it. REASON_NONE: it can. */
-static enum reason
-find_lack(const struct prober *prober, const struct request *request, const char **argument)
+void
+prober_complain(struct prober *prober, int32_t token, enum reason reason, const char *argument)
+{
+    struct word name = { argument, strlen(argument) };
+    complain(prober, &(struct complaint){ token, COMPLAINT_INVALID_ARGUMENT, reason, name });
+}
+
+enum reason
+prober_find_lack(const struct prober *prober, const struct request *request, const char **argument)
 {
     *argument = families[request->family].target_name;
     if (!can_send_family(prober, request->family))
@@ -208,16 +199,13 @@ model_of(const struct request *request)
         .detail = request->detail,
         .scope_named = is_scoped && !is_number,
         .scope_numbered = is_number,
+        .part = request->part,
     };
 }
 
-/*
- * 0, EAGAIN, or what the local host refused with; DETAIL: as of send() in transport.h. DEADLINE is that of a request that
- * has waited, or NULL: its timeout from its departure on.
- */
-static int
-launch(struct prober *prober, const struct clock *clock, const struct request *request, const struct instant *deadline,
-       uint32_t *detail)
+int
+prober_launch(struct prober *prober, const struct clock *clock, const struct request *request,
+              const struct instant *deadline, uint32_t *detail)
 {
     struct probe model = model_of(request);
     if (request->mark && !prober->transport->body->supports_mark(prober->transport))
@@ -240,11 +228,10 @@ say_refused(struct prober *prober, const struct request *request, enum reason la
         lack = REASON_NO_ROOM_FOR_IDENTITY;
         argument = "flow";
     }
-    if (lack != REASON_NONE) {
-        struct word name = { argument, strlen(argument) };
-        complain(prober, &(struct complaint){ request->token, COMPLAINT_INVALID_ARGUMENT, lack, name });
-    } else if (error)
-        say(prober, &(struct reply){
+    if (lack != REASON_NONE)
+        prober_complain(prober, request->token, lack, argument);
+    else if (error)
+        prober_say(prober, &(struct reply){
                         .token = request->token,
                         .kind = reply_kind_of_error(error),
                         .error = error,
@@ -257,7 +244,11 @@ static void
 say_never_sent(struct prober *prober, const struct waiting_request *one)
 {
     const struct request *request = &one->request;
-    say(prober, &(struct reply){
+    if (request->part.sweep) {
+        sweeper_never_sent(prober, one);
+        return;
+    }
+    prober_say(prober, &(struct reply){
                     .token = request->token,
                     .kind = request->collect ? REPLY_COLLECTED : REPLY_NO_REPLY,
                     .error = request->detail ? one->reason : 0,
@@ -272,7 +263,7 @@ send_probe(struct prober *prober, const struct clock *clock, struct request *req
     const char *argument;
     int error = 0;
     struct waiting *waiting = &prober->waiting;
-    enum reason lack = find_lack(prober, request, &argument);
+    enum reason lack = prober_find_lack(prober, request, &argument);
     request->serial = ++prober->serial;
     bool others_wait = lack == REASON_NONE && waiting->count > 0;
     if (others_wait)
@@ -280,7 +271,7 @@ send_probe(struct prober *prober, const struct clock *clock, struct request *req
     if (others_wait && waiting_keeps_order(waiting, lane, clock->now.instant))
         error = EAGAIN;
     else if (lack == REASON_NONE)
-        error = launch(prober, clock, request, NULL, &detail);
+        error = prober_launch(prober, clock, request, NULL, &detail);
     if (error != EAGAIN) {
         say_refused(prober, request, lack, argument, error, detail);
         return true;
@@ -293,9 +284,30 @@ send_probe(struct prober *prober, const struct clock *clock, struct request *req
     return false;
 }
 
+/* Of what waits for the same interface requests of clients go first. */
+static bool
+may_try(const struct prober *prober, const struct clock *clock, const struct waiting *waiting,
+        const struct waiting_request *one)
+{
+    return waiting_may_try(waiting, one) && (waiting == &prober->waiting ||
+                                             !waiting_keeps_order(&prober->waiting, one->lane, clock->now.instant));
+}
+
+/* What became of a request that has waited: 0: it left. */
+static void
+end_waiting(struct prober *prober, const struct request *request, int error, uint32_t detail)
+{
+    if (!request->part.sweep)
+        say_refused(prober, request, REASON_NONE, NULL, error, detail);
+    else if (error)
+        sweeper_refused(prober, request, error, detail);
+    else
+        sweeper_sent(prober, request->part);
+}
+
 /* True when it is done: it left, was refused for good, or its time is over. */
 static bool
-retry(struct prober *prober, const struct clock *clock, struct waiting_request *one, bool *sent)
+retry(struct prober *prober, const struct clock *clock, struct waiting *waiting, struct waiting_request *one, bool *sent)
 {
     uint32_t detail;
     *sent = false;
@@ -304,22 +316,21 @@ retry(struct prober *prober, const struct clock *clock, struct waiting_request *
         say_never_sent(prober, one);
         return true;
     }
-    if (!waiting_may_try(&prober->waiting, one))
+    if (!may_try(prober, clock, waiting, one))
         return false;
-    int error = launch(prober, clock, &one->request, &one->deadline, &detail);
+    int error = prober_launch(prober, clock, &one->request, &one->deadline, &detail);
     if (error == EAGAIN) {
-        waiting_refused(&prober->waiting, one, (int)detail);
+        waiting_refused(waiting, one, (int)detail);
         return false;
     }
     *sent = error == 0;
-    say_refused(prober, &one->request, REASON_NONE, NULL, error, detail);
+    end_waiting(prober, &one->request, error, detail);
     return true;
 }
 
-void
-prober_retry(struct prober *prober, const struct clock *clock)
+static void
+retry_all(struct prober *prober, const struct clock *clock, struct waiting *waiting)
 {
-    struct waiting *waiting = &prober->waiting;
     struct instant now = clock->now.instant, enough = instant_after(clock_now(), RETRY_MAX);
     if (waiting->count == 0 || instant_since(now, waiting->next) < 0)
         return;
@@ -327,12 +338,19 @@ prober_retry(struct prober *prober, const struct clock *clock)
     struct waiting_request **place = &waiting->first;
     for (uint32_t looked = 1; *place && (looked % RETRY_LOOKS || instant_since(clock_now(), enough) < 0); looked++) {
         bool sent;
-        if (retry(prober, clock, *place, &sent))
+        if (retry(prober, clock, waiting, *place, &sent))
             waiting_done(waiting, place, sent, now);
         else
             place = &(*place)->next;
     }
     waiting_finish(waiting, now);
+}
+
+void
+prober_retry(struct prober *prober, const struct clock *clock)
+{
+    retry_all(prober, clock, &prober->waiting);
+    retry_all(prober, clock, &prober->aside);
 }
 
 bool
@@ -349,16 +367,26 @@ prober_take_line(struct prober *prober, const struct clock *clock, const char *l
     case LINE_REQUEST:
         break;
     }
-    if (request.command == COMMAND_SEND_PROBE)
+    switch (request.command) {
+    case COMMAND_SEND_PROBE:
         return send_probe(prober, clock, &request, line, length);
-    check_support(prober, &request);
+    case COMMAND_CHECK_SUPPORT:
+        check_support(prober, &request);
+        break;
+    case COMMAND_SWEEP:
+        sweeper_begin(prober, clock, &request, line, length);
+        break;
+    case COMMAND_STOP:
+        sweeper_stop(prober, &request);
+        break;
+    }
     return true;
 }
 
 void
 prober_refuse_line(struct prober *prober)
 {
-    say(prober, &(struct reply){ .token = 0, .kind = REPLY_BUFFER_OVERFLOW });
+    prober_say(prober, &(struct reply){ .token = 0, .kind = REPLY_BUFFER_OVERFLOW });
 }
 
 /* ---- answers ---- */
@@ -428,7 +456,8 @@ detail_of(const struct probe *probe, const struct clock *clock, const char *scop
     };
 }
 
-static void
+/* Returns the kind. */
+static enum reply_kind
 say_answer(struct prober *prober, const struct clock *clock, const struct probe *probe, const struct answer *answer)
 {
     char text[SCOPE_SIZE];
@@ -445,6 +474,11 @@ say_answer(struct prober *prober, const struct clock *clock, const struct probe 
     };
     if (reply.kind == REPLY_TTL_EXPIRED || probe->detail)
         reply.extensions = answer->extensions;
+    struct reply_place place;
+    if (probe->part.sweep) {
+        place = sweeper_place(prober, probe->part, reply.scope);
+        reply.place = &place;
+    }
     struct detail detail;
     if (probe->detail) {
         detail = detail_of(probe, clock, reply.scope);
@@ -453,7 +487,8 @@ say_answer(struct prober *prober, const struct clock *clock, const struct probe 
         detail.received.ns = detail.sent.ns + (round_trip > 0 ? round_trip : 0);
         reply.detail = &detail;
     }
-    say(prober, &reply);
+    prober_say(prober, &reply);
+    return reply.kind;
 }
 
 static void
@@ -465,7 +500,9 @@ take_answer(struct prober *prober, const struct clock *clock, const struct answe
         return;
     if (probe->collect && output_waiting(prober->output) > UNREAD_MAX)
         return;
-    say_answer(prober, clock, probe, answer);
+    enum reply_kind kind = say_answer(prober, clock, probe, answer);
+    if (probe->part.sweep)
+        sweeper_answered(prober, probe->part, kind);
     if (probe->collect)
         probe->collected++;
     else
@@ -489,16 +526,22 @@ static void
 say_expired(struct prober *prober, const struct clock *clock, const struct probe *probe)
 {
     char text[SCOPE_SIZE];
+    const char *scope = has_scope(probe) ? scope_of(prober, probe, text) : NULL;
     struct detail detail;
+    struct reply_place place;
     struct reply reply = { .token = probe->token, .kind = REPLY_NO_REPLY };
+    if (probe->part.sweep) {
+        place = sweeper_place(prober, probe->part, scope);
+        reply.place = &place;
+    }
     if (probe->collect) {
         reply.kind = REPLY_COLLECTED;
         reply.count = probe->collected;
     } else if (probe->detail) {
-        detail = detail_of(probe, clock, has_scope(probe) ? scope_of(prober, probe, text) : NULL);
+        detail = detail_of(probe, clock, scope);
         reply.detail = &detail;
     }
-    say(prober, &reply);
+    prober_say(prober, &reply);
 }
 
 /*
@@ -520,25 +563,35 @@ prober_expire(struct prober *prober, const struct clock *clock)
         struct probe *probe = probes_next_to_expire(prober->probes, &deadline);
         if (!probe || instant_since(until, deadline) < 0)
             return;
-        say_expired(prober, clock, probe);
+        if (!probe->part.sweep || sweeper_expired(prober, probe->part))
+            say_expired(prober, clock, probe);
         if (!probe->collected)
             probes_note_silence(prober->probes, probe);
         finish(prober, probe);
     }
 }
 
+static void
+sooner(struct instant *when, bool *set, struct instant other)
+{
+    if (!*set || other.ns < when->ns)
+        *when = other;
+    *set = true;
+}
+
 bool
 prober_next_deadline(const struct prober *prober, struct instant *when)
 {
-    bool in_flight = probes_next_to_expire(prober->probes, when) != NULL;
-    bool waits = prober->waiting.count > 0;
-    if (waits && (!in_flight || prober->waiting.next.ns < when->ns))
-        *when = prober->waiting.next;
-    return in_flight || waits;
+    bool set = probes_next_to_expire(prober->probes, when) != NULL;
+    if (prober->waiting.count > 0)
+        sooner(when, &set, prober->waiting.next);
+    if (prober->aside.count > 0)
+        sooner(when, &set, prober->aside.next);
+    return set;
 }
 
 uint32_t
 prober_in_flight(const struct prober *prober)
 {
-    return probes_count(prober->probes) + prober->waiting.count;
+    return probes_count(prober->probes) + prober->waiting.count + prober->aside.count + prober->sweeps.count;
 }

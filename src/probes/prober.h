@@ -38,10 +38,18 @@ void prober_expire(struct prober *prober, const struct clock *clock);
 /* Tries what could not be sent when it was read, once a millisecond; says what was never sent when its time is over. */
 void prober_retry(struct prober *prober, const struct clock *clock);
 
+/*
+ * Sends what is due of sweeps, as much as does not keep others waiting, and says what is to be said of them. Not to be called
+ * while nobody reads what was said before: so a sweep waits for its reader. Then, and only then, *WHEN is to be heeded by
+ * which it is to be called again; false: not before something has happened.
+ */
+void prober_sweep(struct prober *prober, const struct clock *clock);
+bool prober_next_sweep(const struct prober *prober, struct instant *when);
+
 /* True, and *WHEN, while a probe is in flight or waits to be sent: the first deadline, or the next try. */
 bool prober_next_deadline(const struct prober *prober, struct instant *when);
 
-/* Requests that are not answered yet. */
+/* Requests that are not answered yet, and probes of sweeps. */
 uint32_t prober_in_flight(const struct prober *prober);
 
 #endif

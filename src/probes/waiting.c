@@ -51,7 +51,7 @@ waiting_keeps_order(const struct waiting *waiting, uint32_t lane, struct instant
 static struct word
 moved_word(struct word word, const char *from, const char *to)
 {
-    return word.length ? (struct word){ to + (word.at - from), word.length } : word;
+    return from && word.length ? (struct word){ to + (word.at - from), word.length } : word;
 }
 
 bool
@@ -67,10 +67,12 @@ waiting_add(struct waiting *waiting, const char *line, size_t length, const stru
         .lane = lane,
         .request = *request,
     };
-    memcpy(one->line, line, length);
-    one->request.scope = moved_word(request->scope, line, one->line);
-    one->request.local_scope = moved_word(request->local_scope, line, one->line);
-    one->request.payload = moved_word(request->payload, line, one->line);
+    if (length)
+        memcpy(one->line, line, length);
+    const char *from = length ? line : NULL;
+    one->request.scope = moved_word(request->scope, from, one->line);
+    one->request.local_scope = moved_word(request->local_scope, from, one->line);
+    one->request.payload = moved_word(request->payload, from, one->line);
     if (waiting->lanes[lane].count++ == 0)
         waiting->lanes[lane] = (struct lane){ .count = 1, .moved = now };
     if (waiting->count++ == 0)

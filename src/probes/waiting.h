@@ -53,7 +53,8 @@ uint32_t waiting_lane(uint32_t queue);
 bool waiting_keeps_order(const struct waiting *waiting, uint32_t lane, struct instant now);
 
 /*
- * Sets a request aside that was read from LINE, of LENGTH bytes, at NOW, and refused with REASON. False: no more room.
+ * Sets a request aside that was read from LINE, of LENGTH bytes, at NOW, and refused with REASON. Of length 0: its words stay
+ * where they are for as long as it waits. False: no more room.
  */
 bool waiting_add(struct waiting *waiting, const char *line, size_t length, const struct request *request, uint32_t lane,
                  int reason, struct instant now);

@@ -25,6 +25,7 @@ Suite *input_suite(void);
 Suite *leases_suite(void);
 Suite *match_suite(void);
 Suite *output_suite(void);
+Suite *plan_suite(void);
 Suite *ports_suite(void);
 Suite *probe_suite(void);
 Suite *prober_suite(void);
@@ -32,6 +33,7 @@ Suite *random_suite(void);
 Suite *reply_suite(void);
 Suite *request_suite(void);
 Suite *target_suite(void);
+Suite *sweep_suite(void);
 Suite *timer_suite(void);
 
 #endif

@@ -606,6 +606,7 @@ START_TEST(feature_names)
         { "payload", FEATURE_PAYLOAD },
         { "broadcast", FEATURE_BROADCAST },
         { "collect", FEATURE_COLLECT },
+        { "sweep", FEATURE_SWEEP },
         { "flow-labe", FEATURE_NONE },
         { "timeout", FEATURE_NONE },
         { "ttl", FEATURE_NONE },
