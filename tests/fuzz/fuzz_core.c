@@ -2,7 +2,8 @@
 /*
  * The loop's core: lines, answers, local refusals, held requests, time and a reader who may be slow, in any order. The
  * transport is a fake that knows what has to come of each probe: each accepted line gets one reply, that of a probe an
- * answer if a right one arrived by its deadline, else no-reply, and not before.
+ * answer if a right one arrived by its deadline, else no-reply, and not before. Sweeps are told in the end how many of their
+ * probes left and were answered, and each of those is said.
  * Input: options, then operations, each one byte and what it takes; see operations[].
  */
 #include <errno.h>
@@ -20,6 +21,8 @@
 
 #define LINES_MAX 400
 #define ANSWERS_MAX 400
+#define SWEPT_MAX 1500 /* probes of sweeps; beyond, the transport refuses them */
+#define UNREAD_MAX (64 * 1024) /* bytes; as the loop's */
 #define LINE_MAX_HERE 600
 #define OUTPUT_BYTES 4096 /* that wait in the pipe */
 #define END_OF_TIME (3000000000 * NS_PER_S)
@@ -46,6 +49,16 @@ struct entry {
     struct instant deadline;
     struct probe probe;
     uint8_t nonce[NONCE_SIZE];
+    bool sweep, begun;   /* the line asks for one; its first probe was to be sent */
+    unsigned swept;      /* probes of it that left */
+};
+
+/* A probe of a sweep that left. */
+struct swept {
+    bool released, due;
+    struct instant deadline;
+    struct probe probe;
+    uint8_t nonce[NONCE_SIZE];
 };
 
 static struct {
@@ -60,6 +73,13 @@ static struct {
     int32_t tokens;         /* the last given; 0 answers what has none */
     uint32_t taken, said;   /* lines, replies */
     uint32_t sent, released;
+    struct swept swept[SWEPT_MAX];
+    uint32_t swept_count;
+    struct {
+        uint64_t serial;
+        struct instant when;
+    } aside[SWEPT_MAX];     /* requests of sweeps that were refused for now, and when first */
+    uint32_t aside_count;
     char held[LINE_MAX_HERE];
     size_t held_length;     /* of a line to be given again, or 0 */
 
@@ -124,6 +144,47 @@ identity_of(const struct request *request, uint32_t n)
     return identity;
 }
 
+/* When a request of a sweep was first refused for now; NULL: never. NOTE: just now, if it was not before. */
+static const struct instant *
+find_aside(uint64_t serial, bool note)
+{
+    for (uint32_t i = 0; i < world.aside_count; i++)
+        if (world.aside[i].serial == serial)
+            return &world.aside[i].when;
+    if (!note || world.aside_count == SWEPT_MAX)
+        return NULL;
+    world.aside[world.aside_count].serial = serial;
+    world.aside[world.aside_count].when = world.clock.now.instant;
+    return &world.aside[world.aside_count++].when;
+}
+
+static int
+send_swept(const struct request *request, struct probe *model)
+{
+    struct entry *entry = &world.entries[request->token];
+    MUST(entry->sweep && entry->replies == 0 && model->part.sweep == request->part.sweep && model->part.sweep > 0);
+    entry->begun = true;
+    if (world.error == EAGAIN && !find_aside(request->serial, true))
+        return ENETUNREACH;
+    if (world.error || world.swept_count == SWEPT_MAX)
+        return world.error ? world.error : ENETUNREACH;
+    const struct instant *since = find_aside(request->serial, false);
+    struct swept *swept = &world.swept[world.swept_count];
+    world.sent++;
+    world.now.ns += NS_PER_US;
+    entry->swept++;
+    model->departed = world.now;
+    model->identity = identity_of(request, LINES_MAX + 1 + world.swept_count++);
+    MUST(!model->collect && model->detail == request->detail);
+    *swept = (struct swept){
+        .probe = *model,
+        .deadline = instant_after(since ? *since : world.now, request->timeout * NS_PER_US),
+    };
+    struct writer nonce = { .start = swept->nonce, .size = NONCE_SIZE };
+    write_u64(&nonce, model->identity.nonce);
+    return 0;
+}
+
 static int
 fake_send(struct transport *transport, const struct request *request, const struct probes *in_flight,
           const struct clock *clock, struct probe *model, uint32_t *mtu)
@@ -131,8 +192,10 @@ fake_send(struct transport *transport, const struct request *request, const stru
     (void)transport;
     struct entry *entry = &world.entries[request->token];
     MUST(clock == &world.clock && probes_count(in_flight) == world.sent - world.released);
-    MUST((request->token == world.tokens || entry->waited) && model->token == request->token && !entry->sent);
     *mtu = 1280;
+    if (request->part.sweep)
+        return send_swept(request, model);
+    MUST((request->token == world.tokens || entry->waited) && model->token == request->token && !entry->sent);
     if (world.error)
         return world.error;
     world.sent++;
@@ -153,9 +216,23 @@ fake_send(struct transport *transport, const struct request *request, const stru
 }
 
 static void
+release_swept(const struct probe *probe)
+{
+    struct swept *swept = &world.swept[probe->identity.ip_id - (LINES_MAX + 2)];
+    MUST(!swept->released && memcmp(&swept->probe.identity, &probe->identity, sizeof probe->identity) == 0);
+    MUST(swept->due || instant_since(world.clock.now.instant, swept->deadline) >= 0);
+    swept->released = true;
+    world.released++;
+}
+
+static void
 fake_release(struct transport *transport, struct probe *probe)
 {
     (void)transport;
+    if (probe->part.sweep) {
+        release_swept(probe);
+        return;
+    }
     struct entry *entry = &world.entries[probe->token];
     MUST(entry->sent && !entry->released);
     MUST((entry->due && !entry->collect) || instant_since(world.clock.now.instant, entry->deadline) >= 0);
@@ -245,6 +322,21 @@ hear_collected(struct entry *entry, const char *line, size_t length, bool answer
     return true;
 }
 
+/* Of a sweep: progress, a probe's end, or its own, which counts them all. */
+static void
+hear_swept(struct entry *entry, const char *line, size_t length, const char *kind, bool answered)
+{
+    unsigned sent, answers, silent, refused;
+    MUST(entry->replies == 0);
+    entry->lines += answered;
+    if (sscanf(kind, "swept sent %u answered %u silent %u refused %u next ", &sent, &answers, &silent, &refused) == 4)
+        MUST(sent == entry->swept && answers == entry->lines && answers == entry->due_lines);
+    else if (entry->begun || answered || memmem(line, length, " sweeping sent ", 15))
+        return;
+    entry->replies++;
+    world.said++;
+}
+
 static void
 hear_line(const char *line, size_t length)
 {
@@ -257,6 +349,10 @@ hear_line(const char *line, size_t length)
     bool expired = left > 8 && memcmp(kind, "no-reply", 8) == 0 && (kind[8] == ' ' || kind[8] == '\n');
     if (entry->collect && hear_collected(entry, line, length, answered))
         return;
+    if (entry->sweep) {
+        hear_swept(entry, line, length, kind, answered);
+        return;
+    }
     world.said++;
     if (token == 0) {
         MUST(!answered && !expired);
@@ -305,6 +401,8 @@ turn(void)
     prober_receive(world.prober, &world.clock);
     prober_expire(world.prober, &world.clock);
     prober_retry(world.prober, &world.clock);
+    if (output_waiting(world.output) < UNREAD_MAX)
+        prober_sweep(world.prober, &world.clock);
 }
 
 static void
@@ -322,14 +420,19 @@ give(const char *line, size_t length)
     size_t before = output_waiting(world.output);
     uint32_t sent = world.sent;
     char *copy = (char *)copy_bytes(line, length);
+    struct request request;
+    struct complaint complaint;
+    struct entry *entry = &world.entries[world.tokens];
+    enum line_kind kind = request_parse(copy, length, world.options & OPTION_STRICT, &request, &complaint);
+    entry->sweep = kind == LINE_REQUEST && request.command == COMMAND_SWEEP;
     bool taken = prober_take_line(world.prober, &world.clock, copy, length);
     free(copy);
     MUST(taken || (world.error == EAGAIN && output_waiting(world.output) == before && world.sent == sent));
     bool replied = output_waiting(world.output) > before, left = world.sent > sent;
     MUST(!replied || !left);
-    if (taken && !replied && !left) { /* it is set aside: others may wait, too, so whatever the error */
-        world.entries[world.tokens].waited = true;
-        world.entries[world.tokens].read = world.clock.now.instant;
+    if (taken && !replied && !left && !entry->sweep) { /* it is set aside: others may wait, too, so whatever the error */
+        entry->waited = true;
+        entry->read = world.clock.now.instant;
     }
     world.taken += taken;
     world.held_length = taken ? 0 : length;
@@ -370,6 +473,34 @@ give_probe(void)
 }
 
 static void
+give_sweep(void)
+{
+    static const char *const targets[] = { "ip-4 198.51.100.0/28", "ip-6 2001:db8:7::/125", "ip-4 198.51.100.7,198.51.100.9",
+                                           "ip-4 10.0.0.0/8", "ip-6 fe80::1-fe80::4%wire", "ip-6 ::/0" };
+    static const char *const timeouts[] = { "1", "0", "0.000001", "0.5", "10" };
+    static const char *const rest[] = { "", " rate 1000000", " retries 3 rate 100000", " report all", " ttl 1-3 rate 5000",
+                                        " limit 2 ttl 1-2", " progress 0.01", " port 7-9 report all detail 1", " mark 5",
+                                        " flow 0-2", " order sequential", " shard 2/3 seed 5 from 3", " rate 1 retries 20",
+                                        " exclude 198.51.100.8/29", " detail 1", " from 999999", " rate 10000000 report all",
+                                        " collect 1", " retries 20 timeout 0 rate 1000000 report all" };
+    char tail[300];
+    uint8_t target = take_u8(&world.input), timeout = take_u8(&world.input), last = take_u8(&world.input);
+    int length = snprintf(tail, sizeof tail, "sweep %s protocol %s timeout %s%s%s",
+                          targets[target / PROTOCOLS % COUNT(targets)], protocols[target % PROTOCOLS]->name,
+                          timeouts[timeout % COUNT(timeouts)], rest[last % COUNT(rest)],
+                          rest[timeout / COUNT(timeouts) % COUNT(rest)]);
+    give_new(tail, (size_t)length);
+}
+
+static void
+give_stop(void)
+{
+    char tail[64];
+    int length = snprintf(tail, sizeof tail, "stop token %d", take_u8(&world.input) % (world.tokens + 1));
+    give_new(tail, (size_t)length);
+}
+
+static void
 give_text(void)
 {
     char tail[256];
@@ -403,6 +534,24 @@ choose_error(void)
     world.error = choice < COUNT(errors) ? errors[choice] : choice;
 }
 
+static void
+answer_swept(void)
+{
+    uint16_t which = take_u16(&world.input);
+    uint8_t kind = take_u8(&world.input), how = take_u8(&world.input);
+    if (world.swept_count == 0 || world.last == ANSWERS_MAX)
+        return;
+    struct swept *swept = &world.swept[which % world.swept_count];
+    struct answer answer = forge_answer(&swept->probe, swept->nonce, kind, world.now);
+    if (how > 0) {
+        answer.far ^= forge_spoil(&answer, (uint8_t)(how - 1)) ? 0 : 0x8000;
+    } else if (!swept->released && !swept->due && instant_since(world.now, swept->deadline) <= 0) {
+        swept->due = true;
+        world.entries[swept->probe.token].due_lines++;
+    }
+    world.answers[world.last++] = answer;
+}
+
 /* To any probe that was ever sent, so duplicates and late ones too. */
 static void
 answer_probe(void)
@@ -425,6 +574,7 @@ answer_probe(void)
 
 static void (*const operations[])(void) = {
     give_probe, answer_probe, let_time_pass, poll_it, read_output, choose_error, give_text, refuse,
+    give_sweep, answer_swept, give_stop,
 };
 
 /* The prober's books against ours. */
@@ -437,9 +587,16 @@ check_books(void)
         if (entry->sent && !entry->released && entry->deadline.ns < first.ns)
             first = entry->deadline;
     }
+    bool sweeps = false;
+    for (uint32_t i = 0; i < world.swept_count; i++)
+        if (!world.swept[i].released && world.swept[i].deadline.ns < first.ns)
+            first = world.swept[i].deadline;
+    for (int32_t token = 1; token <= world.tokens; token++)
+        sweeps = sweeps || (world.entries[token].sweep && world.entries[token].replies == 0);
     uint32_t in_flight = prober_in_flight(world.prober), sent = world.sent - world.released;
-    MUST(in_flight >= sent && prober_next_deadline(world.prober, &when) == (in_flight > 0));
-    MUST(in_flight == 0 || (in_flight == sent ? when.ns == first.ns : when.ns <= first.ns));
+    bool deadline = prober_next_deadline(world.prober, &when);
+    MUST(in_flight >= sent && (deadline == (in_flight > 0) || (sweeps && !deadline && sent == 0)));
+    MUST(!deadline || (in_flight == sent ? when.ns == first.ns : when.ns <= first.ns));
 }
 
 static void
@@ -465,6 +622,18 @@ set_up(struct reader input)
     turn();
 }
 
+/* The sweeps that are still to go on. */
+static void
+stop_all(void)
+{
+    for (int32_t token = 1; token <= world.tokens; token++) {
+        char line[64];
+        int length = snprintf(line, sizeof line, "0 stop token %d", token);
+        MUST(prober_take_line(world.prober, &world.clock, line, (size_t)length));
+        world.taken++;
+    }
+}
+
 /* Everything is answered in the end. */
 static void
 finish(void)
@@ -472,6 +641,7 @@ finish(void)
     world.error = 0;
     if (world.held_length)
         give(world.held, world.held_length);
+    stop_all();
     world.now.ns = END_OF_TIME;
     world.batch = TRANSPORT_BATCH;
     /* What waits is tried for so long as a turn may take, by the real time: on a busy machine not all of it in one. */
@@ -479,6 +649,10 @@ finish(void)
         world.ready = true;
         turn();
         world.now.ns += 10 * NS_PER_MS;
+        while (output_waiting(world.output)) {
+            MUST(output_flush(world.output));
+            hear(OUTPUT_BYTES);
+        }
     }
     MUST(prober_in_flight(world.prober) == 0 && world.first == world.last && !world.held_length);
     while (output_waiting(world.output)) {
@@ -488,7 +662,7 @@ finish(void)
     hear(OUTPUT_BYTES);
     MUST(world.text_length == 0 && world.said == world.taken);
     for (int32_t token = 1; token <= world.tokens; token++)
-        MUST(!world.entries[token].sent || world.entries[token].replies == 1);
+        MUST((!world.entries[token].sent && !world.entries[token].sweep) || world.entries[token].replies == 1);
 }
 
 int
