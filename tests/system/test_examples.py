@@ -27,7 +27,7 @@ def run(binary):
         def run(name, *words):
             result = namespace.run(venv.PYTHON, EXAMPLES / name, *words, env={**os.environ, "MTR_PACKET": str(binary)},
                                    check=False, timeout=30)
-            assert result.stderr == "" or name == "sweep.py", result.stderr
+            assert result.stderr == "" or name in ("sweep.py", "network.py"), result.stderr
             return result.returncode, [re.sub(r"\b\d+\.\d+ ms", "TIME", line) for line in result.stdout.splitlines()]
         yield run
 
@@ -46,6 +46,17 @@ def test_sweep(run):
     status, lines = run("sweep.py", "10.99.1.0/29")  # targets 0 to 5 have the addresses from .1 up
     assert status == 0
     assert sorted(lines) == [f"{target(number).address[4]} TIME" for number in range(4)]
+
+
+def test_network(run):
+    """The same by one line, and the routers on the way."""
+    status, lines = run("network.py", "10.99.1.0/29", "timeout", 1, "ttl", "12-13")
+    assert status == 0
+    wanted = [(target(number).address[4], ttl) for number in range(4) for ttl in (12, 13)]
+    assert sorted(lines) == sorted(f"{address} reply {address} TIME" for address, _ in wanted)
+    status, lines = run("network.py", TARGET, "timeout", 1, "ttl", "1-11")
+    assert status == 1, "no target replied"
+    assert sorted(lines) == sorted(f"{TARGET} ttl-expired {twelve.address(ttl, 4)} TIME" for ttl in range(1, 12))
 
 
 def test_trace(run):
