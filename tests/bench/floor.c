@@ -3,7 +3,7 @@
  * The floor: what an ICMP echo and its reply cost on this machine when a program does nothing but send and receive on
  * raw sockets. It parses, matches and prints nothing; a probe daemon can't cost less.
  *
- * usage: floor COUNT WINDOW ADDRESS
+ * usage: floor COUNT WINDOW ADDRESS; WINDOW 0: sends alone, each to the next address (IPv4)
  * Prints count, wall, cpu, user and system as driver does.
  */
 #include <arpa/inet.h>
@@ -94,7 +94,14 @@ main(int argc, char **argv)
     }
 
     double start = now();
-    while (received < count) {
+    for (; window == 0 && sent < count; sent++, v4.sin_addr.s_addr = htonl(ntohl(v4.sin_addr.s_addr) + 1)) {
+        packet[1] = 0;
+        packet[3] = htons((uint16_t)sent);
+        packet[1] = checksum(packet, sizeof packet / 2);
+        if (sendto(fd, packet, sizeof packet, 0, (struct sockaddr *)&v4, sizeof v4) < 0)
+            return 1;
+    }
+    while (window > 0 && received < count) {
         for (size_t i = 0; i < SENDS_AT_ONCE && sent < count && sent - received < window; i++, sent++) {
             packet[1] = 0;
             packet[3] = htons((uint16_t)sent);

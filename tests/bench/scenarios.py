@@ -16,6 +16,7 @@ import typing
 from lab.capture import Capture
 from lab.pair import ANSWERS, SILENT
 
+import sweeps
 import truth
 from stage import (FAR_TARGETS, MANY_ADDRESSES, PLAIN, Failure, chatter, cores, drive, driver_command, end_group, far_path,
                    floor, fping, probe, values_of)
@@ -346,5 +347,14 @@ def tool_scenarios():
         yield Scenario(name, frozenset({number}), programs, run)
 
 
+# ---- 14 to 17: sweeps
+
+def sweep_scenarios():
+    yield Scenario("sweep-network", frozenset({14}), ("ours", "fping", "zmap"), sweeps.network)
+    yield Scenario("sweep-quiet", frozenset({15}), ("ours", "floor"), sweeps.quiet)
+    yield Scenario("sweep-huge", frozenset({16}), ("ours",), sweeps.huge)
+    yield Scenario("sweep-singles", frozenset({17}), ("ours", "ours-idle"), sweeps.singles)
+
+
 SCENARIOS = [*closed_scenarios(), *trip_scenarios(), *many_scenarios(), *loss_scenarios(), *idle_scenarios(),
-             *daemon_scenarios(), *tool_scenarios()]
+             *daemon_scenarios(), *tool_scenarios(), *sweep_scenarios()]

@@ -85,9 +85,9 @@ class Stage:
             raise Failure((err.strip().splitlines() or [f"exit status {process.returncode}"])[-1])
         return out, err
 
-    def daemon(self, program, *arguments):
+    def daemon(self, program, *arguments, **popen):
         """A daemon to talk to."""
-        return Daemon(self.client, binary=PROGRAMS[program], args=arguments)
+        return Daemon(self.client, binary=PROGRAMS[program], args=arguments, **popen)
 
 
 def end_group(process):
