@@ -445,11 +445,17 @@ routes_have_address(struct routes *routes, enum family_id family)
     return routes_have_netlink(routes) ? lookup_any_address(&routes->netlink, family) : trial_bind(&trial) == 0;
 }
 
+static bool
+is_remembered(const struct routes *routes, const struct cached_route *cached, const struct route_query *query)
+{
+    return cached->epoch == routes->epoch && memcmp(&cached->query, query, sizeof *query) == 0;
+}
+
 int
 routes_find(struct routes *routes, const struct route_query *query, struct route *route)
 {
     struct cached_route *cached = place_of(routes, query);
-    if (cached->epoch != routes->epoch || memcmp(&cached->query, query, sizeof *query) != 0) {
+    if (!is_remembered(routes, cached, query)) {
         int error = ask_whole(routes, query, &cached->route);
         cached->epoch = error ? 0 : routes->epoch;
         if (error)
@@ -457,6 +463,50 @@ routes_find(struct routes *routes, const struct route_query *query, struct route
         cached->query = *query;
     }
     *route = cached->route;
+    return 0;
+}
+
+/*
+ * True when all targets that match the same routes and rules have the same way, so that one of a thousand neighbours need be
+ * asked for. *REGION becomes the query for all of these. Not where ports, protocol or several next hops count; nor in IPv6,
+ * where each target may have another source (RFC 6724), unless that is given; nor where nobody tells of changes.
+ */
+static bool
+find_region(struct routes *routes, const struct route_query *query, struct route_query *region)
+{
+    enum family_id family = (enum family_id)query->family;
+    bool own_source = family == IPV6 && address_is_unspecified(&query->local);
+    if (routes->change_fd < 0 || own_source || address_is_group(family, &query->target))
+        return false;
+    const struct route_keys *keys = keys_of(routes, family);
+    if (keys->next_hops || keys->protocol || keys->ports || keys->sources)
+        return false;
+    *region = *query;
+    unsigned bits = region->region = (uint8_t)route_keys_region(keys, family, &query->target);
+    for (size_t i = 0; i < sizeof region->target.bytes; i++) {
+        unsigned left = bits > 8 * i ? bits - 8 * (unsigned)i : 0;
+        region->target.bytes[i] &= left >= 8 ? 0xff : (uint8_t)(0xff00 >> left);
+    }
+    return bits > 0;
+}
+
+/* Of a packet that is small enough for any path: what was learned of the path's MTU, which is each target's own, is nothing. */
+static int
+find_small(struct routes *routes, const struct route_query *query, struct route *route)
+{
+    struct route_query region;
+    if (!find_region(routes, query, &region))
+        return routes_find(routes, query, route);
+    struct cached_route *cached = place_of(routes, &region);
+    if (is_remembered(routes, cached, &region)) {
+        *route = cached->route;
+        return 0;
+    }
+    int error = routes_find(routes, query, route);
+    if (error || route->error || route->way != WAY_PLAIN || route->by_ports || route->by_source || route->shared)
+        return error;
+    *cached = (struct cached_route){ region, *route, routes->epoch };
+    cached->route.mtu = 0;
     return 0;
 }
 
@@ -478,9 +528,9 @@ query_of(const struct routes *routes, const struct request *request, uint32_t de
 }
 
 static int
-find(struct routes *routes, const struct route_query *query, bool sure, struct route *route)
+find(struct routes *routes, const struct route_query *query, bool small, bool sure, struct route *route)
 {
-    int error = routes_find(routes, query, route);
+    int error = small ? find_small(routes, query, route) : routes_find(routes, query, route);
     if (error)
         return error == ENOBUFS ? EAGAIN : error;
     if (route->by_ports && !sure)
@@ -497,7 +547,8 @@ routes_find_for(struct routes *routes, const struct request *request, uint32_t *
     if (error)
         return error;
     const struct route_query query = query_of(routes, request, *device);
-    return find(routes, &query, protocols[request->protocol]->ports == PORTS_ECHO, route);
+    bool small = request->size <= families[request->family].mtu_min;
+    return find(routes, &query, small, protocols[request->protocol]->ports == PORTS_ECHO, route);
 }
 
 int
@@ -509,7 +560,7 @@ routes_find_by_ports(struct routes *routes, const struct request *request, uint3
         return 0;
     query.near = near;
     query.far = far;
-    return find(routes, &query, true, route);
+    return find(routes, &query, false, true, route);
 }
 
 void

@@ -22,7 +22,7 @@ struct route_query {
     uint8_t tos;
     uint8_t family;       /* enum family_id */
     uint8_t protocol;     /* enum protocol_id */
-    uint8_t zero;         /* queries are compared as bytes: no padding */
+    uint8_t region;       /* bits of the target that count; 0: all. Queries are compared as bytes: no padding */
 };
 
 /*

@@ -152,6 +152,49 @@ rtnetlink_read_route(struct reader message, uint32_t sequence, enum family_id fa
     return true;
 }
 
+/* Of how many prefixes there are beyond PREFIXES_MAX only that is remembered. */
+static void
+add_prefix(struct route_keys *keys, int domain, struct reader address, uint8_t length)
+{
+    enum family_id family = domain == AF_INET ? IPV4 : IPV6;
+    struct route_prefix prefix = { .address = address_in(address, family), .length = length };
+    for (uint32_t i = 0; i < keys->prefix_count && i < PREFIXES_MAX; i++)
+        if (keys->prefixes[i].length == length && address_same(&keys->prefixes[i].address, &prefix.address))
+            return;
+    if (keys->prefix_count < PREFIXES_MAX)
+        keys->prefixes[keys->prefix_count] = prefix;
+    keys->prefix_count += keys->prefix_count <= PREFIXES_MAX;
+}
+
+/* The first bits that two addresses have in common, at most MOST. */
+static unsigned
+common_bits(const struct address *one, const struct address *other, unsigned most)
+{
+    unsigned bits = 0;
+    for (size_t i = 0; bits < most && i < sizeof one->bytes; i++, bits += 8) {
+        unsigned differ = one->bytes[i] ^ other->bytes[i];
+        if (differ) {
+            bits += (unsigned)__builtin_clz(differ) - 24;
+            break;
+        }
+    }
+    return bits < most ? bits : most;
+}
+
+/* A prefix that has the target needs all its bits in common; of another, all to the first by which it does not have it. */
+unsigned
+route_keys_region(const struct route_keys *keys, enum family_id family, const struct address *target)
+{
+    unsigned region = 1, whole = (unsigned)families[family].address_size * 8;
+    for (uint32_t i = 0; i < keys->prefix_count && i < PREFIXES_MAX; i++) {
+        const struct route_prefix *prefix = &keys->prefixes[i];
+        unsigned common = common_bits(&prefix->address, target, prefix->length);
+        unsigned needed = common < prefix->length ? common + 1 : prefix->length;
+        region = needed > region ? needed : region;
+    }
+    return keys->prefix_count > PREFIXES_MAX || region > whole ? 0 : region;
+}
+
 static void
 read_rule_protocol(struct reader value, struct route_keys *keys)
 {
@@ -174,6 +217,8 @@ read_rule(struct reader body, struct route_keys *keys)
         return;
     while (next_attribute(&body, &type, &value)) {
         bool unknown = type > FRA_DPORT_RANGE;
+        if (type == FRA_DST)
+            add_prefix(keys, fixed.family, value, fixed.dst_len);
         if (type == FRA_IP_PROTO)
             read_rule_protocol(value, keys);
         keys->sources = keys->sources || type == FRA_SRC;
@@ -197,6 +242,8 @@ read_shared_route(struct reader body, struct route_keys *keys)
         keys->next_hops = keys->next_hops || type == RTA_MULTIPATH || type == RTA_NH_ID;
         if (type == RTA_PRIORITY)
             metric = number_in(value);
+        if (type == RTA_DST)
+            add_prefix(keys, fixed.rtm_family, value, fixed.rtm_dst_len);
     }
     if (fixed.rtm_family != AF_INET6 || fixed.rtm_dst_len != 0 || fixed.rtm_type != RTN_UNICAST)
         return;

@@ -26,6 +26,14 @@ struct route_answer {
 MUST_USE bool rtnetlink_read_route(struct reader message, uint32_t sequence, enum family_id family, uint32_t on_device,
                                    struct route_answer *answer);
 
+/* A target address of a route or a rule, as far as it counts. */
+struct route_prefix {
+    struct address address;
+    uint8_t length; /* bits */
+};
+
+#define PREFIXES_MAX 64
+
 /* What routing of this host looks at, beyond addresses, interfaces, marks and TOS. */
 struct route_keys {
     bool protocol;   /* rules by IP protocol, */
@@ -36,7 +44,17 @@ struct route_keys {
     unsigned routes; /* how many were looked at */
     uint32_t default_metric; /* of the IPv6 default route that was seen last */
     bool has_default;
+
+    /* By which targets differ, if these are no more than PREFIXES_MAX. */
+    struct route_prefix prefixes[PREFIXES_MAX];
+    uint32_t prefix_count;
 };
+
+/*
+ * How many bits of this target other targets must have in common with it to match the same routes and rules, each of them; 0:
+ * not known, for there are too many.
+ */
+unsigned route_keys_region(const struct route_keys *keys, enum family_id family, const struct address *target);
 
 /* Some messages of a dump of rules or routes (RTM_GETRULE, RTM_GETROUTE): false at its end. */
 MUST_USE bool rtnetlink_read_keys(struct reader messages, struct route_keys *keys);

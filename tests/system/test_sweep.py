@@ -120,6 +120,29 @@ def test_exclusions(swept):
         {f"10.60.0.{last}" for last in range(128) if last != 3}
 
 
+def test_routes_within_a_block(swept, wide):
+    """Each target goes its own way, and a route that is new is taken at once."""
+    blocks = {kind: ipaddress.ip_network(block) for kind, block in
+              {"no-route-host": "10.60.7.64/28", "no-route-network": "10.60.7.128/26", "later": "10.60.7.0/27"}.items()}
+    wide.client.ip(f"route add unreachable {blocks['no-route-host']}", f"route add throw {blocks['no-route-network']}")
+    try:
+        swept.send("1 " + sweep(4, "10.60.7.0/24", rate=20_000, timeout=1, report="all"))
+        first = hear(swept)[1][:-1]
+        wide.client.ip(f"route add unreachable {blocks['later']}")
+        swept.send("1 " + sweep(4, "10.60.7.0/24", rate=20_000, timeout=1, report="all"))
+        second = hear(swept)[1][:-1]
+    finally:
+        wide.client.run("ip", "route", "flush", "root", "10.60.7.0/24")
+    for lines in first, second:
+        for line in lines:
+            address = ipaddress.ip_address(line.args["target"])
+            found = [kind for kind, block in blocks.items() if address in block]
+            if found == ["later"]:
+                assert line.kind == ("reply" if lines is first else "no-route-host"), str(line)
+            else:
+                assert line.kind == (found or ["reply"])[0], str(line)
+
+
 @pytest.fixture(scope="module")
 def path(binary):
     with Namespace("sweep") as namespace, Path(namespace) as played:
@@ -347,7 +370,7 @@ def test_full_queue(binary):
 
 def test_as_many_as_there_is_room_for(swept):
     """64 at once; the others are told so, and a sweep that ended makes room."""
-    swept.send(*(f"{token} " + sweep(4, SILENT[4], timeout=1) for token in range(1, 67)))
+    swept.send(*(f"{token} " + sweep(4, SILENT[4], timeout=0.5) for token in range(1, 67)))
     assert [reply.line for reply in swept.collect(2)] == ["65 probes-exhausted", "66 probes-exhausted"]
     heard = hear(swept, range(1, 65))
     assert {line.line.split(" ", 1)[1].split(" next")[0] for lines in heard.values() for line in lines} == \

@@ -33,6 +33,7 @@ Suite *random_suite(void);
 Suite *reply_suite(void);
 Suite *request_suite(void);
 Suite *target_suite(void);
+Suite *rtnetlink_suite(void);
 Suite *sweep_suite(void);
 Suite *timer_suite(void);
 
