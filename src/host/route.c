@@ -19,6 +19,8 @@
 #define CACHE_SIZE 4096u /* routes; a power of two. calloc() maps so much, and what nobody uses takes no memory */
 #define AGE_MAX NS_PER_S /* of what no message tells: a path MTU that was learned, and expires */
 
+#define REGION_OWN 255     /* more bits than any target has: a target alone, for small packets */
+
 #define ROOM_TRIES 4       /* nobody learns of a path as fast as that */
 
 struct cached_route {
@@ -490,9 +492,9 @@ find_region(struct routes *routes, const struct route_query *query, struct route
     return bits > 0;
 }
 
-/* Of a packet that is small enough for any path: what was learned of the path's MTU, which is each target's own, is nothing. */
+/* The route of all in the region, which is that of the first of them. */
 static int
-find_small(struct routes *routes, const struct route_query *query, struct route *route)
+find_by_region(struct routes *routes, const struct route_query *query, struct route *route)
 {
     struct route_query region;
     if (!find_region(routes, query, &region))
@@ -507,6 +509,26 @@ find_small(struct routes *routes, const struct route_query *query, struct route 
         return error;
     *cached = (struct cached_route){ region, *route, routes->epoch };
     cached->route.mtu = 0;
+    return 0;
+}
+
+/*
+ * Of a packet that is small enough for any path: what was learned of the path's MTU, which is each target's own, is nothing.
+ * So it is remembered beside the route that routes_find() knows: who is probed again and again is found as fast as ever.
+ */
+static int
+find_small(struct routes *routes, const struct route_query *query, struct route *route)
+{
+    struct route_query own = *query;
+    own.region = REGION_OWN;
+    struct cached_route *cached = place_of(routes, &own);
+    if (!is_remembered(routes, cached, &own)) {
+        int error = find_by_region(routes, query, route);
+        if (error)
+            return error;
+        *cached = (struct cached_route){ own, *route, routes->epoch };
+    }
+    *route = cached->route;
     return 0;
 }
 
