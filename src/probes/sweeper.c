@@ -120,7 +120,7 @@ must_wait(struct prober *prober, const struct clock *clock, const struct request
 {
     if (prober->waiting.count + prober->aside.count == 0)
         return false;
-    *lane = waiting_lane(prober->transport->body->find_device(prober->transport, request));
+    *lane = waiting_lane(prober->transport->body->find_queue(prober->transport, request));
     return waiting_keeps_order(&prober->waiting, *lane, clock->now.instant) ||
            waiting_keeps_order(&prober->aside, *lane, clock->now.instant);
 }
@@ -129,7 +129,7 @@ must_wait(struct prober *prober, const struct clock *clock, const struct request
 static bool
 set_aside(struct prober *prober, const struct clock *clock, const struct request *request, int reason)
 {
-    uint32_t lane = waiting_lane(prober->transport->body->find_device(prober->transport, request));
+    uint32_t lane = waiting_lane(prober->transport->body->find_queue(prober->transport, request));
     if (waiting_add(&prober->aside, NULL, 0, request, lane, reason, clock->now.instant))
         return true;
     prober->transport->body->abandon(prober->transport, request);
