@@ -113,7 +113,7 @@ struct datagram {
 };
 
 /* Not every kind of socket tells each of these. */
-enum known { KNOWN_SIZE = 1, KNOWN_TTL = 2, KNOWN_TOS = 4, KNOWN_QUOTE = 8 };
+enum known { KNOWN_SIZE = 1, KNOWN_TTL = 2, KNOWN_TOS = 4, KNOWN_QUOTE = 8, KNOWN_ID = 16 };
 
 /* What an answer tells, in the terms of the probe that it may belong to. Views point into the datagram. */
 struct answer {
@@ -122,8 +122,9 @@ struct answer {
     struct address from;       /* who answered */
     struct address to;         /* whom it reached: us */
     struct instant arrived;
-    uint8_t known;             /* bits of enum known: which of the next three, and of the quoted ones, are */
+    uint8_t known;             /* bits of enum known: which of the next four, and of the quoted ones, are */
     size_t size;               /* bytes of the IP packet; IPv6: without extension headers */
+    uint16_t id;               /* its IPv4 identification */
     uint8_t ttl, tos;
     uint8_t tcp_flags;         /* of a TCP answer */
 

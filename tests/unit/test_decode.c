@@ -100,6 +100,8 @@ check_rest(const struct packet_case *row, const struct answer *answer, const str
 {
     MUST(answer->family == row->family);
     ck_assert_int_eq(answer->arrived.ns, arrival.ns);
+    MUST(!(answer->known & KNOWN_ID) == (row->family == IPV6));
+    MUST(row->family == IPV6 || answer->id == (blob->bytes[4] << 8 | blob->bytes[5]));
     if (!answer->is_error) {
         MUST(address_same(&answer->source, &answer->to) && address_same(&answer->target, &answer->from));
         ck_assert_uint_eq(answer->extensions.left, 0);
@@ -140,7 +142,7 @@ check_tells_less(const struct answer *cut, const struct answer *whole)
     MUST(address_same(&cut->from, &whole->from) && address_same(&cut->to, &whole->to));
     MUST(address_same(&cut->source, &whole->source) && address_same(&cut->target, &whole->target));
     MUST(cut->near == whole->near && cut->far == whole->far);
-    MUST(cut->ttl == whole->ttl && cut->tos == whole->tos);
+    MUST(cut->ttl == whole->ttl && cut->tos == whole->tos && cut->id == whole->id);
     MUST(cut->icmp_type == whole->icmp_type && cut->icmp_code == whole->icmp_code);
     MUST(cut->meaning == whole->meaning && cut->mtu == whole->mtu);
     MUST(!cut->quoted_mss || (cut->quoted_mss == whole->quoted_mss && cut->sent_mss == whole->sent_mss));

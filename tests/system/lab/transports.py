@@ -50,6 +50,7 @@ LACKS = [
     (r"test_flow::.*(udp|tcp|test_answers_of_the_target|test_ordinary_probes)|flow 3 of (udp|tcp)", FLOWS),
     (r"test_fragments\[.*-4\]", LEARNED),
     (r"detail::quoted|test_what_the_router_saw|test_nat", "the kernel hands over nothing of the quoted IP header"),
+    (r"detail::reply-id", "the kernel keeps the IP header of what comes back to itself"),
     (r"detail::size", "the kernel keeps the length of the packet to itself, but for an echo reply"),
     (r"detail::header of tcp", "connect() tells that it was answered, not how"),
     (r"test_duplicates\[.*tcp", "a connection is answered once"),
