@@ -96,6 +96,31 @@ read_protocol(const struct argument *argument, struct word value, struct request
     return REASON_PROTOCOL_NOT_SUPPORTED;
 }
 
+/* The number of the word among COUNT of them; COUNT when it is none. */
+static uint32_t
+find_word(struct word value, const char *const words[], uint32_t count)
+{
+    uint32_t number = 0;
+    while (number < count && !word_is(value, words[number]))
+        number++;
+    return number;
+}
+
+static enum reason
+read_tcp_ecn(const struct argument *argument, struct word value, struct request *request)
+{
+    static const char *const words[TCP_ECNS] = {
+        [TCP_ECN_OFF] = "off",
+        [TCP_ECN_CLASSIC] = "classic",
+        [TCP_ECN_ACCURATE] = "accurate",
+    };
+    uint32_t number = find_word(value, words, TCP_ECNS);
+    if (number == TCP_ECNS)
+        return REASON_BAD_VALUE;
+    *(enum tcp_ecn *)field_of(argument, request) = (enum tcp_ecn)number;
+    return request->protocol == PROTOCOL_TCP ? REASON_NONE : REASON_PROTOCOL_NOT_SUPPORTED;
+}
+
 static enum reason
 read_device(const struct argument *argument, struct word value, struct request *request)
 {
@@ -212,6 +237,7 @@ static const struct argument arguments[] = {
     [ROW_TARGET_V4] = { NAME("ip-4"), 0, COMMAND_SEND_PROBE, read_target, IPV4, IPV4, FIELD(target) },
     [ROW_TARGET_V6] = { NAME("ip-6"), 0, COMMAND_SEND_PROBE, read_target, IPV6, IPV6, FIELD(target) },
     { NAME("protocol"), 0, COMMAND_SEND_PROBE, read_protocol, 0, 0, FIELD(protocol) },
+    { NAME("tcp-ecn"), FEATURE_TCP_ECN, COMMAND_SEND_PROBE, read_tcp_ecn, 0, 0, FIELD(tcp_ecn) },
     { NAME("port"), 0, COMMAND_SEND_PROBE, read_number, 0, UINT16_MAX, FIELD(port) },
     { NAME("local-ip-4"), 0, COMMAND_SEND_PROBE, read_local, IPV4, IPV4, FIELD(local) },
     { NAME("local-ip-6"), 0, COMMAND_SEND_PROBE, read_local, IPV6, IPV6, FIELD(local) },
@@ -256,6 +282,7 @@ static const char *const feature_names[FEATURES] = {
     [FEATURE_PAYLOAD] = "payload",
     [FEATURE_BROADCAST] = "broadcast",
     [FEATURE_COLLECT] = "collect",
+    [FEATURE_TCP_ECN] = "tcp-ecn",
 };
 
 enum feature

@@ -21,7 +21,7 @@ struct identity {
     uint16_t near;     /* our port; ICMP: identifier */
     uint16_t far;      /* the target's port; ICMP: sequence */
     uint16_t ip_id;    /* IPv4 identification; IPv6: of fragments */
-    uint16_t checksum; /* of the transport header, as sent */
+    uint16_t checksum; /* of the transport header, as sent; TCP: if it had no ECN bits, see tcp.c */
     uint32_t flow_label : 20; /* IPv6 */
 
     /*
@@ -112,6 +112,9 @@ struct datagram {
     struct instant arrived;
 };
 
+/* Bits of tcp_flags beside those of <netinet/tcp.h>; the last is in the byte that holds the header's length (RFC 9768). */
+enum { TCP_ECE = 0x40, TCP_CWR = 0x80, TCP_AE = 0x100 };
+
 /* Not every kind of socket tells each of these. */
 enum known { KNOWN_SIZE = 1, KNOWN_TTL = 2, KNOWN_TOS = 4, KNOWN_QUOTE = 8, KNOWN_ID = 16 };
 
@@ -126,7 +129,7 @@ struct answer {
     size_t size;               /* bytes of the IP packet; IPv6: without extension headers */
     uint16_t id;               /* its IPv4 identification */
     uint8_t ttl, tos;
-    uint8_t tcp_flags;         /* of a TCP answer */
+    uint16_t tcp_flags;        /* of a TCP answer */
 
     bool is_error;             /* an ICMP message that quotes the probe; else the target's protocol answered */
     uint8_t icmp_type, icmp_code;

@@ -15,6 +15,9 @@ enum protocol_id { PROTOCOL_ICMP, PROTOCOL_UDP, PROTOCOL_TCP, PROTOCOL_SCTP, PRO
 /* The rows of icmp_kinds[] in icmp.c. */
 enum icmp_request { ICMP_REQUEST_ECHO, ICMP_REQUESTS };
 
+/* The ECN bits of a tcp probe's SYN: none of them, those of RFC 3168, those of RFC 9768. */
+enum tcp_ecn { TCP_ECN_OFF, TCP_ECN_CLASSIC, TCP_ECN_ACCURATE, TCP_ECNS };
+
 /* What check-support can be asked for that comes with an argument or a reply. Transports need not have all of it. */
 enum feature {
     FEATURE_NONE,
@@ -29,6 +32,7 @@ enum feature {
     FEATURE_PAYLOAD,
     FEATURE_BROADCAST,
     FEATURE_COLLECT,
+    FEATURE_TCP_ECN,
     FEATURES,
 };
 
@@ -39,6 +43,7 @@ struct request {
     enum family_id family; /* the target's */
     enum protocol_id protocol;
     enum icmp_request icmp_request;
+    enum tcp_ecn tcp_ecn;
     struct address target;
     struct address local;  /* unspecified: the kernel's choice */
     uint32_t port;         /* 0: as the protocol has it */

@@ -419,6 +419,9 @@ allocate(struct plain *plain)
 static void
 open_all(struct plain *plain)
 {
+    enum tcp_ecn ecn = connections_ecn();
+    if (ecn < TCP_ECNS)
+        plain->transport.tcp_ecn[ecn] = true;
     for (enum family_id family = 0; family < FAMILIES; family++)
         for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++)
             plain->transport.refusals[family][protocol] =

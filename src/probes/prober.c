@@ -115,6 +115,14 @@ supports_flows(const struct prober *prober)
     return any;
 }
 
+/* That no SYN of ours has the ECN bits is not worth asking for. */
+static bool
+supports_tcp_ecn(const struct prober *prober)
+{
+    const bool *can = prober->transport->tcp_ecn;
+    return supports_protocol(prober, PROTOCOL_TCP) && (can[TCP_ECN_CLASSIC] || can[TCP_ECN_ACCURATE]);
+}
+
 static bool
 supports_feature(const struct prober *prober, enum feature feature)
 {
@@ -128,6 +136,8 @@ supports_feature(const struct prober *prober, enum feature feature)
         return can_send_family(prober, IPV4);
     case FEATURE_FLOW:
         return supports_flows(prober);
+    case FEATURE_TCP_ECN:
+        return supports_tcp_ecn(prober);
     default:
         return true;
     }
@@ -187,6 +197,9 @@ find_lack(const struct prober *prober, const struct request *request, const char
     *argument = "flow";
     if (request_has(request, FEATURE_FLOW) && !prober->transport->body->has_flows(prober->transport, request->protocol))
         return REASON_PROTOCOL_NOT_SUPPORTED;
+    *argument = "tcp-ecn";
+    if (request_has(request, FEATURE_TCP_ECN) && !prober->transport->tcp_ecn[request->tcp_ecn])
+        return REASON_PROTOCOL_NOT_SUPPORTED;
     return REASON_NONE;
 }
 
@@ -206,6 +219,7 @@ model_of(const struct request *request)
         .group = address_is_group(request->family, &request->target),
         .collect = request->collect,
         .detail = request->detail,
+        .tcp_ecn = request_has(request, FEATURE_TCP_ECN),
         .scope_named = is_scoped && !is_number,
         .scope_numbered = is_number,
     };
@@ -239,6 +253,9 @@ say_refused(struct prober *prober, const struct request *request, enum reason la
     if (error == EOVERFLOW) {
         lack = REASON_NO_ROOM_FOR_IDENTITY;
         argument = "flow";
+    } else if (error == EPROTONOSUPPORT && request_has(request, FEATURE_TCP_ECN)) {
+        lack = REASON_PROTOCOL_NOT_SUPPORTED;
+        argument = "tcp-ecn";
     }
     if (lack != REASON_NONE) {
         struct word name = { argument, strlen(argument) };
@@ -445,6 +462,8 @@ say_answer(struct prober *prober, const struct clock *clock, const struct probe 
     };
     if (reply.kind == REPLY_TTL_EXPIRED || probe->detail)
         reply.extensions = answer->extensions;
+    if (!answer->is_error && probe->tcp_ecn)
+        reply.asked = (struct asked){ .answer = answer, .tcp_ecn = true };
     struct detail detail;
     if (probe->detail) {
         detail = detail_of(probe, clock, reply.scope);

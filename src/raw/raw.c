@@ -457,6 +457,8 @@ raw_open(struct privileges *privileges)
     if (!raw)
         return NULL;
     raw->transport.body = &body;
+    for (enum tcp_ecn ecn = 0; ecn < TCP_ECNS; ecn++)
+        raw->transport.tcp_ecn[ecn] = true;
     raw->privileges = privileges;
     receivers_init(&raw->receivers, may_have_many_descriptors());
     for (size_t i = 0; i < (size_t)FAMILIES * SENDERS; i++)

@@ -6,6 +6,7 @@
 #include <check.h>
 
 Suite *allot_suite(void);
+Suite *asked_suite(void);
 Suite *attribution_suite(void);
 Suite *build_suite(void);
 Suite *bytes_suite(void);

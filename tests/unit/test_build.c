@@ -114,6 +114,39 @@ START_TEST(byte_for_byte)
 }
 END_TEST
 
+/* With ECN bits; the identity's checksum is that of the SYN above, without any. */
+static const struct {
+    enum family_id family;
+    enum tcp_ecn ecn;
+    const char *packet;
+    uint16_t checksum;
+} syns[] = {
+    { IPV4, TCP_ECN_CLASSIC,
+      IP_V4("003c", "4000", "06") "f012 0050 89abcdef 00000000 a0 c2 faf0 6fb0 0000 " SYN_OPTIONS("05b4"), 0x7070 },
+    { IPV4, TCP_ECN_ACCURATE,
+      IP_V4("003c", "4000", "06") "f012 0050 89abcdef 00000000 a1 c2 faf0 6eb0 0000 " SYN_OPTIONS("05b4"), 0x7070 },
+    { IPV6, TCP_ECN_CLASSIC,
+      IP_V6("0028", "06") "f012 0050 89abcdef 00000000 a0 c2 faf0 0080 0000 " SYN_OPTIONS("05a0"), 0x0140 },
+    { IPV6, TCP_ECN_ACCURATE,
+      IP_V6("0028", "06") "f012 0050 89abcdef 00000000 a1 c2 faf0 ff7f 0000 " SYN_OPTIONS("05a0"), 0x0140 },
+};
+
+START_TEST(ecn_byte_for_byte)
+{
+    struct request request = request_to(syns[_i].family, PROTOCOL_TCP);
+    struct identity identity = identity_of(syns[_i].family);
+    struct blob expected = blob_of_hex(syns[_i].packet);
+    struct blob got = blob_copy(expected.bytes, expected.length);
+    memset(got.bytes, 0xee, got.length);
+    request.tcp_ecn = syns[_i].ecn;
+    size_t length = packet_build(&request, &identity, got.bytes, got.length);
+    assert_bytes("a SYN", got.bytes, length, expected.bytes, expected.length);
+    MUST(identity.checksum == syns[_i].checksum);
+    blob_free(&got);
+    blob_free(&expected);
+}
+END_TEST
+
 START_TEST(too_little_room)
 {
     for (size_t i = 0; i < COUNT(packets); i++) {
@@ -505,6 +538,7 @@ build_suite(void)
     TCase *tests = tcase_create("build");
     tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_loop_test(tests, byte_for_byte, 0, COUNT(packets));
+    tcase_add_loop_test(tests, ecn_byte_for_byte, 0, COUNT(syns));
     tcase_add_test(tests, too_little_room);
     tcase_add_loop_test(tests, size_of_the_whole_packet, 0, COUNT(sizes));
     tcase_add_test(tests, nonce_where_there_is_room);

@@ -1610,6 +1610,44 @@ START_TEST(guesses)
 }
 END_TEST
 
+/*
+ * A SYN with ECN bits, and what routers may make of these before another quotes it: it is known all the same, and not taken
+ * for translated; and no more is believed of it than of any SYN.
+ */
+START_TEST(ecn_bits_on_the_way)
+{
+    static const struct {
+        uint16_t kept; /* of length and flags; the checksum is put right */
+    } routers_do[] = { { 0xffff }, { 0xfe3f }, { 0xfeff }, { 0xff7f }, { 0xffbf } };
+    enum family_id family = _i % 2 ? IPV6 : IPV4;
+    for (enum tcp_ecn ecn = 0; ecn < TCP_ECNS; ecn++) {
+        struct probes *probes = probes_new(1);
+        struct sent sent = send_probe(family, PROTOCOL_TCP, identity_of(PROTOCOL_TCP), false);
+        uint8_t *flags = sent.packet + families[family].header_size + 12;
+        uint16_t plain = sent.probe.identity.checksum;
+        sent.request.tcp_ecn = ecn;
+        packet_build(&sent.request, &sent.probe.identity, sent.packet, sizeof sent.packet);
+        MUST(sent.probe.identity.checksum == plain);
+        struct probe *probe = put_in_flight(probes, &sent);
+        for (size_t i = 0; i < COUNT(routers_do); i++) {
+            uint16_t was = (uint16_t)(flags[0] << 8 | flags[1]), is = was & routers_do[i].kept;
+            uint16_t checksum = checksum_adjust((uint16_t)(flags[4] << 8 | flags[5]), was, is);
+            memcpy(flags, (const uint8_t[]){ (uint8_t)(is >> 8), (uint8_t)is }, 2);
+            memcpy(flags + 4, (const uint8_t[]){ (uint8_t)(checksum >> 8), (uint8_t)checksum }, 2);
+            struct answer answer = quote(&sent, sent.length - families[family].header_size);
+            ck_assert_ptr_eq(match_find(probes, &answer), probe);
+            MUST(answer.has_checksum && checksum_same(answer.checksum, plain) && !match_is_translated(probe, &answer));
+            flags[5] ^= 1;
+            answer = quote(&sent, sent.length - families[family].header_size);
+            MUST(match_is_translated(probe, &answer));
+            flags[5] ^= 1;
+            packet_build(&sent.request, &sent.probe.identity, sent.packet, sizeof sent.packet);
+        }
+        probes_free(probes);
+    }
+}
+END_TEST
+
 /* What a quote shows that was rewritten on its way. */
 START_TEST(translated)
 {
@@ -1645,6 +1683,7 @@ match_suite(void)
     tcase_add_loop_test(tests, the_right_answer, 0, COMBINATIONS);
     tcase_add_loop_test(tests, quotes_of_every_length, 0, PAIRS);
     tcase_add_loop_test(tests, quotes_padded_with_zeros, 0, PAIRS);
+    tcase_add_loop_test(tests, ecn_bits_on_the_way, 0, FAMILIES);
     tcase_add_loop_test(tests, translated, 0, PAIRS);
     tcase_add_loop_test(tests, one_field_wrong, 0, COMBINATIONS);
     tcase_add_test(tests, another_sender);

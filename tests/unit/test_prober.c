@@ -736,6 +736,38 @@ START_TEST(flows_of_some_protocols)
 }
 END_TEST
 
+/* What came of it is said where it was asked for, of a SYN-ACK; what this host's SYNs do not ask for is refused. */
+START_TEST(ecn_of_syns)
+{
+    fake.transport.tcp_ecn[TCP_ECN_OFF] = true;
+    take("7 check-support feature tcp-ecn");
+    take(TCP("7") " tcp-ecn classic");
+    take(TCP("7") " tcp-ecn off");
+    ck_assert_str_eq(said(), "7 feature-support support no\n"
+                             "7 invalid-argument reason protocol-not-supported argument tcp-ecn\n");
+    ck_assert_uint_eq(fake.sent, 1);
+    fake.transport.tcp_ecn[TCP_ECN_ACCURATE] = true;
+    take("7 check-support feature tcp-ecn");
+    take(TCP("8") " tcp-ecn accurate");
+    take(TCP("9"));
+    take(TCP("10") " tcp-ecn accurate");
+    for (int32_t token = 7; token <= 9; token++) {
+        struct answer answer = answer_to(token, NS_PER_MS);
+        answer.tcp_flags = TCP_AE | TCP_CWR | 0x12;
+        receive(answer);
+    }
+    receive(error_to(10, MEANS_TTL_EXPIRED, "203.0.113.9"));
+    ck_assert_str_eq(said(), "7 feature-support support ok\n"
+                             "7 reply ip-4 192.0.2.9 round-trip-time 1000 tcp-ecn ce\n"
+                             "8 reply ip-4 192.0.2.9 round-trip-time 1000 tcp-ecn ce\n"
+                             "9 reply ip-4 192.0.2.9 round-trip-time 1000\n"
+                             "10 ttl-expired ip-4 203.0.113.9 round-trip-time 2000\n");
+    fake.error = EPROTONOSUPPORT; /* the SYN was another */
+    take(TCP("7") " tcp-ecn off");
+    ck_assert_str_eq(said(), "7 invalid-argument reason protocol-not-supported argument tcp-ecn\n");
+}
+END_TEST
+
 START_TEST(additions_of_one_family)
 {
     refuse_ipv6();
@@ -906,6 +938,7 @@ prober_suite(void)
     tcase_add_test(tests, expired_by_turns);
     tcase_add_test(tests, strict);
     tcase_add_test(tests, flows_of_some_protocols);
+    tcase_add_test(tests, ecn_of_syns);
     tcase_add_test(tests, additions_of_one_family);
     tcase_add_test(tests, no_room);
     tcase_add_test(tests, collected);

@@ -27,6 +27,7 @@ struct line_case {
 #define BAD(argument) "7 invalid-argument reason bad-value argument " argument
 #define RANGE(argument) "7 invalid-argument reason out-of-range argument " argument
 #define FAMILY(argument) "7 invalid-argument reason wrong-family argument " argument
+#define PROTOCOL(argument) "7 invalid-argument reason protocol-not-supported argument " argument
 #define PARSE_ERROR "0 command-parse-error"
 
 static const struct line_case lines[] = {
@@ -320,6 +321,20 @@ static const struct line_case lines[] = {
     LINE(V6 "flow-label 0xabcde", BAD("flow-label")),
     LINE(V4 "flow-label 5", FAMILY("flow-label")),
 
+    /* tcp-ecn */
+    LINE(V4 "protocol tcp tcp-ecn off", "7 192.0.2.1 tcp ecn 0"),
+    LINE(V4 "protocol tcp tcp-ecn classic", "7 192.0.2.1 tcp ecn 1"),
+    LINE(V4 "tcp-ecn accurate protocol tcp", "7 192.0.2.1 tcp ecn 2"),
+    LINE(V4 "protocol tcp tcp-ecn accurate tcp-ecn off", "7 192.0.2.1 tcp ecn 0"),
+    LINE(V4 "protocol tcp tcp-ecn 1", BAD("tcp-ecn")),
+    LINE(V4 "protocol tcp tcp-ecn Classic", BAD("tcp-ecn")),
+    LINE(V4 "protocol tcp tcp-ecn classical", BAD("tcp-ecn")),
+    LINE(V4 "protocol tcp tcp-ecn classic\0", BAD("tcp-ecn")),
+    LINE(V4 "tcp-ecn nothing", BAD("tcp-ecn")),
+    LINE(V4 "tcp-ecn off", PROTOCOL("tcp-ecn")),
+    LINE(V4 "tcp-ecn classic protocol udp", PROTOCOL("tcp-ecn")),
+    LINE(V6 "tcp-ecn accurate protocol sctp", PROTOCOL("tcp-ecn")),
+
     /* payload */
     LINE(V4 "payload 00", "7 192.0.2.1 payload 00"),
     LINE(V4 "payload 0aF9", "7 192.0.2.1 payload 0aF9"),
@@ -456,6 +471,8 @@ add_request(struct text *text, const struct request *request)
     add_word(text, "local-scope", request->local_scope);
     MUST((request->scope.length || request->local_scope.length) == request_has(request, FEATURE_SCOPE_ID));
     add_word(text, "payload", request->payload);
+    if (request_has(request, FEATURE_TCP_ECN))
+        text_add(text, " ecn %u", request->tcp_ecn);
     if (request_has(request, FEATURE_FLOW))
         text_add(text, " flow %u", request->flow);
     if (request_has(request, FEATURE_FLOW_LABEL))

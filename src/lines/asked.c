@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#include "lines/asked.h"
+
+#include <netinet/tcp.h>
+
+#include "lines/text.h"
+
+/*
+ * The three ECN bits of a SYN-ACK, AE first, as they answer a SYN that asks for accurate ECN (RFC 9768, table 2): which
+ * codepoint the SYN's IP header had when it arrived. One bit alone is classic ECN (RFC 3168).
+ */
+static const char *const ecn_words[8] = {
+    [0] = "none",
+    [1] = "classic",
+    [2] = "not-ect",
+    [3] = "ect-1",
+    [4] = "ect-0",
+    [6] = "ce",
+};
+
+static void
+put_tcp_ecn(struct writer *line, uint16_t flags)
+{
+    uint32_t bits = (flags & TCP_AE ? 4u : 0) | (flags & TCP_CWR ? 2u : 0) | (flags & TCP_ECE ? 1u : 0);
+    put_name(line, "tcp-ecn");
+    put_text(line, ecn_words[bits] ? ecn_words[bits] : "unknown-");
+    if (!ecn_words[bits])
+        put_number(line, bits);
+}
+
+void
+asked_write(const struct asked *asked, struct writer *line)
+{
+    const struct answer *answer = asked->answer;
+    if (!answer)
+        return;
+    if (asked->tcp_ecn && (answer->tcp_flags & TH_SYN))
+        put_tcp_ecn(line, answer->tcp_flags);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* What a reply says of an answer because its request asked for it, by an argument of that name. Pure. */
+#ifndef HOPLINE_ASKED_H
+#define HOPLINE_ASKED_H
+
+#include "packets/packet.h"
+
+struct asked {
+    const struct answer *answer; /* the target's; NULL: nothing was asked for, or nothing answered */
+    bool tcp_ecn;
+};
+
+/* Bytes that asked_write() writes at most. */
+#define ASKED_MAX 32
+
+/* Writes NAME VALUE pairs, a blank before each. */
+void asked_write(const struct asked *asked, struct writer *line);
+
+#endif
