@@ -90,6 +90,7 @@ struct departures {
 struct transport {
     const struct transport_body *body;
     int refusals[FAMILIES][PROTOCOLS]; /* errno values: why this process can't send such probes; 0: it can */
+    bool icmp_requests[FAMILIES][ICMP_REQUESTS]; /* the kinds that it can send, where it can send icmp */
     bool tcp_ecn[TCP_ECNS];            /* what its SYNs can ask for */
     struct refused refused;            /* what was wished for of its sockets, and this host refused */
     struct routes *routes;

@@ -28,12 +28,32 @@ put_tcp_ecn(struct writer *line, uint16_t flags)
         put_number(line, bits);
 }
 
+static void
+put_pair(struct writer *line, const char *name, int64_t number)
+{
+    put_name(line, name);
+    put_number(line, number);
+}
+
+static void
+put_times(struct writer *line, const struct answer *answer)
+{
+    put_pair(line, "originate", answer->originate);
+    put_pair(line, "receive", answer->receive);
+    put_pair(line, "transmit", answer->transmit);
+}
+
 void
 asked_write(const struct asked *asked, struct writer *line)
 {
+    static void (*const kinds[ICMP_REQUESTS])(struct writer *line, const struct answer *answer) = {
+        [ICMP_REQUEST_TIMESTAMP] = put_times,
+    };
     const struct answer *answer = asked->answer;
     if (!answer)
         return;
     if (asked->tcp_ecn && (answer->tcp_flags & TH_SYN))
         put_tcp_ecn(line, answer->tcp_flags);
+    if (asked->icmp_request && kinds[answer->icmp_request])
+        kinds[answer->icmp_request](line, answer);
 }

@@ -8,10 +8,11 @@
 struct asked {
     const struct answer *answer; /* the target's; NULL: nothing was asked for, or nothing answered */
     bool tcp_ecn;
+    bool icmp_request;
 };
 
 /* Bytes that asked_write() writes at most. */
-#define ASKED_MAX 32
+#define ASKED_MAX 80
 
 /* Writes NAME VALUE pairs, a blank before each. */
 void asked_write(const struct asked *asked, struct writer *line);

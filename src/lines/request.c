@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lines/word.h"
+#include "packets/icmp.h"
 #include "packets/protocol.h"
 
 #define TTL_WHEN_ABSENT 255
@@ -46,11 +47,21 @@ read_pattern(const struct argument *argument, struct word value, struct request 
     return read_number(argument, value, request);
 }
 
+static bool
+is_sized(const struct request *request)
+{
+    return protocols[request->protocol]->sized && request->icmp_request == ICMP_REQUEST_ECHO;
+}
+
 static enum reason
 read_size(const struct argument *argument, struct word value, struct request *request)
 {
+    uint32_t before = request->size;
+    enum reason reason = read_number(argument, value, request);
     request->size_given = true;
-    return read_number(argument, value, request);
+    if (request->icmp_request != ICMP_REQUEST_ECHO)
+        request->size = before;
+    return reason;
 }
 
 /* Seconds with up to six decimals; LOW and HIGH are in seconds, the field in microseconds. */
@@ -121,6 +132,28 @@ read_tcp_ecn(const struct argument *argument, struct word value, struct request 
     return request->protocol == PROTOCOL_TCP ? REASON_NONE : REASON_PROTOCOL_NOT_SUPPORTED;
 }
 
+/* Behind `icmp` and the target's family. The size of what is no echo request is fixed. */
+static enum reason
+read_icmp_request(const struct argument *argument, struct word value, struct request *request)
+{
+    static const char *const words[ICMP_REQUESTS] = {
+        [ICMP_REQUEST_ECHO] = "echo",
+        [ICMP_REQUEST_TIMESTAMP] = "timestamp",
+    };
+    uint32_t number = find_word(value, words, ICMP_REQUESTS);
+    if (number == ICMP_REQUESTS)
+        return REASON_BAD_VALUE;
+    if (request->protocol != PROTOCOL_ICMP)
+        return REASON_PROTOCOL_NOT_SUPPORTED;
+    if (!icmp_kinds[number].known_to[request->family])
+        return REASON_WRONG_FAMILY;
+    *(enum icmp_request *)field_of(argument, request) = (enum icmp_request)number;
+    if (number != ICMP_REQUEST_ECHO)
+        request->size = (uint32_t)(protocol_headers_size(request->family, PROTOCOL_ICMP) +
+                                   packet_payload_size(request));
+    return REASON_NONE;
+}
+
 static enum reason
 read_device(const struct argument *argument, struct word value, struct request *request)
 {
@@ -150,8 +183,12 @@ static enum reason
 read_flow(const struct argument *argument, struct word value, struct request *request)
 {
     enum reason reason = read_number(argument, value, request);
-    /* Of sctp many routers quote the ports alone. In a flow these are the same: nothing would tell its probes apart. */
-    return reason == REASON_NONE && request->protocol == PROTOCOL_SCTP ? REASON_PROTOCOL_NOT_SUPPORTED : reason;
+    /*
+     * Of sctp many routers quote the ports alone. In a flow these are the same: nothing would tell its probes apart. And only
+     * an echo request has room for what keeps its checksum the same.
+     */
+    bool can = request->protocol != PROTOCOL_SCTP && request->icmp_request == ICMP_REQUEST_ECHO;
+    return reason == REASON_NONE && !can ? REASON_PROTOCOL_NOT_SUPPORTED : reason;
 }
 
 /* A `size` that was given must have room for the payload; the default size grows with it. */
@@ -164,7 +201,7 @@ read_payload(const struct argument *argument, struct word value, struct request 
             return REASON_BAD_VALUE;
     if (value.length % 2)
         return REASON_BAD_VALUE;
-    if (!protocols[request->protocol]->sized)
+    if (!is_sized(request))
         return REASON_PROTOCOL_NOT_SUPPORTED;
     size_t size = protocol_headers_size(request->family, request->protocol) + value.length / 2;
     if (request->size_given && size > request->size)
@@ -237,6 +274,7 @@ static const struct argument arguments[] = {
     [ROW_TARGET_V4] = { NAME("ip-4"), 0, COMMAND_SEND_PROBE, read_target, IPV4, IPV4, FIELD(target) },
     [ROW_TARGET_V6] = { NAME("ip-6"), 0, COMMAND_SEND_PROBE, read_target, IPV6, IPV6, FIELD(target) },
     { NAME("protocol"), 0, COMMAND_SEND_PROBE, read_protocol, 0, 0, FIELD(protocol) },
+    { NAME("icmp-request"), FEATURE_ICMP_REQUEST, COMMAND_SEND_PROBE, read_icmp_request, 0, 0, FIELD(icmp_request) },
     { NAME("tcp-ecn"), FEATURE_TCP_ECN, COMMAND_SEND_PROBE, read_tcp_ecn, 0, 0, FIELD(tcp_ecn) },
     { NAME("port"), 0, COMMAND_SEND_PROBE, read_number, 0, UINT16_MAX, FIELD(port) },
     { NAME("local-ip-4"), 0, COMMAND_SEND_PROBE, read_local, IPV4, IPV4, FIELD(local) },
@@ -283,6 +321,7 @@ static const char *const feature_names[FEATURES] = {
     [FEATURE_BROADCAST] = "broadcast",
     [FEATURE_COLLECT] = "collect",
     [FEATURE_TCP_ECN] = "tcp-ecn",
+    [FEATURE_ICMP_REQUEST] = "icmp-request",
 };
 
 enum feature

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "packets/checksum.h"
+#include "packets/icmp.h"
 #include "packets/protocol.h"
 
 #define IPV4_FLAG_DF 0x4000
@@ -19,6 +20,8 @@ size_t
 packet_payload_size(const struct request *request)
 {
     size_t headers = protocol_headers_size(request->family, request->protocol);
+    if (request->icmp_request != ICMP_REQUEST_ECHO)
+        return icmp_kinds[request->icmp_request].size(request);
     return protocols[request->protocol]->sized && request->size > headers ? request->size - headers : 0;
 }
 
@@ -38,6 +41,7 @@ void
 packet_offer_nonce(const struct request *request, struct identity *identity, uint64_t random)
 {
     bool room = packet_payload_size(request) >= packet_nonce_offset(identity) + NONCE_SIZE;
+    room = room && request->icmp_request == ICMP_REQUEST_ECHO;
     identity->nonce = room && !request->pattern_given && !request->payload.length
                           ? (random & ~(uint64_t)UINT16_MAX) | identity->ip_id
                           : 0;

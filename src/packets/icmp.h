@@ -6,9 +6,13 @@
 #include "packets/packet.h"
 
 struct icmp_kind {
+    bool known_to[FAMILIES];                    /* else the family has no types for it */
     uint8_t request[FAMILIES], reply[FAMILIES]; /* types; the code of both is 0 */
+    bool echoes;  /* the reply returns payload, which proves it; else it counts from the target alone */
+    bool stamped; /* identity.number is the time when it left, see wall_ms_of_day(), and the reply returns that */
 
-    /* Writes what stands behind identifier and sequence number. */
+    /* Writes what stands behind identifier and sequence number. Its size in bytes; NULL: as the request asks for. */
+    size_t (*size)(const struct request *request);
     void (*write)(const struct request *request, const struct identity *identity, struct writer *writer);
 
     /*

@@ -17,7 +17,7 @@
 struct identity {
     struct address source;
     uint64_t nonce;    /* in the payload, ends with ip_id; 0: none */
-    uint32_t number;   /* TCP: sequence number; SCTP: initiate tag; else the balance, see packet_balance() */
+    uint32_t number;   /* TCP: sequence number; SCTP: initiate tag; ICMP timestamp: when it left; else the balance */
     uint16_t near;     /* our port; ICMP: identifier */
     uint16_t far;      /* the target's port; ICMP: sequence */
     uint16_t ip_id;    /* IPv4 identification; IPv6: of fragments */
@@ -130,6 +130,8 @@ struct answer {
     uint16_t id;               /* its IPv4 identification */
     uint8_t ttl, tos;
     uint16_t tcp_flags;        /* of a TCP answer */
+    enum icmp_request icmp_request;        /* the kind of ICMP request that is answered, or quoted; other protocols: 0 */
+    uint32_t originate, receive, transmit; /* of an ICMP timestamp reply */
 
     bool is_error;             /* an ICMP message that quotes the probe; else the target's protocol answered */
     uint8_t icmp_type, icmp_code;

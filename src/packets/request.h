@@ -13,7 +13,7 @@ enum command { COMMAND_SEND_PROBE, COMMAND_CHECK_SUPPORT };
 enum protocol_id { PROTOCOL_ICMP, PROTOCOL_UDP, PROTOCOL_TCP, PROTOCOL_SCTP, PROTOCOLS };
 
 /* The rows of icmp_kinds[] in icmp.c. */
-enum icmp_request { ICMP_REQUEST_ECHO, ICMP_REQUESTS };
+enum icmp_request { ICMP_REQUEST_ECHO, ICMP_REQUEST_TIMESTAMP, ICMP_REQUESTS };
 
 /* The ECN bits of a tcp probe's SYN: none of them, those of RFC 3168, those of RFC 9768. */
 enum tcp_ecn { TCP_ECN_OFF, TCP_ECN_CLASSIC, TCP_ECN_ACCURATE, TCP_ECNS };
@@ -33,6 +33,7 @@ enum feature {
     FEATURE_BROADCAST,
     FEATURE_COLLECT,
     FEATURE_TCP_ECN,
+    FEATURE_ICMP_REQUEST,
     FEATURES,
 };
 

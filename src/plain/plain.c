@@ -420,6 +420,8 @@ static void
 open_all(struct plain *plain)
 {
     enum tcp_ecn ecn = connections_ecn();
+    for (enum family_id family = 0; family < FAMILIES; family++)
+        plain->transport.icmp_requests[family][ICMP_REQUEST_ECHO] = true;
     if (ecn < TCP_ECNS)
         plain->transport.tcp_ecn[ecn] = true;
     for (enum family_id family = 0; family < FAMILIES; family++)

@@ -29,6 +29,7 @@ identities_init(struct identities *identities)
     identities->echo_number = random_below(random, ECHO_NUMBERS);
     identities->ip_id = random_u16(random);
     identities->shared_id = random_u16(random);
+    turns_init(&identities->turns, 32, random);
     flows_init(&identities->flows, random);
 }
 
@@ -54,6 +55,24 @@ make_echo_number(const struct making *making)
         } else if (!is_taken(making)) {
             return 0;
         }
+    }
+    return ENOSPC;
+}
+
+/*
+ * Of a request that is no echo nothing else comes back: so its two numbers are drawn from all that there are, in an order
+ * that nobody knows and in which none comes again before all have had their turn.
+ */
+static int
+make_drawn_numbers(const struct making *making)
+{
+    struct identity *identity = making->identity;
+    for (uint32_t tries = 0; tries < TRIES; tries++) {
+        uint32_t number = turns_next(&making->from->turns);
+        identity->near = (uint16_t)(number >> 16);
+        identity->far = (uint16_t)number;
+        if (!is_taken(making))
+            return 0;
     }
     return ENOSPC;
 }
@@ -90,6 +109,8 @@ make_flow_sequence(const struct making *making)
 static int
 make_echo(const struct making *making, uint16_t near)
 {
+    if (making->request->icmp_request != ICMP_REQUEST_ECHO)
+        return make_drawn_numbers(making);
     if (near)
         return make_sequence(making, near);
     return request_has(making->request, FEATURE_FLOW) ? make_flow_sequence(making) : make_echo_number(making);
@@ -276,7 +297,8 @@ make_number(const struct making *making)
     for (uint32_t tries = 0; tries <= UINT16_MAX; tries++) {
         uint16_t *last = shared ? &from->shared_id : &from->ip_id;
         identity->ip_id = *last = packet_next_ip_id(*last);
-        identity->number = making->protocol->numbered ? draw_number(&from->random) : 0;
+        if (making->protocol->numbered)
+            identity->number = draw_number(&from->random);
         if (!shared || !probes_number_taken(making->in_flight, making->model))
             return 0;
     }

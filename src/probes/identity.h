@@ -10,6 +10,7 @@
 #include "host/random.h"
 #include "probes/flow.h"
 #include "probes/probe.h"
+#include "probes/turns.h"
 
 #define ECHO_IDS 16           /* ICMP identifiers that echo requests bear */
 #define ECHO_ID_MASK 0xfff0   /* the bits that they begin with, so that a kernel filter knows them by one comparison */
@@ -52,6 +53,7 @@ struct near_source {
 struct identities {
     struct random random;
     struct flows flows;
+    struct turns turns;   /* of identifier and sequence number together, in requests that are no echo */
     uint32_t echo_number; /* the next: the upper four bits choose the identifier */
     uint16_t echo_id;     /* the lowest identifier; without privileges but a wish: another program may have it */
     uint16_t ip_id;       /* the last identification */

@@ -23,6 +23,7 @@ struct probe {
     uint32_t ear : 3;      /* likewise: by which of the sockets there */
     bool keeps_ports : 1;  /* the next probe may have the same, since the client wants it so */
     bool tcp_ecn : 1;      /* was asked for: what came of it is said */
+    uint32_t icmp_request : 2; /* enum icmp_request */
     uint16_t payload_size; /* bytes */
     uint8_t family;        /* enum family_id, enum protocol_id: as bytes, since there may be a million */
     uint8_t protocol;

@@ -10,6 +10,7 @@
 #include "host/random.h"
 #include "lines/reply.h"
 #include "lines/word.h"
+#include "packets/icmp.h"
 #include "packets/protocol.h"
 #include "probes/match.h"
 #include "probes/waiting.h"
@@ -123,6 +124,17 @@ supports_tcp_ecn(const struct prober *prober)
     return supports_protocol(prober, PROTOCOL_TCP) && (can[TCP_ECN_CLASSIC] || can[TCP_ECN_ACCURATE]);
 }
 
+/* The same of echo requests, which are what is sent anyway. */
+static bool
+supports_icmp_requests(const struct prober *prober)
+{
+    bool any = false;
+    for (enum family_id family = 0; family < FAMILIES; family++)
+        for (enum icmp_request kind = ICMP_REQUEST_ECHO + 1; kind < ICMP_REQUESTS; kind++)
+            any = any || (can_send(prober, family, PROTOCOL_ICMP) && prober->transport->icmp_requests[family][kind]);
+    return any;
+}
+
 static bool
 supports_feature(const struct prober *prober, enum feature feature)
 {
@@ -136,6 +148,8 @@ supports_feature(const struct prober *prober, enum feature feature)
         return can_send_family(prober, IPV4);
     case FEATURE_FLOW:
         return supports_flows(prober);
+    case FEATURE_ICMP_REQUEST:
+        return supports_icmp_requests(prober);
     case FEATURE_TCP_ECN:
         return supports_tcp_ecn(prober);
     default:
@@ -197,6 +211,10 @@ find_lack(const struct prober *prober, const struct request *request, const char
     *argument = "flow";
     if (request_has(request, FEATURE_FLOW) && !prober->transport->body->has_flows(prober->transport, request->protocol))
         return REASON_PROTOCOL_NOT_SUPPORTED;
+    *argument = "icmp-request";
+    if (request->icmp_request != ICMP_REQUEST_ECHO &&
+        !prober->transport->icmp_requests[request->family][request->icmp_request])
+        return REASON_PROTOCOL_NOT_SUPPORTED;
     *argument = "tcp-ecn";
     if (request_has(request, FEATURE_TCP_ECN) && !prober->transport->tcp_ecn[request->tcp_ecn])
         return REASON_PROTOCOL_NOT_SUPPORTED;
@@ -220,6 +238,7 @@ model_of(const struct request *request)
         .collect = request->collect,
         .detail = request->detail,
         .tcp_ecn = request_has(request, FEATURE_TCP_ECN),
+        .icmp_request = request->icmp_request & 3,
         .scope_named = is_scoped && !is_number,
         .scope_numbered = is_number,
     };
@@ -234,6 +253,8 @@ launch(struct prober *prober, const struct clock *clock, const struct request *r
        uint32_t *detail)
 {
     struct probe model = model_of(request);
+    if (icmp_kinds[request->icmp_request].stamped)
+        model.identity.number = wall_ms_of_day((struct wall){ clock_now().ns + clock->offset });
     if (request->mark && !prober->transport->body->supports_mark(prober->transport))
         return EPERM;
     if (!probes_reserve(prober->probes))
@@ -462,8 +483,11 @@ say_answer(struct prober *prober, const struct clock *clock, const struct probe 
     };
     if (reply.kind == REPLY_TTL_EXPIRED || probe->detail)
         reply.extensions = answer->extensions;
-    if (!answer->is_error && probe->tcp_ecn)
-        reply.asked = (struct asked){ .answer = answer, .tcp_ecn = true };
+    reply.asked = (struct asked){
+        .answer = answer->is_error ? NULL : answer,
+        .tcp_ecn = probe->tcp_ecn,
+        .icmp_request = probe->icmp_request,
+    };
     struct detail detail;
     if (probe->detail) {
         detail = detail_of(probe, clock, reply.scope);

@@ -33,5 +33,6 @@ Suite *random_suite(void);
 Suite *reply_suite(void);
 Suite *request_suite(void);
 Suite *timer_suite(void);
+Suite *turns_suite(void);
 
 #endif

@@ -86,6 +86,30 @@ START_TEST(echo_numbers)
 }
 END_TEST
 
+/* Of a request that is no echo the identifier, too, is drawn from all that there are. */
+START_TEST(drawn_numbers)
+{
+    enum { MANY = 300000 };
+    struct allotter *allotter = allotter_new();
+    struct probes *in_flight = probes_new(1);
+    struct request request = request_to(IPV4, PROTOCOL_ICMP);
+    uint32_t ids = 0;
+    uint8_t *ids_seen = zeroed_memory(1 << 16, 1);
+    request.icmp_request = ICMP_REQUEST_TIMESTAMP;
+    for (uint32_t i = 0; i < MANY; i++) {
+        struct probe model = model_of(&request);
+        MUST((allot_whole(allotter, &request, in_flight, &model)) == 0);
+        MUST(!model.identity.nonce);
+        ids += !ids_seen[model.identity.near];
+        ids_seen[model.identity.near] = 1;
+    }
+    MUST(ids > 60000); /* 64,862 are expected of random ones */
+    free(ids_seen);
+    probes_free(in_flight);
+    allotter_free(allotter);
+}
+END_TEST
+
 START_TEST(echo_numbers_in_flight_are_skipped)
 {
     struct allotter *allotter = allotter_new();
@@ -535,6 +559,7 @@ allot_suite(void)
     tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_checked_fixture(tests, enter_own_network, NULL);
     tcase_add_test(tests, echo_numbers);
+    tcase_add_test(tests, drawn_numbers);
     tcase_add_test(tests, echo_numbers_in_flight_are_skipped);
     tcase_add_test(tests, echo_numbers_exhausted);
     tcase_add_test(tests, two_daemons_begin_elsewhere);

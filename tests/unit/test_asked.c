@@ -22,6 +22,13 @@ static const struct {
     { { .tcp_ecn = true }, { .tcp_flags = 0x1d2 }, " tcp-ecn unknown-7" },
     { { .tcp_ecn = true }, { .tcp_flags = 0xfff }, " tcp-ecn unknown-7" },
     { { .tcp_ecn = true }, { .tcp_flags = 0x1d4 }, "" }, /* a RST */
+    { { .icmp_request = true }, { .icmp_request = ICMP_REQUEST_TIMESTAMP, .originate = 1, .receive = UINT32_MAX },
+      " originate 1 receive 4294967295 transmit 0" },
+    { { .icmp_request = true },
+      { .icmp_request = ICMP_REQUEST_TIMESTAMP, .originate = UINT32_MAX, .receive = UINT32_MAX, .transmit = UINT32_MAX },
+      " originate 4294967295 receive 4294967295 transmit 4294967295" },
+    { { .icmp_request = true }, { .icmp_request = ICMP_REQUEST_ECHO }, "" },
+    { { .icmp_request = false }, { .icmp_request = ICMP_REQUEST_TIMESTAMP }, "" },
     { { .tcp_ecn = false }, { .tcp_flags = 0x1d2 }, "" },
 };
 

@@ -147,6 +147,41 @@ START_TEST(ecn_byte_for_byte)
 }
 END_TEST
 
+/* Requests that are no echo; whatever size was asked for, and whatever payload and pattern. */
+static const struct {
+    const char *name;
+    enum family_id family;
+    enum icmp_request kind;
+    const char *packet;
+} icmp_requests[] = {
+    { "timestamp", IPV4, ICMP_REQUEST_TIMESTAMP,
+      IP_V4("0028", "0000", "01") "0d 00 ee9c abc5 0102 89abcdef 00000000 00000000" },
+};
+
+START_TEST(icmp_request_byte_for_byte)
+{
+    struct request request = request_to(icmp_requests[_i].family, PROTOCOL_ICMP);
+    struct identity identity = identity_of(icmp_requests[_i].family);
+    struct blob expected = blob_of_hex(icmp_requests[_i].packet);
+    identity.near = 0xabc5;
+    identity.far = 0x0102;
+    request.icmp_request = icmp_requests[_i].kind;
+    request.pattern = 0x55;
+    for (request.size = 0; request.size < 3000; request.size += 999) {
+        packet_offer_nonce(&request, &identity, NONCE);
+        MUST(!identity.nonce);
+        struct blob got = blob_copy(expected.bytes, expected.length);
+        memset(got.bytes, 0xee, got.length);
+        size_t length = packet_build(&request, &identity, got.bytes, got.length);
+        assert_bytes(icmp_requests[_i].name, got.bytes, length, expected.bytes, expected.length);
+        for (size_t less = 0; less < expected.length; less++)
+            MUST(packet_build(&request, &identity, got.bytes, less) == 0);
+        blob_free(&got);
+    }
+    blob_free(&expected);
+}
+END_TEST
+
 START_TEST(too_little_room)
 {
     for (size_t i = 0; i < COUNT(packets); i++) {
@@ -539,6 +574,7 @@ build_suite(void)
     tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_loop_test(tests, byte_for_byte, 0, COUNT(packets));
     tcase_add_loop_test(tests, ecn_byte_for_byte, 0, COUNT(syns));
+    tcase_add_loop_test(tests, icmp_request_byte_for_byte, 0, COUNT(icmp_requests));
     tcase_add_test(tests, too_little_room);
     tcase_add_loop_test(tests, size_of_the_whole_packet, 0, COUNT(sizes));
     tcase_add_test(tests, nonce_where_there_is_room);

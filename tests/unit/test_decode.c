@@ -73,6 +73,15 @@ add_error(struct text *text, const struct answer *answer)
         text_add(text, " extensions %zu", answer->extensions.left);
 }
 
+static void
+add_kind(struct text *text, const struct answer *answer)
+{
+    static const char *const names[ICMP_REQUESTS] = { "echo", "timestamp" };
+    text_add(text, answer->is_error ? " of a %s" : " %s", names[answer->icmp_request]);
+    if (answer->icmp_request == ICMP_REQUEST_TIMESTAMP && !answer->is_error)
+        text_add(text, " %u %u %u", answer->originate, answer->receive, answer->transmit);
+}
+
 static struct text
 describe(const struct answer *answer)
 {
@@ -89,6 +98,8 @@ describe(const struct answer *answer)
         text_add(&text, " ip-id %04x", answer->ip_id);
     if (answer->has_payload)
         text_add(&text, " payload %zu", answer->payload.left);
+    if (answer->icmp_request != ICMP_REQUEST_ECHO)
+        add_kind(&text, answer);
     if (answer->is_error)
         add_error(&text, answer);
     return text;
@@ -144,7 +155,8 @@ check_tells_less(const struct answer *cut, const struct answer *whole)
     MUST(cut->near == whole->near && cut->far == whole->far);
     MUST(cut->ttl == whole->ttl && cut->tos == whole->tos && cut->id == whole->id);
     MUST(cut->icmp_type == whole->icmp_type && cut->icmp_code == whole->icmp_code);
-    MUST(cut->meaning == whole->meaning && cut->mtu == whole->mtu);
+    MUST(cut->meaning == whole->meaning && cut->mtu == whole->mtu && cut->icmp_request == whole->icmp_request);
+    MUST(cut->originate == whole->originate && cut->receive == whole->receive && cut->transmit == whole->transmit);
     MUST(!cut->quoted_mss || (cut->quoted_mss == whole->quoted_mss && cut->sent_mss == whole->sent_mss));
     MUST(cut->quoted_ttl == whole->quoted_ttl && cut->quoted_tos == whole->quoted_tos);
     MUST(!cut->has_number || (whole->has_number && cut->number == whole->number));

@@ -1610,6 +1610,121 @@ START_TEST(guesses)
 }
 END_TEST
 
+/* ---- ICMP requests that are no echo ---- */
+
+static struct sent
+send_icmp_request(enum family_id family, const char *target, enum icmp_request kind, uint16_t far, uint32_t number)
+{
+    struct sent sent = {
+        .request = {
+            .family = family,
+            .protocol = PROTOCOL_ICMP,
+            .icmp_request = kind,
+            .target = address_of(family, target),
+            .ttl = 3,
+        },
+    };
+    struct identity identity = { .near = 0xf012, .far = far, .number = number, .ip_id = 0x4321 };
+    identity.source = address_of(family, us[family]);
+    sent.length = packet_build(&sent.request, &identity, sent.packet, sizeof sent.packet);
+    sent.probe = (struct probe){
+        .identity = identity,
+        .target = sent.request.target,
+        .departed = departure,
+        .payload_size = (uint16_t)packet_payload_size(&sent.request),
+        .family = (uint8_t)family,
+        .protocol = PROTOCOL_ICMP,
+        .icmp_request = kind & 3,
+        .group = address_is_group(family, &sent.request.target),
+    };
+    return sent;
+}
+
+/* What the target says to it, as that of another kind, too. */
+static struct answer
+icmp_reply(const struct sent *sent, enum icmp_request kind, const char *from)
+{
+    uint8_t bytes[128];
+    struct writer writer = { .start = bytes, .size = sizeof bytes };
+    enum family_id family = sent->request.family;
+    size_t header = families[family].header_size;
+    start_packet(&writer, family, families[family].icmp_protocol, 20, from);
+    write_u8(&writer, icmp_kinds[kind].reply[family]);
+    write_fill(&writer, 0, 3);
+    write_bytes(&writer, sent->packet + header + 4, 16);
+    return finish_icmp(&writer, family, from);
+}
+
+/* Identifier, sequence number, the time and the sender must be right; and the kind of request. */
+START_TEST(timestamps)
+{
+    struct probes *probes = probes_new(1);
+    struct sent sent = send_icmp_request(IPV4, targets[IPV4], ICMP_REQUEST_TIMESTAMP, 0x0102, 40000000);
+    struct sent echo_to = send_icmp_request(IPV4, targets[IPV4], ICMP_REQUEST_ECHO, 0x0103, 0);
+    struct probe *probe = put_in_flight(probes, &sent), *echo = put_in_flight(probes, &echo_to);
+    struct answer answer = icmp_reply(&sent, ICMP_REQUEST_TIMESTAMP, targets[IPV4]), right = answer;
+    ck_assert_ptr_eq(match_find(probes, &answer), probe);
+    answer = icmp_reply(&sent, ICMP_REQUEST_TIMESTAMP, strangers[IPV4]);
+    ck_assert_ptr_null(match_find(probes, &answer));
+    answer = icmp_reply(&sent, ICMP_REQUEST_ECHO, targets[IPV4]);
+    ck_assert_ptr_null(match_find(probes, &answer));
+    answer = icmp_reply(&echo_to, ICMP_REQUEST_TIMESTAMP, targets[IPV4]);
+    ck_assert_ptr_null(match_find(probes, &answer));
+    for (int field = 0; field < 4; field++) {
+        answer = right;
+        answer.near ^= field == 0;
+        answer.far ^= field == 1;
+        answer.originate ^= field == 2;
+        answer.to.bytes[3] ^= field == 3;
+        ck_assert_ptr_null(match_find(probes, &answer));
+    }
+    answer = echo_from(&echo_to, 0, targets[IPV4]);
+    ck_assert_ptr_eq(match_find(probes, &answer), echo);
+    probes_free(probes);
+}
+END_TEST
+
+/* However much of it a router quotes; not where it is another's, or of another kind. */
+START_TEST(quoted_timestamps)
+{
+    struct probes *probes = probes_new(1);
+    struct sent sent = send_icmp_request(IPV4, targets[IPV4], ICMP_REQUEST_TIMESTAMP, 0x0102, 40000000);
+    struct probe *probe = put_in_flight(probes, &sent);
+    for (size_t count = 8; count <= sent.length - 20; count++) {
+        struct answer answer = quote(&sent, count);
+        ck_assert_ptr_eq(match_find(probes, &answer), probe);
+        MUST(!match_is_translated(probe, &answer));
+    }
+    for (size_t at = 0; at < 8; at++) {
+        struct sent other = sent;
+        other.packet[20 + at] ^= at < 4 ? 5 : 0x10; /* no type that is a request's becomes another */
+        struct answer answer = { .is_error = true };
+        if (at >= 2)
+            answer = quote(&other, 8);
+        MUST(at < 2 || match_find(probes, &answer) == (at < 4 ? probe : NULL)); /* translators rewrite its checksum */
+    }
+    struct sent other = sent;
+    other.packet[20] = icmp_kinds[ICMP_REQUEST_ECHO].request[IPV4];
+    struct answer answer = quote(&other, 20);
+    ck_assert_ptr_null(match_find(probes, &answer));
+    probes_free(probes);
+}
+END_TEST
+
+/* A group's members answer with their own addresses. */
+START_TEST(timestamps_of_a_group)
+{
+    struct probes *probes = probes_new(1);
+    struct sent sent = send_icmp_request(IPV4, "224.0.0.1", ICMP_REQUEST_TIMESTAMP, 0x0102, 40000000);
+    struct probe *probe = put_in_flight(probes, &sent);
+    struct answer answer = icmp_reply(&sent, ICMP_REQUEST_TIMESTAMP, strangers[IPV4]);
+    ck_assert_ptr_eq(match_find(probes, &answer), probe);
+    probes_free(probes);
+}
+END_TEST
+
+/* ---- tcp ---- */
+
 /*
  * A SYN with ECN bits, and what routers may make of these before another quotes it: it is known all the same, and not taken
  * for translated; and no more is believed of it than of any SYN.
@@ -1683,6 +1798,9 @@ match_suite(void)
     tcase_add_loop_test(tests, the_right_answer, 0, COMBINATIONS);
     tcase_add_loop_test(tests, quotes_of_every_length, 0, PAIRS);
     tcase_add_loop_test(tests, quotes_padded_with_zeros, 0, PAIRS);
+    tcase_add_test(tests, timestamps);
+    tcase_add_test(tests, quoted_timestamps);
+    tcase_add_test(tests, timestamps_of_a_group);
     tcase_add_loop_test(tests, ecn_bits_on_the_way, 0, FAMILIES);
     tcase_add_loop_test(tests, translated, 0, PAIRS);
     tcase_add_loop_test(tests, one_field_wrong, 0, COMBINATIONS);

@@ -321,6 +321,22 @@ static const struct line_case lines[] = {
     LINE(V6 "flow-label 0xabcde", BAD("flow-label")),
     LINE(V4 "flow-label 5", FAMILY("flow-label")),
 
+    /* icmp-request */
+    LINE(V4 "icmp-request echo", "7 192.0.2.1 request 0"),
+    LINE(V6 "icmp-request echo size 99 payload 00 flow 3", "7 2001:db8::1 size 99 payload 00 request 0 flow 3"),
+    LINE(V4 "icmp-request timestamp", "7 192.0.2.1 size 40 request 1"),
+    LINE(V4 "size 1000 icmp-request timestamp bit-pattern 3", "7 192.0.2.1 size 40 pattern 3 request 1"),
+    LINE(V4 "icmp-request timestamp icmp-request echo", "7 192.0.2.1 request 0"),
+    LINE(V4 "size 65536 icmp-request timestamp", RANGE("size")),
+    LINE(V4 "icmp-request 13", BAD("icmp-request")),
+    LINE(V4 "icmp-request time", BAD("icmp-request")),
+    LINE(V4 "icmp-request timestamp\0", BAD("icmp-request")),
+    LINE(V6 "icmp-request timestamp", FAMILY("icmp-request")),
+    LINE(V4 "icmp-request timestamp protocol udp", PROTOCOL("icmp-request")),
+    LINE(V4 "protocol tcp icmp-request echo", PROTOCOL("icmp-request")),
+    LINE(V4 "icmp-request timestamp payload 00", PROTOCOL("payload")),
+    LINE(V4 "icmp-request timestamp flow 0", PROTOCOL("flow")),
+
     /* tcp-ecn */
     LINE(V4 "protocol tcp tcp-ecn off", "7 192.0.2.1 tcp ecn 0"),
     LINE(V4 "protocol tcp tcp-ecn classic", "7 192.0.2.1 tcp ecn 1"),
@@ -471,6 +487,8 @@ add_request(struct text *text, const struct request *request)
     add_word(text, "local-scope", request->local_scope);
     MUST((request->scope.length || request->local_scope.length) == request_has(request, FEATURE_SCOPE_ID));
     add_word(text, "payload", request->payload);
+    if (request_has(request, FEATURE_ICMP_REQUEST))
+        text_add(text, " request %u", request->icmp_request);
     if (request_has(request, FEATURE_TCP_ECN))
         text_add(text, " ecn %u", request->tcp_ecn);
     if (request_has(request, FEATURE_FLOW))
