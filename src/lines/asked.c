@@ -43,11 +43,23 @@ put_times(struct writer *line, const struct answer *answer)
     put_pair(line, "transmit", answer->transmit);
 }
 
+static void
+put_interface_state(struct writer *line, const struct answer *answer)
+{
+    uint8_t state = answer->interface_state;
+    put_pair(line, "extended-code", answer->icmp_code);
+    put_pair(line, "state", state >> INTERFACE_STATE_SHIFT);
+    put_pair(line, "active", (state & INTERFACE_ACTIVE) != 0);
+    put_pair(line, "ip-4-active", (state & INTERFACE_IPV4) != 0);
+    put_pair(line, "ip-6-active", (state & INTERFACE_IPV6) != 0);
+}
+
 void
 asked_write(const struct asked *asked, struct writer *line)
 {
     static void (*const kinds[ICMP_REQUESTS])(struct writer *line, const struct answer *answer) = {
         [ICMP_REQUEST_TIMESTAMP] = put_times,
+        [ICMP_REQUEST_EXTENDED] = put_interface_state,
     };
     const struct answer *answer = asked->answer;
     if (!answer)

@@ -132,13 +132,48 @@ read_tcp_ecn(const struct argument *argument, struct word value, struct request 
     return request->protocol == PROTOCOL_TCP ? REASON_NONE : REASON_PROTOCOL_NOT_SUPPORTED;
 }
 
-/* Behind `icmp` and the target's family. The size of what is no echo request is fixed. */
+static enum reason
+read_interface_name(const struct argument *argument, struct word value, struct request *request)
+{
+    struct probed_interface *interface = field_of(argument, request);
+    if (value.length > PROBED_NAME_MAX || memchr(value.at, '\0', value.length))
+        return REASON_BAD_VALUE;
+    *interface = (struct probed_interface){ .by = PROBED_BY_NAME, .name = value };
+    return REASON_NONE;
+}
+
+static enum reason
+read_interface_index(const struct argument *argument, struct word value, struct request *request)
+{
+    int64_t number;
+    struct probed_interface *interface = field_of(argument, request);
+    if (!word_integer(value, &number))
+        return REASON_BAD_VALUE;
+    if (number < argument->low || number > argument->high)
+        return REASON_OUT_OF_RANGE;
+    *interface = (struct probed_interface){ .by = PROBED_BY_INDEX, .index = (uint32_t)number };
+    return REASON_NONE;
+}
+
+static enum reason
+read_interface_address(const struct argument *argument, struct word value, struct request *request)
+{
+    struct probed_interface *interface = field_of(argument, request);
+    *interface = (struct probed_interface){ .by = PROBED_BY_ADDRESS };
+    for (interface->family = 0; interface->family < FAMILIES; interface->family++)
+        if (address_parse(interface->family, value.at, value.length, &interface->address))
+            return REASON_NONE;
+    return REASON_BAD_VALUE;
+}
+
+/* Behind `icmp`, the target's family and the interface. The size of what is no echo request is fixed. */
 static enum reason
 read_icmp_request(const struct argument *argument, struct word value, struct request *request)
 {
     static const char *const words[ICMP_REQUESTS] = {
         [ICMP_REQUEST_ECHO] = "echo",
         [ICMP_REQUEST_TIMESTAMP] = "timestamp",
+        [ICMP_REQUEST_EXTENDED] = "extended-echo",
     };
     uint32_t number = find_word(value, words, ICMP_REQUESTS);
     if (number == ICMP_REQUESTS)
@@ -147,6 +182,8 @@ read_icmp_request(const struct argument *argument, struct word value, struct req
         return REASON_PROTOCOL_NOT_SUPPORTED;
     if (!icmp_kinds[number].known_to[request->family])
         return REASON_WRONG_FAMILY;
+    if (number == ICMP_REQUEST_EXTENDED && request->interface.by == PROBED_BY_NOTHING)
+        return REASON_BAD_VALUE;
     *(enum icmp_request *)field_of(argument, request) = (enum icmp_request)number;
     if (number != ICMP_REQUEST_ECHO)
         request->size = (uint32_t)(protocol_headers_size(request->family, PROTOCOL_ICMP) +
@@ -263,16 +300,24 @@ read_local(const struct argument *argument, struct word value, struct request *r
 #define NAME(name) name, sizeof(name) - 1
 #define FIELD(name) offsetof(struct request, name)
 
-/* Rows of what a command can't do without: a feature, or one of the targets. */
-enum { ROW_FEATURE, ROW_TARGET_V4, ROW_TARGET_V6 };
+/* Rows of what a command can't do without, a feature or one of the targets; and others that stand for each other. */
+enum { ROW_FEATURE, ROW_TARGET_V4, ROW_TARGET_V6, ROW_INTERFACE_NAME, ROW_INTERFACE_INDEX, ROW_INTERFACE_ADDRESS };
 
-#define TARGET_ROWS (UINT32_C(1) << ROW_TARGET_V4 | UINT32_C(1) << ROW_TARGET_V6)
+#define ROW(row) (UINT32_C(1) << (row))
+#define TARGET_ROWS (ROW(ROW_TARGET_V4) | ROW(ROW_TARGET_V6))
+#define INTERFACE_ROWS (ROW(ROW_INTERFACE_NAME) | ROW(ROW_INTERFACE_INDEX) | ROW(ROW_INTERFACE_ADDRESS))
 
 /* Values are read in this order, so what another depends on stands before it. */
 static const struct argument arguments[] = {
     [ROW_FEATURE] = { NAME("feature"), 0, COMMAND_CHECK_SUPPORT, read_feature, 0, 0, FIELD(feature) },
     [ROW_TARGET_V4] = { NAME("ip-4"), 0, COMMAND_SEND_PROBE, read_target, IPV4, IPV4, FIELD(target) },
     [ROW_TARGET_V6] = { NAME("ip-6"), 0, COMMAND_SEND_PROBE, read_target, IPV6, IPV6, FIELD(target) },
+    [ROW_INTERFACE_NAME] = { NAME("interface-name"), 0, COMMAND_SEND_PROBE, read_interface_name, 0, 0,
+                             FIELD(interface) },
+    [ROW_INTERFACE_INDEX] = { NAME("interface-index"), 0, COMMAND_SEND_PROBE, read_interface_index, 1, UINT32_MAX,
+                              FIELD(interface) },
+    [ROW_INTERFACE_ADDRESS] = { NAME("interface-address"), 0, COMMAND_SEND_PROBE, read_interface_address, 0, 0,
+                                FIELD(interface) },
     { NAME("protocol"), 0, COMMAND_SEND_PROBE, read_protocol, 0, 0, FIELD(protocol) },
     { NAME("icmp-request"), FEATURE_ICMP_REQUEST, COMMAND_SEND_PROBE, read_icmp_request, 0, 0, FIELD(icmp_request) },
     { NAME("tcp-ecn"), FEATURE_TCP_ECN, COMMAND_SEND_PROBE, read_tcp_ecn, 0, 0, FIELD(tcp_ecn) },
@@ -377,6 +422,13 @@ has_value(const struct values *values, size_t row)
     return values->given >> row & 1;
 }
 
+/* Of rows that stand for each other, ip-4 and ip-6 among them, the last one that is given counts, too. */
+static uint32_t
+rivals_of(size_t row)
+{
+    return ROW(row) & TARGET_ROWS ? TARGET_ROWS : ROW(row) & INTERFACE_ROWS ? INTERFACE_ROWS : 0;
+}
+
 /*
  * Sorts the pairs that are left on the line into VALUES. UNKNOWN becomes the first name that the table does not have.
  * False when a name has no value.
@@ -392,9 +444,7 @@ sort_pairs(struct word line, enum command command, struct values *values, struct
         size_t row = find_argument(name, command);
         if (row < ARGUMENTS) {
             values->of[row] = value;
-            if (arguments[row].field == FIELD(target)) /* of ip-4 and ip-6, too, the last one counts */
-                values->given &= ~TARGET_ROWS;
-            values->given |= UINT32_C(1) << row;
+            values->given = (values->given & ~rivals_of(row)) | ROW(row);
         } else if (!unknown->length) {
             *unknown = name;
         }

@@ -77,7 +77,7 @@ read_answer(struct reader bytes, struct answer *answer)
         return false;
     const struct icmp_kind *kind = find_kind(answer->icmp_type, false, answer);
     if (kind)
-        return answer->icmp_code == 0 && kind->read_reply(bytes, checksum, answer);
+        return (answer->icmp_code == 0 || kind->any_code) && kind->read_reply(bytes, checksum, answer);
 
     const struct icmp_meaning *row = family_icmp_meaning(family, answer->icmp_type, answer->icmp_code);
     answer->meaning = row->meaning;

@@ -8,6 +8,9 @@
 struct icmp_kind {
     bool known_to[FAMILIES];                    /* else the family has no types for it */
     uint8_t request[FAMILIES], reply[FAMILIES]; /* types; the code of both is 0 */
+    uint8_t sequence_bits;                      /* of the sequence number: the upper ones of 16, of which the rest */
+    uint16_t sequence_rest;                     /* is this in every request */
+    bool any_code;                              /* the reply's code says something, too */
     bool echoes;  /* the reply returns payload, which proves it; else it counts from the target alone */
     bool stamped; /* identity.number is the time when it left, see wall_ms_of_day(), and the reply returns that */
 

@@ -115,6 +115,9 @@ struct datagram {
 /* Bits of tcp_flags beside those of <netinet/tcp.h>; the last is in the byte that holds the header's length (RFC 9768). */
 enum { TCP_ECE = 0x40, TCP_CWR = 0x80, TCP_AE = 0x100 };
 
+/* The lowest byte of an extended echo reply's header (RFC 8335, section 3). */
+enum interface_state { INTERFACE_IPV6 = 1, INTERFACE_IPV4 = 2, INTERFACE_ACTIVE = 4, INTERFACE_STATE_SHIFT = 5 };
+
 /* Not every kind of socket tells each of these. */
 enum known { KNOWN_SIZE = 1, KNOWN_TTL = 2, KNOWN_TOS = 4, KNOWN_QUOTE = 8, KNOWN_ID = 16 };
 
@@ -132,6 +135,7 @@ struct answer {
     uint16_t tcp_flags;        /* of a TCP answer */
     enum icmp_request icmp_request;        /* the kind of ICMP request that is answered, or quoted; other protocols: 0 */
     uint32_t originate, receive, transmit; /* of an ICMP timestamp reply */
+    uint8_t interface_state;               /* of an extended echo reply, with its flags: enum interface_state */
 
     bool is_error;             /* an ICMP message that quotes the probe; else the target's protocol answered */
     uint8_t icmp_type, icmp_code;

@@ -13,7 +13,20 @@ enum command { COMMAND_SEND_PROBE, COMMAND_CHECK_SUPPORT };
 enum protocol_id { PROTOCOL_ICMP, PROTOCOL_UDP, PROTOCOL_TCP, PROTOCOL_SCTP, PROTOCOLS };
 
 /* The rows of icmp_kinds[] in icmp.c. */
-enum icmp_request { ICMP_REQUEST_ECHO, ICMP_REQUEST_TIMESTAMP, ICMP_REQUESTS };
+enum icmp_request { ICMP_REQUEST_ECHO, ICMP_REQUEST_TIMESTAMP, ICMP_REQUEST_EXTENDED, ICMP_REQUESTS };
+
+/* Which of the target's interfaces an extended echo request is about: RFC 8335, section 2.1, which numbers them so. */
+enum probed_by { PROBED_BY_NOTHING, PROBED_BY_NAME, PROBED_BY_INDEX, PROBED_BY_ADDRESS };
+
+#define PROBED_NAME_MAX 63 /* characters, as in RFC 5837 */
+
+struct probed_interface {
+    enum probed_by by;
+    struct word name;      /* points into the line */
+    uint32_t index;
+    enum family_id family; /* of the address, whatever the target's */
+    struct address address;
+};
 
 /* The ECN bits of a tcp probe's SYN: none of them, those of RFC 3168, those of RFC 9768. */
 enum tcp_ecn { TCP_ECN_OFF, TCP_ECN_CLASSIC, TCP_ECN_ACCURATE, TCP_ECNS };
@@ -44,6 +57,7 @@ struct request {
     enum family_id family; /* the target's */
     enum protocol_id protocol;
     enum icmp_request icmp_request;
+    struct probed_interface interface; /* of an extended echo request */
     enum tcp_ecn tcp_ecn;
     struct address target;
     struct address local;  /* unspecified: the kernel's choice */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "packets/icmp.h"
 #include "packets/protocol.h"
 #include "probes/index.h"
 #include "probes/timer.h"
@@ -165,6 +166,24 @@ crowd_of(const struct probes *probes, const struct probe *probe)
     return &probes->crowds[crowd_hash(probes, probe) % CROWDS];
 }
 
+/* Of ICMP requests of one kind to one target. */
+static uint32_t *
+kind_crowd_of(const struct probes *probes, const struct probe *probe)
+{
+    uint32_t hash = hash_key(probes, PROBE_INDEXES, (enum family_id)probe->family, (enum protocol_id)probe->protocol,
+                             &probe->target, 0, probe->icmp_request);
+    return &probes->crowds[hash % CROWDS];
+}
+
+/* One more of them, or one less; those of a kind are counted where its numbers are few. */
+static void
+count_crowds(struct probes *probes, const struct probe *probe, uint32_t change)
+{
+    *crowd_of(probes, probe) += change;
+    if (icmp_kinds[probe->icmp_request].sequence_bits < 16)
+        *kind_crowd_of(probes, probe) += change;
+}
+
 /* Memory for one more slot, in every array that is indexed by slots. */
 static bool
 reach(struct probes *probes, uint32_t slot)
@@ -192,7 +211,7 @@ probes_add(struct probes *probes, const struct probe *model, struct instant dead
     probe->slot = slot & (PROBES_MAX - 1);
     for (enum probe_index i = 0; i < PROBE_INDEXES; i++)
         index_add(&probes->indexes[i], slot, hash_of(probes, probe, i));
-    ++*crowd_of(probes, probe);
+    count_crowds(probes, probe, 1);
     timers_set(&probes->timers, slot, deadline);
     return probe;
 }
@@ -203,7 +222,7 @@ probes_remove(struct probes *probes, struct probe *probe)
     timers_end(&probes->timers, probe->slot);
     for (size_t i = 0; i < PROBE_INDEXES; i++)
         index_remove(&probes->indexes[i], probe->slot);
-    --*crowd_of(probes, probe);
+    count_crowds(probes, probe, UINT32_MAX); /* less by one */
     *(uint32_t *)chunks_at(&probes->free, probes->free_count++) = probe->slot;
 }
 
@@ -323,6 +342,12 @@ probes_number_taken(const struct probes *probes, const struct probe *model)
     while (probe && !(same_ports(probe, model) && number_of(probe) == number_of(model)))
         probe = probes_next(probes, BY_NUMBER, probe);
     return probe != NULL;
+}
+
+uint32_t
+probes_of_kind(const struct probes *probes, const struct probe *model)
+{
+    return *kind_crowd_of(probes, model);
 }
 
 bool

@@ -91,6 +91,12 @@ bool probes_ports_taken(const struct probes *probes, const struct probe *model);
 bool probes_number_taken(const struct probes *probes, const struct probe *model);
 
 /*
+ * How many ICMP requests of the model's kind are in flight to its target, where its sequence number has fewer than 16 bits.
+ * Now and then it is more than there are: it goes by a hash, which others may share by chance.
+ */
+uint32_t probes_of_kind(const struct probes *probes, const struct probe *model);
+
+/*
  * True when no other probe of this family and protocol is in flight to the same target and `far`. Now and then it is
  * false though there is none: it goes by a hash, which others may share by chance.
  */

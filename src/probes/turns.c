@@ -19,8 +19,8 @@ mix(uint32_t half, uint32_t key)
 }
 
 /*
- * A count, enciphered by a Feistel network: each round changes one half by what it makes of the other, and can be undone, so
- * that no two counts give one number.
+ * A count, enciphered by a Feistel network: each round changes one half by what it makes of the other, and can be undone,
+ * so that no two counts give one number.
  */
 uint32_t
 turns_next(struct turns *turns)

@@ -70,6 +70,7 @@ waiting_add(struct waiting *waiting, const char *line, size_t length, const stru
     memcpy(one->line, line, length);
     one->request.scope = moved_word(request->scope, line, one->line);
     one->request.local_scope = moved_word(request->local_scope, line, one->line);
+    one->request.interface.name = moved_word(request->interface.name, line, one->line);
     one->request.payload = moved_word(request->payload, line, one->line);
     if (waiting->lanes[lane].count++ == 0)
         waiting->lanes[lane] = (struct lane){ .count = 1, .moved = now };

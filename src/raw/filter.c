@@ -53,23 +53,26 @@ filter_everything(int fd, struct refused *refused)
 
 /*
  * The kernel's own filters by ICMP type (raw(7), ICMP_FILTER; RFC 3542, section 3.2) are asked before a packet is even
- * copied for the socket. The BPF program then looks at echo identifiers, and at the protocol that an error quotes. It
- * looks at no more of a quote: a NAT on the way may have left its own addresses and numbers there.
+ * copied for the socket; that of IPv4 lets all types from 32 on pass. The BPF program then looks at echo identifiers, and
+ * at the protocol that an error quotes. It looks at no more of a quote: a NAT on the way may have left its own addresses
+ * and numbers there.
  */
 static void
 limit_icmp_types(int fd, enum family_id family, struct refused *refused)
 {
     if (family == IPV4) {
         struct icmp_filter types = {
-            ~(1u << ICMP_ECHOREPLY | 1u << ICMP_DEST_UNREACH | 1u << ICMP_TIME_EXCEEDED | 1u << ICMP_PARAMETERPROB |
-              1u << ICMP_TIMESTAMPREPLY),
+            ~(1u << ICMP_ECHOREPLY | 1u << ICMP_TIMESTAMPREPLY | 1u << ICMP_DEST_UNREACH | 1u << ICMP_TIME_EXCEEDED |
+              1u << ICMP_PARAMETERPROB),
         };
         sockopt_set(fd, WISH_FILTERS, SOL_RAW, ICMP_FILTER, &types, sizeof types, refused);
         return;
     }
     struct icmp6_filter types;
     ICMP6_FILTER_SETBLOCKALL(&types);
-    ICMP6_FILTER_SETPASS(ICMP6_ECHO_REPLY, &types);
+    for (enum icmp_request kind = 0; kind < ICMP_REQUESTS; kind++)
+        if (icmp_kinds[kind].known_to[IPV6])
+            ICMP6_FILTER_SETPASS(icmp_kinds[kind].reply[IPV6], &types);
     ICMP6_FILTER_SETPASS(ICMP6_DST_UNREACH, &types);
     ICMP6_FILTER_SETPASS(ICMP6_PACKET_TOO_BIG, &types);
     ICMP6_FILTER_SETPASS(ICMP6_TIME_EXCEEDED, &types);

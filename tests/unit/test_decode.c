@@ -76,10 +76,12 @@ add_error(struct text *text, const struct answer *answer)
 static void
 add_kind(struct text *text, const struct answer *answer)
 {
-    static const char *const names[ICMP_REQUESTS] = { "echo", "timestamp" };
+    static const char *const names[ICMP_REQUESTS] = { "echo", "timestamp", "extended" };
     text_add(text, answer->is_error ? " of a %s" : " %s", names[answer->icmp_request]);
     if (answer->icmp_request == ICMP_REQUEST_TIMESTAMP && !answer->is_error)
         text_add(text, " %u %u %u", answer->originate, answer->receive, answer->transmit);
+    if (answer->icmp_request == ICMP_REQUEST_EXTENDED && !answer->is_error)
+        text_add(text, " code %u state %02x", answer->icmp_code, answer->interface_state);
 }
 
 static struct text
@@ -156,6 +158,7 @@ check_tells_less(const struct answer *cut, const struct answer *whole)
     MUST(cut->ttl == whole->ttl && cut->tos == whole->tos && cut->id == whole->id);
     MUST(cut->icmp_type == whole->icmp_type && cut->icmp_code == whole->icmp_code);
     MUST(cut->meaning == whole->meaning && cut->mtu == whole->mtu && cut->icmp_request == whole->icmp_request);
+    MUST(cut->interface_state == whole->interface_state);
     MUST(cut->originate == whole->originate && cut->receive == whole->receive && cut->transmit == whole->transmit);
     MUST(!cut->quoted_mss || (cut->quoted_mss == whole->quoted_mss && cut->sent_mss == whole->sent_mss));
     MUST(cut->quoted_ttl == whole->quoted_ttl && cut->quoted_tos == whole->quoted_tos);

@@ -1684,6 +1684,40 @@ START_TEST(timestamps)
 }
 END_TEST
 
+/* Identifier, eight bits of sequence number and the sender must be right; the rest says what it says. */
+START_TEST(extended_echoes)
+{
+    enum family_id family = _i % 2 ? IPV6 : IPV4;
+    struct probes *probes = probes_new(1);
+    struct sent sent = send_icmp_request(family, targets[family], ICMP_REQUEST_EXTENDED, 0x4201, 0);
+    struct sent next = send_icmp_request(family, targets[family], ICMP_REQUEST_EXTENDED, 0x4301, 0);
+    struct probe *probe = put_in_flight(probes, &sent), *other = put_in_flight(probes, &next);
+    for (unsigned rest = 0; rest < 256; rest++) {
+        sent.packet[families[family].header_size + 7] = (uint8_t)rest;
+        struct answer answer = icmp_reply(&sent, ICMP_REQUEST_EXTENDED, targets[family]);
+        ck_assert_ptr_eq(match_find(probes, &answer), probe);
+        MUST(answer.interface_state == rest);
+    }
+    struct answer right = icmp_reply(&sent, ICMP_REQUEST_EXTENDED, targets[family]), answer = right;
+    for (int field = 0; field < 4; field++) {
+        answer = right;
+        answer.near ^= field == 0;
+        answer.far ^= field == 1 ? 0x8000 : 0;
+        answer.from.bytes[2] ^= field == 2;
+        answer.to.bytes[3] ^= field == 3;
+        ck_assert_ptr_null(match_find(probes, &answer));
+    }
+    answer = icmp_reply(&sent, ICMP_REQUEST_ECHO, targets[family]);
+    ck_assert_ptr_null(match_find(probes, &answer));
+    for (size_t count = 8; count <= next.length - families[family].header_size; count++) {
+        answer = quote(&next, count);
+        ck_assert_ptr_eq(match_find(probes, &answer), other);
+        MUST(!match_is_translated(other, &answer));
+    }
+    probes_free(probes);
+}
+END_TEST
+
 /* However much of it a router quotes; not where it is another's, or of another kind. */
 START_TEST(quoted_timestamps)
 {
@@ -1799,6 +1833,7 @@ match_suite(void)
     tcase_add_loop_test(tests, quotes_of_every_length, 0, PAIRS);
     tcase_add_loop_test(tests, quotes_padded_with_zeros, 0, PAIRS);
     tcase_add_test(tests, timestamps);
+    tcase_add_loop_test(tests, extended_echoes, 0, FAMILIES);
     tcase_add_test(tests, quoted_timestamps);
     tcase_add_test(tests, timestamps_of_a_group);
     tcase_add_loop_test(tests, ecn_bits_on_the_way, 0, FAMILIES);

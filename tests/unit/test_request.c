@@ -337,6 +337,36 @@ static const struct line_case lines[] = {
     LINE(V4 "icmp-request timestamp payload 00", PROTOCOL("payload")),
     LINE(V4 "icmp-request timestamp flow 0", PROTOCOL("flow")),
 
+    /* icmp-request extended-echo, and the interface that it is about */
+    LINE(V4 "icmp-request extended-echo interface-name eth0", "7 192.0.2.1 size 40 request 2 name eth0"),
+    LINE(V6 "interface-name ge-0/0/1.7 icmp-request extended-echo", "7 2001:db8::1 size 68 request 2 name ge-0/0/1.7"),
+    LINE(V4 "icmp-request extended-echo interface-index 1", "7 192.0.2.1 size 40 request 2 index 1"),
+    LINE(V4 "icmp-request extended-echo interface-index 4294967295", "7 192.0.2.1 size 40 request 2 index 4294967295"),
+    LINE(V6 "icmp-request extended-echo interface-address 10.0.0.1", "7 2001:db8::1 request 2 address 10.0.0.1"),
+    LINE(V4 "icmp-request extended-echo interface-address fd00::1", "7 192.0.2.1 size 56 request 2 address fd00::1"),
+    LINE(V4 "icmp-request extended-echo interface-name a interface-index 7", "7 192.0.2.1 size 40 request 2 index 7"),
+    LINE(V4 "icmp-request extended-echo interface-index x interface-name a", "7 192.0.2.1 size 40 request 2 name a"),
+    LINE(V4 "interface-address x interface-name a icmp-request extended-echo interface-index 7 size 1",
+         "7 192.0.2.1 size 40 request 2 index 7"),
+    LINE(V4 "icmp-request extended-echo", BAD("icmp-request")),
+    LINE(V4 "icmp-request extended-echo interface-name a\0", BAD("interface-name")),
+    LINE(V4 "icmp-request extended-echo interface-name "
+         "123456789012345678901234567890123456789012345678901234567890123",
+         "7 192.0.2.1 size 100 request 2 name 123456789012345678901234567890123456789012345678901234567890123"),
+    LINE(V4 "icmp-request extended-echo interface-name "
+         "1234567890123456789012345678901234567890123456789012345678901234", BAD("interface-name")),
+    LINE(V4 "icmp-request extended-echo interface-index 0", RANGE("interface-index")),
+    LINE(V4 "icmp-request extended-echo interface-index 4294967296", RANGE("interface-index")),
+    LINE(V4 "icmp-request extended-echo interface-index -1", RANGE("interface-index")),
+    LINE(V4 "icmp-request extended-echo interface-index eth0", BAD("interface-index")),
+    LINE(V4 "icmp-request extended-echo interface-address eth0", BAD("interface-address")),
+    LINE(V4 "icmp-request extended-echo interface-address fe80::1%2", BAD("interface-address")),
+    LINE(V4 "icmp-request extended-echo interface-index 1 payload 00", PROTOCOL("payload")),
+    LINE(V6 "icmp-request extended-echo interface-index 1 flow 1", PROTOCOL("flow")),
+    LINE(V4 "icmp-request extended-echo interface-index 1 protocol udp", PROTOCOL("icmp-request")),
+    LINE(V4 "interface-name eth0", "7 192.0.2.1 name eth0"), /* of no use, as a port is to icmp */
+    LINE(V4 "interface-index 0", RANGE("interface-index")),
+
     /* tcp-ecn */
     LINE(V4 "protocol tcp tcp-ecn off", "7 192.0.2.1 tcp ecn 0"),
     LINE(V4 "protocol tcp tcp-ecn classic", "7 192.0.2.1 tcp ecn 1"),
@@ -489,6 +519,11 @@ add_request(struct text *text, const struct request *request)
     add_word(text, "payload", request->payload);
     if (request_has(request, FEATURE_ICMP_REQUEST))
         text_add(text, " request %u", request->icmp_request);
+    add_word(text, "name", request->interface.name);
+    if (request->interface.by == PROBED_BY_INDEX)
+        text_add(text, " index %u", request->interface.index);
+    if (request->interface.by == PROBED_BY_ADDRESS)
+        text_add(text, " address %s", address_text(request->interface.family, &request->interface.address));
     if (request_has(request, FEATURE_TCP_ECN))
         text_add(text, " ecn %u", request->tcp_ecn);
     if (request_has(request, FEATURE_FLOW))
