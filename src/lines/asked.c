@@ -54,6 +54,14 @@ put_interface_state(struct writer *line, const struct answer *answer)
     put_pair(line, "ip-6-active", (state & INTERFACE_IPV6) != 0);
 }
 
+static void
+put_payload(struct writer *line, struct reader content, size_t most)
+{
+    reader_limit(&content, most);
+    put_name(line, "reply-payload");
+    put_bytes(line, content);
+}
+
 void
 asked_write(const struct asked *asked, struct writer *line)
 {
@@ -68,4 +76,6 @@ asked_write(const struct asked *asked, struct writer *line)
         put_tcp_ecn(line, answer->tcp_flags);
     if (asked->icmp_request && kinds[answer->icmp_request])
         kinds[answer->icmp_request](line, answer);
+    if (asked->reply_payload && answer->content.left)
+        put_payload(line, answer->content, asked->reply_payload);
 }

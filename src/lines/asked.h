@@ -9,10 +9,11 @@ struct asked {
     const struct answer *answer; /* the target's; NULL: nothing was asked for, or nothing answered */
     bool tcp_ecn;
     bool icmp_request;
+    uint32_t reply_payload; /* bytes, at most */
 };
 
 /* Bytes that asked_write() writes at most. */
-#define ASKED_MAX 80
+#define ASKED_MAX (80 + 2 * REPLY_PAYLOAD_MAX)
 
 /* Writes NAME VALUE pairs, a blank before each. */
 void asked_write(const struct asked *asked, struct writer *line);

@@ -249,6 +249,13 @@ read_payload(const struct argument *argument, struct word value, struct request 
     return REASON_NONE;
 }
 
+static enum reason
+read_reply_payload(const struct argument *argument, struct word value, struct request *request)
+{
+    enum reason reason = read_number(argument, value, request);
+    return reason == REASON_NONE && !is_sized(request) ? REASON_PROTOCOL_NOT_SUPPORTED : reason;
+}
+
 /*
  * An address, and behind a percent sign the interface that a link-local or multicast one belongs to (RFC 4007, section
  * 11): other addresses are the same everywhere.
@@ -336,6 +343,8 @@ static const struct argument arguments[] = {
     { NAME("flow"), FEATURE_FLOW, COMMAND_SEND_PROBE, read_flow, 0, UINT16_MAX, FIELD(flow) },
     { NAME("flow-label"), FEATURE_FLOW_LABEL, COMMAND_SEND_PROBE, read_flow_label, 0, 0xfffff, FIELD(flow_label) },
     { NAME("payload"), FEATURE_PAYLOAD, COMMAND_SEND_PROBE, read_payload, 0, 0, FIELD(payload) },
+    { NAME("reply-payload"), FEATURE_REPLY_PAYLOAD, COMMAND_SEND_PROBE, read_reply_payload, 1, REPLY_PAYLOAD_MAX,
+      FIELD(reply_payload) },
     { NAME("dont-fragment"), FEATURE_DONT_FRAGMENT, COMMAND_SEND_PROBE, read_number, 0, 1, FIELD(dont_fragment) },
     { NAME("broadcast"), FEATURE_BROADCAST, COMMAND_SEND_PROBE, read_number, 0, 1, FIELD(broadcast) },
     { NAME("detail"), FEATURE_DETAIL, COMMAND_SEND_PROBE, read_number, 0, 1, FIELD(detail) },
@@ -367,6 +376,7 @@ static const char *const feature_names[FEATURES] = {
     [FEATURE_COLLECT] = "collect",
     [FEATURE_TCP_ECN] = "tcp-ecn",
     [FEATURE_ICMP_REQUEST] = "icmp-request",
+    [FEATURE_REPLY_PAYLOAD] = "reply-payload",
 };
 
 enum feature

@@ -29,7 +29,7 @@ read_echo_reply(struct reader rest, uint16_t checksum, struct answer *answer)
     answer->checksum = checksum_adjust(checksum, (uint16_t)(kind->reply[answer->family] << 8),
                                        (uint16_t)(kind->request[answer->family] << 8));
     answer->has_payload = true;
-    answer->payload = rest;
+    answer->payload = answer->content = rest;
     return true;
 }
 

@@ -134,6 +134,7 @@ struct answer {
     uint8_t ttl, tos;
     uint16_t tcp_flags;        /* of a TCP answer */
     enum icmp_request icmp_request;        /* the kind of ICMP request that is answered, or quoted; other protocols: 0 */
+    struct reader content;                 /* the payload of a datagram or an echo reply */
     uint32_t originate, receive, transmit; /* of an ICMP timestamp reply */
     uint8_t interface_state;               /* of an extended echo reply, with its flags: enum interface_state */
 

@@ -18,6 +18,7 @@ enum icmp_request { ICMP_REQUEST_ECHO, ICMP_REQUEST_TIMESTAMP, ICMP_REQUEST_EXTE
 /* Which of the target's interfaces an extended echo request is about: RFC 8335, section 2.1, which numbers them so. */
 enum probed_by { PROBED_BY_NOTHING, PROBED_BY_NAME, PROBED_BY_INDEX, PROBED_BY_ADDRESS };
 
+#define REPLY_PAYLOAD_MAX 1024 /* bytes, of which a line holds two digits each */
 #define PROBED_NAME_MAX 63 /* characters, as in RFC 5837 */
 
 struct probed_interface {
@@ -47,6 +48,7 @@ enum feature {
     FEATURE_COLLECT,
     FEATURE_TCP_ECN,
     FEATURE_ICMP_REQUEST,
+    FEATURE_REPLY_PAYLOAD,
     FEATURES,
 };
 
@@ -79,6 +81,7 @@ struct request {
     uint32_t flow;           /* 0 is a value too: request_has() says if it was given; as the next two */
     uint32_t flow_label;     /* IPv6 */
     uint32_t dont_fragment;  /* 1: neither here nor on the way; 0: both */
+    uint32_t reply_payload;  /* bytes of the answer's that are wanted; 0: none */
     uint32_t detail, broadcast, collect; /* 1: asked for */
     uint32_t given; /* a bit for each enum feature whose argument was given */
 };

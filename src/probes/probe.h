@@ -25,6 +25,7 @@ struct probe {
     bool tcp_ecn : 1;      /* was asked for: what came of it is said */
     uint32_t icmp_request : 2; /* enum icmp_request */
     uint16_t payload_size; /* bytes */
+    uint16_t reply_payload; /* bytes of the answer's that are said */
     uint8_t family;        /* enum family_id, enum protocol_id: as bytes, since there may be a million */
     uint8_t protocol;
     uint32_t collected : 27; /* answers so far, with: */

@@ -239,6 +239,7 @@ model_of(const struct request *request)
         .detail = request->detail,
         .tcp_ecn = request_has(request, FEATURE_TCP_ECN),
         .icmp_request = request->icmp_request & 3,
+        .reply_payload = (uint16_t)request->reply_payload,
         .scope_named = is_scoped && !is_number,
         .scope_numbered = is_number,
     };
@@ -487,6 +488,7 @@ say_answer(struct prober *prober, const struct clock *clock, const struct probe 
         .answer = answer->is_error ? NULL : answer,
         .tcp_ecn = probe->tcp_ecn,
         .icmp_request = probe->icmp_request,
+        .reply_payload = probe->reply_payload,
     };
     struct detail detail;
     if (probe->detail) {

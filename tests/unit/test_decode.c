@@ -100,6 +100,8 @@ describe(const struct answer *answer)
         text_add(&text, " ip-id %04x", answer->ip_id);
     if (answer->has_payload)
         text_add(&text, " payload %zu", answer->payload.left);
+    if (answer->content.left && !answer->has_payload)
+        text_add(&text, " content %zu", answer->content.left);
     if (answer->icmp_request != ICMP_REQUEST_ECHO)
         add_kind(&text, answer);
     if (answer->is_error)
@@ -120,6 +122,8 @@ check_rest(const struct packet_case *row, const struct answer *answer, const str
         ck_assert_uint_eq(answer->extensions.left, 0);
     }
     const uint8_t *end = blob->bytes + blob->length;
+    if (answer->content.left)
+        MUST(!answer->is_error && answer->content.at >= blob->bytes && answer->content.at + answer->content.left <= end);
     if (answer->has_payload)
         MUST(answer->payload.at >= blob->bytes && answer->payload.at + answer->payload.left <= end);
     if (answer->extensions.left)

@@ -367,6 +367,17 @@ static const struct line_case lines[] = {
     LINE(V4 "interface-name eth0", "7 192.0.2.1 name eth0"), /* of no use, as a port is to icmp */
     LINE(V4 "interface-index 0", RANGE("interface-index")),
 
+    /* reply-payload */
+    LINE(V4 "reply-payload 1", "7 192.0.2.1 reply-payload 1"),
+    LINE(V6 "protocol udp reply-payload 1024", "7 2001:db8::1 udp reply-payload 1024"),
+    LINE(V4 "reply-payload 0", RANGE("reply-payload")),
+    LINE(V4 "reply-payload 1025", RANGE("reply-payload")),
+    LINE(V4 "reply-payload all", BAD("reply-payload")),
+    LINE(V4 "reply-payload 7 protocol tcp", PROTOCOL("reply-payload")),
+    LINE(V4 "reply-payload 7 protocol sctp", PROTOCOL("reply-payload")),
+    LINE(V4 "reply-payload 7 icmp-request timestamp", PROTOCOL("reply-payload")),
+    LINE(V4 "reply-payload 7 icmp-request echo", "7 192.0.2.1 request 0 reply-payload 7"),
+
     /* tcp-ecn */
     LINE(V4 "protocol tcp tcp-ecn off", "7 192.0.2.1 tcp ecn 0"),
     LINE(V4 "protocol tcp tcp-ecn classic", "7 192.0.2.1 tcp ecn 1"),
@@ -526,6 +537,8 @@ add_request(struct text *text, const struct request *request)
         text_add(text, " address %s", address_text(request->interface.family, &request->interface.address));
     if (request_has(request, FEATURE_TCP_ECN))
         text_add(text, " ecn %u", request->tcp_ecn);
+    if (request->reply_payload)
+        text_add(text, " reply-payload %u", request->reply_payload);
     if (request_has(request, FEATURE_FLOW))
         text_add(text, " flow %u", request->flow);
     if (request_has(request, FEATURE_FLOW_LABEL))
