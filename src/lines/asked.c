@@ -70,8 +70,6 @@ asked_write(const struct asked *asked, struct writer *line)
         [ICMP_REQUEST_EXTENDED] = put_interface_state,
     };
     const struct answer *answer = asked->answer;
-    if (!answer)
-        return;
     if (asked->tcp_ecn && (answer->tcp_flags & TH_SYN))
         put_tcp_ecn(line, answer->tcp_flags);
     if (asked->icmp_request && kinds[answer->icmp_request])

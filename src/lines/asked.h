@@ -6,7 +6,7 @@
 #include "packets/packet.h"
 
 struct asked {
-    const struct answer *answer; /* the target's; NULL: nothing was asked for, or nothing answered */
+    const struct answer *answer; /* the target's */
     bool tcp_ecn;
     bool icmp_request;
     uint32_t reply_payload; /* bytes, at most */

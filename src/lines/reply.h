@@ -44,7 +44,7 @@ struct reply {
     int64_t round_trip;       /* us */
     const char *scope;        /* of a link-local responder */
     struct reader extensions; /* of the answer: its MPLS labels are said */
-    struct asked asked;
+    const struct asked *asked;
     const struct detail *detail;
     uint32_t count;           /* of answers collected */
     uint32_t mtu;             /* bytes */

@@ -47,21 +47,11 @@ read_pattern(const struct argument *argument, struct word value, struct request 
     return read_number(argument, value, request);
 }
 
-static bool
-is_sized(const struct request *request)
-{
-    return protocols[request->protocol]->sized && request->icmp_request == ICMP_REQUEST_ECHO;
-}
-
 static enum reason
 read_size(const struct argument *argument, struct word value, struct request *request)
 {
-    uint32_t before = request->size;
-    enum reason reason = read_number(argument, value, request);
     request->size_given = true;
-    if (request->icmp_request != ICMP_REQUEST_ECHO)
-        request->size = before;
-    return reason;
+    return read_number(argument, value, request);
 }
 
 /* Seconds with up to six decimals; LOW and HIGH are in seconds, the field in microseconds. */
@@ -166,7 +156,7 @@ read_interface_address(const struct argument *argument, struct word value, struc
     return REASON_BAD_VALUE;
 }
 
-/* Behind `icmp`, the target's family and the interface. The size of what is no echo request is fixed. */
+/* The size of what is no echo request is fixed, whatever was asked for. */
 static enum reason
 read_icmp_request(const struct argument *argument, struct word value, struct request *request)
 {
@@ -185,9 +175,9 @@ read_icmp_request(const struct argument *argument, struct word value, struct req
     if (number == ICMP_REQUEST_EXTENDED && request->interface.by == PROBED_BY_NOTHING)
         return REASON_BAD_VALUE;
     *(enum icmp_request *)field_of(argument, request) = (enum icmp_request)number;
-    if (number != ICMP_REQUEST_ECHO)
+    if (icmp_kinds[number].size)
         request->size = (uint32_t)(protocol_headers_size(request->family, PROTOCOL_ICMP) +
-                                   packet_payload_size(request));
+                                   icmp_kinds[number].size(request));
     return REASON_NONE;
 }
 
@@ -226,6 +216,12 @@ read_flow(const struct argument *argument, struct word value, struct request *re
      */
     bool can = request->protocol != PROTOCOL_SCTP && request->icmp_request == ICMP_REQUEST_ECHO;
     return reason == REASON_NONE && !can ? REASON_PROTOCOL_NOT_SUPPORTED : reason;
+}
+
+static bool
+is_sized(const struct request *request)
+{
+    return protocols[request->protocol]->sized && request->icmp_request == ICMP_REQUEST_ECHO;
 }
 
 /* A `size` that was given must have room for the payload; the default size grows with it. */
@@ -307,27 +303,17 @@ read_local(const struct argument *argument, struct word value, struct request *r
 #define NAME(name) name, sizeof(name) - 1
 #define FIELD(name) offsetof(struct request, name)
 
-/* Rows of what a command can't do without, a feature or one of the targets; and others that stand for each other. */
-enum { ROW_FEATURE, ROW_TARGET_V4, ROW_TARGET_V6, ROW_INTERFACE_NAME, ROW_INTERFACE_INDEX, ROW_INTERFACE_ADDRESS };
+/* Rows of what a command can't do without: a feature, or one of the targets. */
+enum { ROW_FEATURE, ROW_TARGET_V4, ROW_TARGET_V6 };
 
-#define ROW(row) (UINT32_C(1) << (row))
-#define TARGET_ROWS (ROW(ROW_TARGET_V4) | ROW(ROW_TARGET_V6))
-#define INTERFACE_ROWS (ROW(ROW_INTERFACE_NAME) | ROW(ROW_INTERFACE_INDEX) | ROW(ROW_INTERFACE_ADDRESS))
+#define TARGET_ROWS (UINT32_C(1) << ROW_TARGET_V4 | UINT32_C(1) << ROW_TARGET_V6)
 
 /* Values are read in this order, so what another depends on stands before it. */
 static const struct argument arguments[] = {
     [ROW_FEATURE] = { NAME("feature"), 0, COMMAND_CHECK_SUPPORT, read_feature, 0, 0, FIELD(feature) },
     [ROW_TARGET_V4] = { NAME("ip-4"), 0, COMMAND_SEND_PROBE, read_target, IPV4, IPV4, FIELD(target) },
     [ROW_TARGET_V6] = { NAME("ip-6"), 0, COMMAND_SEND_PROBE, read_target, IPV6, IPV6, FIELD(target) },
-    [ROW_INTERFACE_NAME] = { NAME("interface-name"), 0, COMMAND_SEND_PROBE, read_interface_name, 0, 0,
-                             FIELD(interface) },
-    [ROW_INTERFACE_INDEX] = { NAME("interface-index"), 0, COMMAND_SEND_PROBE, read_interface_index, 1, UINT32_MAX,
-                              FIELD(interface) },
-    [ROW_INTERFACE_ADDRESS] = { NAME("interface-address"), 0, COMMAND_SEND_PROBE, read_interface_address, 0, 0,
-                                FIELD(interface) },
     { NAME("protocol"), 0, COMMAND_SEND_PROBE, read_protocol, 0, 0, FIELD(protocol) },
-    { NAME("icmp-request"), FEATURE_ICMP_REQUEST, COMMAND_SEND_PROBE, read_icmp_request, 0, 0, FIELD(icmp_request) },
-    { NAME("tcp-ecn"), FEATURE_TCP_ECN, COMMAND_SEND_PROBE, read_tcp_ecn, 0, 0, FIELD(tcp_ecn) },
     { NAME("port"), 0, COMMAND_SEND_PROBE, read_number, 0, UINT16_MAX, FIELD(port) },
     { NAME("local-ip-4"), 0, COMMAND_SEND_PROBE, read_local, IPV4, IPV4, FIELD(local) },
     { NAME("local-ip-6"), 0, COMMAND_SEND_PROBE, read_local, IPV6, IPV6, FIELD(local) },
@@ -340,6 +326,11 @@ static const struct argument arguments[] = {
     { NAME("bit-pattern"), 0, COMMAND_SEND_PROBE, read_pattern, INT32_MIN, UINT32_MAX, FIELD(pattern) },
     { NAME("tos"), 0, COMMAND_SEND_PROBE, read_number, 0, UINT8_MAX, FIELD(tos) },
     { NAME("mark"), 0, COMMAND_SEND_PROBE, read_number, INT32_MIN, UINT32_MAX, FIELD(mark) },
+    { NAME("interface-name"), 0, COMMAND_SEND_PROBE, read_interface_name, 0, 0, FIELD(interface) },
+    { NAME("interface-index"), 0, COMMAND_SEND_PROBE, read_interface_index, 1, UINT32_MAX, FIELD(interface) },
+    { NAME("interface-address"), 0, COMMAND_SEND_PROBE, read_interface_address, 0, 0, FIELD(interface) },
+    { NAME("icmp-request"), FEATURE_ICMP_REQUEST, COMMAND_SEND_PROBE, read_icmp_request, 0, 0, FIELD(icmp_request) },
+    { NAME("tcp-ecn"), FEATURE_TCP_ECN, COMMAND_SEND_PROBE, read_tcp_ecn, 0, 0, FIELD(tcp_ecn) },
     { NAME("flow"), FEATURE_FLOW, COMMAND_SEND_PROBE, read_flow, 0, UINT16_MAX, FIELD(flow) },
     { NAME("flow-label"), FEATURE_FLOW_LABEL, COMMAND_SEND_PROBE, read_flow_label, 0, 0xfffff, FIELD(flow_label) },
     { NAME("payload"), FEATURE_PAYLOAD, COMMAND_SEND_PROBE, read_payload, 0, 0, FIELD(payload) },
@@ -432,11 +423,15 @@ has_value(const struct values *values, size_t row)
     return values->given >> row & 1;
 }
 
-/* Of rows that stand for each other, ip-4 and ip-6 among them, the last one that is given counts, too. */
+/* Of the names of a target, or of an interface that a probe is about, the last one that is given counts, too. */
 static uint32_t
 rivals_of(size_t row)
 {
-    return ROW(row) & TARGET_ROWS ? TARGET_ROWS : ROW(row) & INTERFACE_ROWS ? INTERFACE_ROWS : 0;
+    size_t field = arguments[row].field;
+    uint32_t rivals = field == FIELD(target) ? TARGET_ROWS : 0;
+    for (size_t i = 0; i < ARGUMENTS && field == FIELD(interface); i++)
+        rivals |= (uint32_t)(arguments[i].field == field) << i;
+    return rivals;
 }
 
 /*
@@ -454,7 +449,7 @@ sort_pairs(struct word line, enum command command, struct values *values, struct
         size_t row = find_argument(name, command);
         if (row < ARGUMENTS) {
             values->of[row] = value;
-            values->given = (values->given & ~rivals_of(row)) | ROW(row);
+            values->given = (values->given & ~rivals_of(row)) | UINT32_C(1) << row;
         } else if (!unknown->length) {
             *unknown = name;
         }

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "packets/checksum.h"
-#include "packets/icmp.h"
 #include "packets/protocol.h"
 
 #define IPV4_FLAG_DF 0x4000
@@ -20,8 +19,6 @@ size_t
 packet_payload_size(const struct request *request)
 {
     size_t headers = protocol_headers_size(request->family, request->protocol);
-    if (request->icmp_request != ICMP_REQUEST_ECHO)
-        return icmp_kinds[request->icmp_request].size(request);
     return protocols[request->protocol]->sized && request->size > headers ? request->size - headers : 0;
 }
 

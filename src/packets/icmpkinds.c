@@ -174,7 +174,6 @@ const struct icmp_kind icmp_kinds[ICMP_REQUESTS] = {
         .request = { [IPV4] = ICMP_ECHO, [IPV6] = ICMP6_ECHO_REQUEST },
         .reply = { [IPV4] = ICMP_ECHOREPLY, [IPV6] = ICMP6_ECHO_REPLY },
         .sequence_bits = 16,
-        .echoes = true,
         .write = write_echo,
         .read_reply = read_echo_reply,
         .read_quote = read_echo_quote,

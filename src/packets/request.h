@@ -66,7 +66,8 @@ struct request {
     uint32_t port;         /* 0: as the protocol has it */
     uint32_t local_port;   /* 0: varies */
     uint32_t ttl;
-    uint32_t size;         /* bytes of the whole IP packet; what was asked for may be less than the headers */
+    uint32_t size;         /* bytes of the whole IP packet; what was asked for may be less than the headers. What is no
+                            * echo request of ICMP has its own, see icmp.h */
     bool size_given;
     uint32_t tos;
     uint32_t mark;         /* 0: none */

@@ -168,8 +168,8 @@ fit_target_answer(const struct probe *probe, const struct answer *answer, enum e
         !address_same(&identity->source, &answer->to))
         return IMPOSSIBLE;
     if (protocol->ports == PORTS_ECHO)
-        return icmp_kinds[probe->icmp_request].echoes ? fit_echo_reply(probe, answer, nonce)
-                                                      : fit_icmp_reply(probe, answer);
+        return probe->icmp_request == ICMP_REQUEST_ECHO ? fit_echo_reply(probe, answer, nonce)
+                                                        : fit_icmp_reply(probe, answer);
     if (!address_same(&answer->from, &probe->target) && !probe->group && !protocol->multihomed)
         return IMPOSSIBLE;
     return protocol->numbered ? PROVEN : POSSIBLE; /* UDP returns the ports alone */

@@ -175,11 +175,10 @@ kind_crowd_of(const struct probes *probes, const struct probe *probe)
     return &probes->crowds[hash % CROWDS];
 }
 
-/* One more of them, or one less; those of a kind are counted where its numbers are few. */
+/* One more of them, or one less. Those of a kind are counted where its numbers are few. */
 static void
-count_crowds(struct probes *probes, const struct probe *probe, uint32_t change)
+count_kind(struct probes *probes, const struct probe *probe, uint32_t change)
 {
-    *crowd_of(probes, probe) += change;
     if (icmp_kinds[probe->icmp_request].sequence_bits < 16)
         *kind_crowd_of(probes, probe) += change;
 }
@@ -211,7 +210,9 @@ probes_add(struct probes *probes, const struct probe *model, struct instant dead
     probe->slot = slot & (PROBES_MAX - 1);
     for (enum probe_index i = 0; i < PROBE_INDEXES; i++)
         index_add(&probes->indexes[i], slot, hash_of(probes, probe, i));
-    count_crowds(probes, probe, 1);
+    ++*crowd_of(probes, probe);
+    if (probe->icmp_request != ICMP_REQUEST_ECHO)
+        count_kind(probes, probe, 1);
     timers_set(&probes->timers, slot, deadline);
     return probe;
 }
@@ -222,7 +223,9 @@ probes_remove(struct probes *probes, struct probe *probe)
     timers_end(&probes->timers, probe->slot);
     for (size_t i = 0; i < PROBE_INDEXES; i++)
         index_remove(&probes->indexes[i], probe->slot);
-    count_crowds(probes, probe, UINT32_MAX); /* less by one */
+    --*crowd_of(probes, probe);
+    if (probe->icmp_request != ICMP_REQUEST_ECHO)
+        count_kind(probes, probe, UINT32_MAX); /* less by one */
     *(uint32_t *)chunks_at(&probes->free, probes->free_count++) = probe->slot;
 }
 

@@ -254,7 +254,7 @@ launch(struct prober *prober, const struct clock *clock, const struct request *r
        uint32_t *detail)
 {
     struct probe model = model_of(request);
-    if (icmp_kinds[request->icmp_request].stamped)
+    if (request->icmp_request != ICMP_REQUEST_ECHO && icmp_kinds[request->icmp_request].stamped)
         model.identity.number = wall_ms_of_day((struct wall){ clock_now().ns + clock->offset });
     if (request->mark && !prober->transport->body->supports_mark(prober->transport))
         return EPERM;
@@ -484,12 +484,11 @@ say_answer(struct prober *prober, const struct clock *clock, const struct probe 
     };
     if (reply.kind == REPLY_TTL_EXPIRED || probe->detail)
         reply.extensions = answer->extensions;
-    reply.asked = (struct asked){
-        .answer = answer->is_error ? NULL : answer,
-        .tcp_ecn = probe->tcp_ecn,
-        .icmp_request = probe->icmp_request,
-        .reply_payload = probe->reply_payload,
-    };
+    struct asked asked;
+    if (!answer->is_error && (probe->tcp_ecn || probe->icmp_request || probe->reply_payload)) {
+        asked = (struct asked){ answer, probe->tcp_ecn, probe->icmp_request != 0, probe->reply_payload };
+        reply.asked = &asked;
+    }
     struct detail detail;
     if (probe->detail) {
         detail = detail_of(probe, clock, reply.scope);

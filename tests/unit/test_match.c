@@ -1624,6 +1624,8 @@ send_icmp_request(enum family_id family, const char *target, enum icmp_request k
             .ttl = 3,
         },
     };
+    size_t headers = protocol_headers_size(family, PROTOCOL_ICMP);
+    sent.request.size = (uint32_t)(headers + (icmp_kinds[kind].size ? icmp_kinds[kind].size(&sent.request) : 0));
     struct identity identity = { .near = 0xf012, .far = far, .number = number, .ip_id = 0x4321 };
     identity.source = address_of(family, us[family]);
     sent.length = packet_build(&sent.request, &identity, sent.packet, sizeof sent.packet);
