@@ -23,7 +23,8 @@ static struct {
     bool no_mark;
     uint32_t no_flows; /* a bit for each protocol */
     uint32_t scope; /* of the probes sent */
-    uint32_t number; /* that the last of them came with */
+    uint32_t number; /* that the last of them came with, as the next */
+    char interface[PROBED_NAME_MAX + 1];
     uint32_t sent, released;
     struct answer answers[TRANSPORT_BATCH];
     size_t answer_count;
@@ -85,6 +86,8 @@ fake_send(struct transport *transport, const struct request *request, const stru
     model->scope = fake.scope;
     model->keeps_ports = request->local_port != 0;
     fake.number = model->identity.number;
+    snprintf(fake.interface, sizeof fake.interface, "%.*s", (int)request->interface.name.length,
+             request->interface.name.at ? request->interface.name.at : "");
     model->identity.near = 5000;
     model->identity.far = (uint16_t)request->token;
     model->identity.number = (uint32_t)request->token;
@@ -801,6 +804,22 @@ START_TEST(timestamp_requests)
 }
 END_TEST
 
+/* A request that waits keeps the name that its line had. */
+START_TEST(an_interface_that_waits)
+{
+    char line[] = "7 send-probe ip-4 192.0.2.9 icmp-request extended-echo interface-name eth0 timeout 5";
+    fake.transport.icmp_requests[IPV4][ICMP_REQUEST_EXTENDED] = true;
+    fake.error = EAGAIN;
+    ck_assert(take(line));
+    memset(line, 'x', sizeof line);
+    fake.error = 0;
+    struct clock clock = at_ms(1010);
+    prober_retry(prober, &clock);
+    ck_assert_uint_eq(fake.sent, 1);
+    ck_assert_str_eq(fake.interface, "eth0");
+}
+END_TEST
+
 START_TEST(additions_of_one_family)
 {
     refuse_ipv6();
@@ -973,6 +992,7 @@ prober_suite(void)
     tcase_add_test(tests, flows_of_some_protocols);
     tcase_add_test(tests, ecn_of_syns);
     tcase_add_test(tests, timestamp_requests);
+    tcase_add_test(tests, an_interface_that_waits);
     tcase_add_test(tests, additions_of_one_family);
     tcase_add_test(tests, no_room);
     tcase_add_test(tests, collected);
