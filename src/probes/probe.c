@@ -206,13 +206,13 @@ probes_add(struct probes *probes, const struct probe *model, struct instant dead
     uint32_t slot = probes->free_count > 0 ? *(uint32_t *)chunks_at(&probes->free, --probes->free_count)
                                            : probes->reached++;
     struct probe *probe = probe_at(probes, slot);
+    if (model->icmp_request != ICMP_REQUEST_ECHO)
+        count_kind(probes, model, 1);
     *probe = *model;
     probe->slot = slot & (PROBES_MAX - 1);
     for (enum probe_index i = 0; i < PROBE_INDEXES; i++)
         index_add(&probes->indexes[i], slot, hash_of(probes, probe, i));
     ++*crowd_of(probes, probe);
-    if (probe->icmp_request != ICMP_REQUEST_ECHO)
-        count_kind(probes, probe, 1);
     timers_set(&probes->timers, slot, deadline);
     return probe;
 }
@@ -224,9 +224,9 @@ probes_remove(struct probes *probes, struct probe *probe)
     for (size_t i = 0; i < PROBE_INDEXES; i++)
         index_remove(&probes->indexes[i], probe->slot);
     --*crowd_of(probes, probe);
+    *(uint32_t *)chunks_at(&probes->free, probes->free_count++) = probe->slot;
     if (probe->icmp_request != ICMP_REQUEST_ECHO)
         count_kind(probes, probe, UINT32_MAX); /* less by one */
-    *(uint32_t *)chunks_at(&probes->free, probes->free_count++) = probe->slot;
 }
 
 uint32_t

@@ -237,12 +237,22 @@ model_of(const struct request *request)
         .group = address_is_group(request->family, &request->target),
         .collect = request->collect,
         .detail = request->detail,
-        .tcp_ecn = request_has(request, FEATURE_TCP_ECN),
-        .icmp_request = request->icmp_request & 3,
-        .reply_payload = (uint16_t)request->reply_payload,
         .scope_named = is_scoped && !is_number,
         .scope_numbered = is_number,
     };
+}
+
+#define ASKED (1u << FEATURE_TCP_ECN | 1u << FEATURE_ICMP_REQUEST | 1u << FEATURE_REPLY_PAYLOAD)
+
+/* What a request wants to know, and few do. */
+static void
+note_asked(const struct request *request, const struct clock *clock, struct probe *model)
+{
+    model->tcp_ecn = request_has(request, FEATURE_TCP_ECN);
+    model->icmp_request = request->icmp_request & 3;
+    model->reply_payload = (uint16_t)request->reply_payload;
+    if (icmp_kinds[request->icmp_request].stamped)
+        model->identity.number = wall_ms_of_day((struct wall){ clock_now().ns + clock->offset });
 }
 
 /*
@@ -254,8 +264,8 @@ launch(struct prober *prober, const struct clock *clock, const struct request *r
        uint32_t *detail)
 {
     struct probe model = model_of(request);
-    if (request->icmp_request != ICMP_REQUEST_ECHO && icmp_kinds[request->icmp_request].stamped)
-        model.identity.number = wall_ms_of_day((struct wall){ clock_now().ns + clock->offset });
+    if (request->given & ASKED)
+        note_asked(request, clock, &model);
     if (request->mark && !prober->transport->body->supports_mark(prober->transport))
         return EPERM;
     if (!probes_reserve(prober->probes))
@@ -467,6 +477,12 @@ detail_of(const struct probe *probe, const struct clock *clock, const char *scop
     };
 }
 
+static bool
+asks(const struct probe *probe)
+{
+    return probe->tcp_ecn || probe->icmp_request || probe->reply_payload;
+}
+
 static void
 say_answer(struct prober *prober, const struct clock *clock, const struct probe *probe, const struct answer *answer)
 {
@@ -484,11 +500,9 @@ say_answer(struct prober *prober, const struct clock *clock, const struct probe 
     };
     if (reply.kind == REPLY_TTL_EXPIRED || probe->detail)
         reply.extensions = answer->extensions;
-    struct asked asked;
-    if (!answer->is_error && (probe->tcp_ecn || probe->icmp_request || probe->reply_payload)) {
-        asked = (struct asked){ answer, probe->tcp_ecn, probe->icmp_request != 0, probe->reply_payload };
+    const struct asked asked = { answer, probe->tcp_ecn, probe->icmp_request != 0, probe->reply_payload };
+    if (asks(probe) && !answer->is_error)
         reply.asked = &asked;
-    }
     struct detail detail;
     if (probe->detail) {
         detail = detail_of(probe, clock, reply.scope);
