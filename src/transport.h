@@ -37,7 +37,8 @@ struct transport_body {
      * the new identity must differ from. 0; EAGAIN: not now, try the same request again, which may have left in part, or
      * abandon it; then DETAIL is the errno value that the host said; else the errno value with which it refused (ENODEV: no
      * such device; EMSGSIZE: DETAIL bytes would fit, if not 0; ENOSPC: all that would tell this probe from those in flight
-     * is in use; EOVERFLOW: the packet has no room for that).
+     * is in use; EOVERFLOW: the packet has no room for that; EPROTONOSUPPORT: it left
+     * with other ECN bits than the request wants, and counts as not sent).
      */
     int (*send)(struct transport *transport, const struct request *request, const struct probes *in_flight,
                 const struct clock *clock, struct probe *model, uint32_t *detail);
@@ -89,6 +90,8 @@ struct departures {
 struct transport {
     const struct transport_body *body;
     int refusals[FAMILIES][PROTOCOLS]; /* errno values: why this process can't send such probes; 0: it can */
+    bool icmp_requests[FAMILIES][ICMP_REQUESTS]; /* the kinds that it can send, where it can send icmp */
+    bool tcp_ecn[TCP_ECNS];            /* what its SYNs can ask for */
     struct refused refused;            /* what was wished for of its sockets, and this host refused */
     struct routes *routes;
     struct departures departures;

@@ -52,6 +52,8 @@ put_answer(struct writer *line, const struct answer *answer)
         put_pair(line, "reply-tos", answer->tos);
     if (answer->known & KNOWN_SIZE)
         put_pair(line, "reply-size", (int64_t)answer->size);
+    if (answer->known & KNOWN_ID)
+        put_pair(line, "reply-id", answer->id);
     if (answer->known & KNOWN_QUOTE) {
         put_pair(line, "quoted-ttl", answer->quoted_ttl);
         put_pair(line, "quoted-tos", answer->quoted_tos);

@@ -214,6 +214,8 @@ reply_write(const struct reply *reply, bool old_words, char to[REPLY_MAX])
         put_name(&line, "mtu");
         put_number(&line, reply->mtu);
     }
+    if (reply->asked)
+        asked_write(reply->asked, &line);
     put_cause(&line, reply);
     if (reply->detail) {
         line.size = REPLY_MAX - 1;

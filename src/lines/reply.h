@@ -3,6 +3,7 @@
 #ifndef HOPLINE_REPLY_H
 #define HOPLINE_REPLY_H
 
+#include "lines/asked.h"
 #include "lines/detail.h"
 #include "lines/request.h"
 
@@ -61,6 +62,7 @@ struct reply {
     int64_t round_trip;       /* us */
     const char *scope;        /* of a link-local responder */
     struct reader extensions; /* of the answer: its MPLS labels are said */
+    const struct asked *asked;
     const struct detail *detail;
     const struct reply_place *place;
     const struct reply_tally *tally; /* of the kinds sweeping and swept, which say different parts of it */

@@ -5,6 +5,7 @@
 
 #include "lines/argument.h"
 #include "lines/word.h"
+#include "packets/icmp.h"
 #include "packets/protocol.h"
 
 #define TTL_WHEN_ABSENT 255
@@ -81,6 +82,90 @@ read_protocol(const struct argument *argument, struct word value, struct request
     return REASON_PROTOCOL_NOT_SUPPORTED;
 }
 
+/* The number of the word among COUNT of them; COUNT when it is none. */
+static uint32_t
+find_word(struct word value, const char *const words[], uint32_t count)
+{
+    uint32_t number = 0;
+    while (number < count && !word_is(value, words[number]))
+        number++;
+    return number;
+}
+
+static enum reason
+read_tcp_ecn(const struct argument *argument, struct word value, struct request *request)
+{
+    static const char *const words[TCP_ECNS] = {
+        [TCP_ECN_OFF] = "off",
+        [TCP_ECN_CLASSIC] = "classic",
+        [TCP_ECN_ACCURATE] = "accurate",
+    };
+    uint32_t number = find_word(value, words, TCP_ECNS);
+    if (number == TCP_ECNS)
+        return REASON_BAD_VALUE;
+    *(enum tcp_ecn *)field_of(argument, request) = (enum tcp_ecn)number;
+    return request->protocol == PROTOCOL_TCP ? REASON_NONE : REASON_PROTOCOL_NOT_SUPPORTED;
+}
+
+static enum reason
+read_interface_name(const struct argument *argument, struct word value, struct request *request)
+{
+    struct probed_interface *interface = field_of(argument, request);
+    if (value.length > PROBED_NAME_MAX || memchr(value.at, '\0', value.length))
+        return REASON_BAD_VALUE;
+    *interface = (struct probed_interface){ .by = PROBED_BY_NAME, .name = value };
+    return REASON_NONE;
+}
+
+static enum reason
+read_interface_index(const struct argument *argument, struct word value, struct request *request)
+{
+    int64_t number;
+    struct probed_interface *interface = field_of(argument, request);
+    if (!word_integer(value, &number))
+        return REASON_BAD_VALUE;
+    if (number < argument->low || number > argument->high)
+        return REASON_OUT_OF_RANGE;
+    *interface = (struct probed_interface){ .by = PROBED_BY_INDEX, .index = (uint32_t)number };
+    return REASON_NONE;
+}
+
+static enum reason
+read_interface_address(const struct argument *argument, struct word value, struct request *request)
+{
+    struct probed_interface *interface = field_of(argument, request);
+    *interface = (struct probed_interface){ .by = PROBED_BY_ADDRESS };
+    for (interface->family = 0; interface->family < FAMILIES; interface->family++)
+        if (address_parse(interface->family, value.at, value.length, &interface->address))
+            return REASON_NONE;
+    return REASON_BAD_VALUE;
+}
+
+/* The size of what is no echo request is fixed, whatever was asked for. */
+static enum reason
+read_icmp_request(const struct argument *argument, struct word value, struct request *request)
+{
+    static const char *const words[ICMP_REQUESTS] = {
+        [ICMP_REQUEST_ECHO] = "echo",
+        [ICMP_REQUEST_TIMESTAMP] = "timestamp",
+        [ICMP_REQUEST_EXTENDED] = "extended-echo",
+    };
+    uint32_t number = find_word(value, words, ICMP_REQUESTS);
+    if (number == ICMP_REQUESTS)
+        return REASON_BAD_VALUE;
+    if (request->protocol != PROTOCOL_ICMP)
+        return REASON_PROTOCOL_NOT_SUPPORTED;
+    if (!icmp_kinds[number].known_to[request->family])
+        return REASON_WRONG_FAMILY;
+    if (number == ICMP_REQUEST_EXTENDED && request->interface.by == PROBED_BY_NOTHING)
+        return REASON_BAD_VALUE;
+    *(enum icmp_request *)field_of(argument, request) = (enum icmp_request)number;
+    if (icmp_kinds[number].size)
+        request->size = (uint32_t)(protocol_headers_size(request->family, PROTOCOL_ICMP) +
+                                   icmp_kinds[number].size(request));
+    return REASON_NONE;
+}
+
 static enum reason
 read_device(const struct argument *argument, struct word value, struct request *request)
 {
@@ -110,8 +195,18 @@ static enum reason
 read_flow(const struct argument *argument, struct word value, struct request *request)
 {
     enum reason reason = read_number(argument, value, request);
-    /* Of sctp many routers quote the ports alone. In a flow these are the same: nothing would tell its probes apart. */
-    return reason == REASON_NONE && request->protocol == PROTOCOL_SCTP ? REASON_PROTOCOL_NOT_SUPPORTED : reason;
+    /*
+     * Of sctp many routers quote the ports alone. In a flow these are the same: nothing would tell its probes apart. And only
+     * an echo request has room for what keeps its checksum the same.
+     */
+    bool can = request->protocol != PROTOCOL_SCTP && request->icmp_request == ICMP_REQUEST_ECHO;
+    return reason == REASON_NONE && !can ? REASON_PROTOCOL_NOT_SUPPORTED : reason;
+}
+
+static bool
+is_sized(const struct request *request)
+{
+    return protocols[request->protocol]->sized && request->icmp_request == ICMP_REQUEST_ECHO;
 }
 
 /* A `size` that was given must have room for the payload; the default size grows with it. */
@@ -124,7 +219,7 @@ read_payload(const struct argument *argument, struct word value, struct request 
             return REASON_BAD_VALUE;
     if (value.length % 2)
         return REASON_BAD_VALUE;
-    if (!protocols[request->protocol]->sized)
+    if (!is_sized(request))
         return REASON_PROTOCOL_NOT_SUPPORTED;
     size_t size = protocol_headers_size(request->family, request->protocol) + value.length / 2;
     if (request->size_given && size > request->size)
@@ -133,6 +228,13 @@ read_payload(const struct argument *argument, struct word value, struct request 
         request->size = (uint32_t)size;
     *payload = value;
     return REASON_NONE;
+}
+
+static enum reason
+read_reply_payload(const struct argument *argument, struct word value, struct request *request)
+{
+    enum reason reason = read_number(argument, value, request);
+    return reason == REASON_NONE && !is_sized(request) ? REASON_PROTOCOL_NOT_SUPPORTED : reason;
 }
 
 /*
@@ -221,9 +323,15 @@ static const struct argument arguments[] = {
     { NAME("bit-pattern"), 0, BOTH, read_pattern, INT32_MIN, UINT32_MAX, FIELD(pattern) },
     { NAME("tos"), 0, BOTH, read_number, 0, UINT8_MAX, FIELD(tos) },
     { NAME("mark"), 0, BOTH, read_number, INT32_MIN, UINT32_MAX, FIELD(mark) },
+    { NAME("interface-name"), 0, BOTH, read_interface_name, 0, 0, FIELD(interface) },
+    { NAME("interface-index"), 0, BOTH, read_interface_index, 1, UINT32_MAX, FIELD(interface) },
+    { NAME("interface-address"), 0, BOTH, read_interface_address, 0, 0, FIELD(interface) },
+    { NAME("icmp-request"), FEATURE_ICMP_REQUEST, BOTH, read_icmp_request, 0, 0, FIELD(icmp_request) },
+    { NAME("tcp-ecn"), FEATURE_TCP_ECN, BOTH, read_tcp_ecn, 0, 0, FIELD(tcp_ecn) },
     { NAME("flow"), FEATURE_FLOW, PROBE, read_flow, 0, UINT16_MAX, FIELD(flow) },
     { NAME("flow-label"), FEATURE_FLOW_LABEL, BOTH, read_flow_label, 0, 0xfffff, FIELD(flow_label) },
     { NAME("payload"), FEATURE_PAYLOAD, BOTH, read_payload, 0, 0, FIELD(payload) },
+    { NAME("reply-payload"), FEATURE_REPLY_PAYLOAD, BOTH, read_reply_payload, 1, REPLY_PAYLOAD_MAX, FIELD(reply_payload) },
     { NAME("dont-fragment"), FEATURE_DONT_FRAGMENT, BOTH, read_number, 0, 1, FIELD(dont_fragment) },
     { NAME("broadcast"), FEATURE_BROADCAST, BOTH, read_number, 0, 1, FIELD(broadcast) },
     { NAME("detail"), FEATURE_DETAIL, BOTH, read_number, 0, 1, FIELD(detail) },
@@ -270,6 +378,9 @@ static const char *const feature_names[FEATURES] = {
     [FEATURE_BROADCAST] = "broadcast",
     [FEATURE_COLLECT] = "collect",
     [FEATURE_SWEEP] = "sweep",
+    [FEATURE_TCP_ECN] = "tcp-ecn",
+    [FEATURE_ICMP_REQUEST] = "icmp-request",
+    [FEATURE_REPLY_PAYLOAD] = "reply-payload",
 };
 
 enum feature
@@ -325,6 +436,16 @@ has_value(const struct values *values, size_t row)
     return values->given >> row & 1;
 }
 
+/* Of the names of a target, or of an interface that a probe is about, the last one that is given counts, too. */
+static uint64_t
+rivals_of(size_t row)
+{
+    uint64_t rivals = TARGET_ROWS & ROW(row) ? TARGET_ROWS : 0;
+    for (size_t i = 0; i < ARGUMENTS && arguments[row].field == FIELD(interface); i++)
+        rivals |= arguments[i].field == FIELD(interface) ? ROW(i) : 0;
+    return rivals;
+}
+
 /*
  * Sorts the pairs that are left on the line into VALUES. UNKNOWN becomes the first name that the table does not have.
  * False when a name has no value.
@@ -340,9 +461,7 @@ sort_pairs(struct word line, enum command command, struct values *values, struct
         size_t row = find_argument(name, command);
         if (row < ARGUMENTS) {
             values->of[row] = value;
-            if (TARGET_ROWS & ROW(row)) /* of ip-4 and ip-6, too, the last one counts */
-                values->given &= ~TARGET_ROWS;
-            values->given |= ROW(row);
+            values->given = (values->given & ~rivals_of(row)) | ROW(row);
         } else if (!unknown->length) {
             *unknown = name;
         }

@@ -38,6 +38,7 @@ void
 packet_offer_nonce(const struct request *request, struct identity *identity, uint64_t random)
 {
     bool room = packet_payload_size(request) >= packet_nonce_offset(identity) + NONCE_SIZE;
+    room = room && request->icmp_request == ICMP_REQUEST_ECHO;
     identity->nonce = room && !request->pattern_given && !request->payload.length
                           ? (random & ~(uint64_t)UINT16_MAX) | identity->ip_id
                           : 0;

@@ -11,13 +11,14 @@ read_header_v4(struct reader *bytes, uint8_t *number, struct answer *answer)
     uint16_t length, fragment;
     struct reader start = *bytes;
     if (!read_u8(bytes, &version_length) || !read_u8(bytes, &answer->tos) || !read_u16(bytes, &length) ||
-        !read_skip(bytes, 2) || !read_u16(bytes, &fragment) || !read_u8(bytes, &answer->ttl) ||
+        !read_u16(bytes, &answer->id) || !read_u16(bytes, &fragment) || !read_u8(bytes, &answer->ttl) ||
         !read_u8(bytes, number) || !read_skip(bytes, 2) || !read_address(bytes, IPV4, &answer->from) ||
         !read_address(bytes, IPV4, &answer->to))
         return false;
     size_t header = (size_t)(version_length & 15) * 4;
     if (version_length >> 4 != 4 || header < 20 || length < header || length > start.left || (fragment & 0x1fff) != 0)
         return false;
+    answer->known |= KNOWN_ID;
     answer->size = length;
     reader_limit(&start, length);
     *bytes = start;

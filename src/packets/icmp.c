@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* ICMP echo (RFC 792, RFC 4443), and the errors that quote probes of all protocols. */
+/* ICMP messages (RFC 792, RFC 4443): requests of ours, and the errors that quote probes of all protocols. */
 #include "packets/icmp.h"
-
-#include <netinet/icmp6.h>
-#include <netinet/ip_icmp.h>
 
 #include "packets/checksum.h"
 #include "packets/icmpext.h"
@@ -50,55 +47,18 @@ read_error(struct reader message, uint8_t length, struct answer *answer)
            protocols[answer->protocol]->read_quote(message, answer);
 }
 
-/*
- * An echo reply returns the payload, so its checksum is the request's but for the type: that proves every byte of the
- * payload without keeping any.
- */
-static bool
-read_echo_reply(struct reader rest, uint16_t checksum, struct answer *answer)
-{
-    const struct icmp_kind *kind = &icmp_kinds[ICMP_REQUEST_ECHO];
-    answer->has_checksum = true;
-    answer->checksum = checksum_adjust(checksum, (uint16_t)(kind->reply[answer->family] << 8),
-                                       (uint16_t)(kind->request[answer->family] << 8));
-    answer->has_payload = true;
-    answer->payload = rest;
-    return true;
-}
-
-static bool
-read_echo_quote(struct reader rest, uint16_t checksum, struct answer *answer)
-{
-    answer->has_checksum = true;
-    answer->checksum = checksum;
-    answer->has_payload = true;
-    answer->payload = rest;
-    return true;
-}
-
-static void
-write_echo(const struct request *request, const struct identity *identity, struct writer *writer)
-{
-    write_payload(request, identity, writer);
-}
-
-const struct icmp_kind icmp_kinds[ICMP_REQUESTS] = {
-    [ICMP_REQUEST_ECHO] = {
-        .request = { [IPV4] = ICMP_ECHO, [IPV6] = ICMP6_ECHO_REQUEST },
-        .reply = { [IPV4] = ICMP_ECHOREPLY, [IPV6] = ICMP6_ECHO_REPLY },
-        .write = write_echo,
-        .read_reply = read_echo_reply,
-        .read_quote = read_echo_quote,
-    },
-};
-
-/* The kind whose replies, or REQUESTs, have this type; NULL: there is none. */
+/* The kind whose replies, or REQUESTs, have this type, and notes it; NULL: there is none. */
 static const struct icmp_kind *
-find_kind(enum family_id family, uint8_t type, bool request)
+find_kind(uint8_t type, bool request, struct answer *answer)
 {
-    for (size_t i = 0; i < ICMP_REQUESTS; i++)
-        if (type == (request ? icmp_kinds[i].request[family] : icmp_kinds[i].reply[family]))
-            return &icmp_kinds[i];
+    enum family_id family = answer->family;
+    for (enum icmp_request i = 0; i < ICMP_REQUESTS; i++) {
+        const struct icmp_kind *kind = &icmp_kinds[i];
+        if (kind->known_to[family] && type == (request ? kind->request[family] : kind->reply[family])) {
+            answer->icmp_request = i;
+            return kind;
+        }
+    }
     return NULL;
 }
 
@@ -115,9 +75,9 @@ read_answer(struct reader bytes, struct answer *answer)
     /* An IPv4 raw socket sees messages before the kernel looks at their checksum; an ICMPv6 one, only right ones. */
     if (answer->family == IPV4 && checksum_finish(checksum_add(0, whole.at, whole.left)) != 0)
         return false;
-    const struct icmp_kind *kind = find_kind(answer->family, answer->icmp_type, false);
+    const struct icmp_kind *kind = find_kind(answer->icmp_type, false, answer);
     if (kind)
-        return answer->icmp_code == 0 && kind->read_reply(bytes, checksum, answer);
+        return (answer->icmp_code == 0 || kind->any_code) && kind->read_reply(bytes, checksum, answer);
 
     const struct icmp_meaning *row = family_icmp_meaning(family, answer->icmp_type, answer->icmp_code);
     answer->meaning = row->meaning;
@@ -138,7 +98,7 @@ read_quote(struct reader bytes, struct answer *answer)
     if (!read_u8(&bytes, &type) || !read_u8(&bytes, &code) || !read_u16(&bytes, &checksum) ||
         !read_u16(&bytes, &answer->near) || !read_u16(&bytes, &answer->far))
         return false;
-    const struct icmp_kind *kind = find_kind(answer->family, type, true);
+    const struct icmp_kind *kind = find_kind(type, true, answer);
     return kind && code == 0 && kind->read_quote(bytes, checksum, answer);
 }
 

@@ -6,9 +6,18 @@
 #include "packets/packet.h"
 
 struct icmp_kind {
+    bool known_to[FAMILIES];                    /* else the family has no types for it */
     uint8_t request[FAMILIES], reply[FAMILIES]; /* types; the code of both is 0 */
+    uint8_t sequence_bits;                      /* of the sequence number: the upper ones of 16, of which the rest */
+    uint16_t sequence_rest;                     /* is this in every request */
+    bool any_code;                              /* the reply's code says something, too */
+    bool stamped; /* identity.number is the time when it left, see wall_ms_of_day(), and the reply returns that */
 
-    /* Writes what stands behind identifier and sequence number. */
+    /*
+     * Writes what stands behind identifier and sequence number. Its size in bytes, to which request->size must be set; NULL:
+     * any that is asked for.
+     */
+    size_t (*size)(const struct request *request);
     void (*write)(const struct request *request, const struct identity *identity, struct writer *writer);
 
     /*

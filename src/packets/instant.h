@@ -35,4 +35,13 @@ instant_since(struct instant end, struct instant start)
     return end.ns - start.ns;
 }
 
+#define MS_PER_DAY 86400000
+
+/* Milliseconds since midnight UT, as ICMP timestamps count (RFC 792); the clock was never before 1970. */
+static inline uint32_t
+wall_ms_of_day(struct wall time)
+{
+    return (uint32_t)(time.ns / NS_PER_MS % MS_PER_DAY);
+}
+
 #endif

@@ -17,11 +17,11 @@
 struct identity {
     struct address source;
     uint64_t nonce;    /* in the payload, ends with ip_id; 0: none */
-    uint32_t number;   /* TCP: sequence number; SCTP: initiate tag; else the balance, see packet_balance() */
+    uint32_t number;   /* TCP: sequence number; SCTP: initiate tag; ICMP timestamp: when it left; else the balance */
     uint16_t near;     /* our port; ICMP: identifier */
     uint16_t far;      /* the target's port; ICMP: sequence */
     uint16_t ip_id;    /* IPv4 identification; IPv6: of fragments */
-    uint16_t checksum; /* of the transport header, as sent */
+    uint16_t checksum; /* of the transport header, as sent; TCP: if it had no ECN bits, see tcp.c */
     uint32_t flow_label : 20; /* IPv6 */
 
     /*
@@ -112,8 +112,14 @@ struct datagram {
     struct instant arrived;
 };
 
+/* Bits of tcp_flags beside those of <netinet/tcp.h>; the last is in the byte that holds the header's length (RFC 9768). */
+enum { TCP_ECE = 0x40, TCP_CWR = 0x80, TCP_AE = 0x100 };
+
+/* The lowest byte of an extended echo reply's header (RFC 8335, section 3). */
+enum interface_state { INTERFACE_IPV6 = 1, INTERFACE_IPV4 = 2, INTERFACE_ACTIVE = 4, INTERFACE_STATE_SHIFT = 5 };
+
 /* Not every kind of socket tells each of these. */
-enum known { KNOWN_SIZE = 1, KNOWN_TTL = 2, KNOWN_TOS = 4, KNOWN_QUOTE = 8 };
+enum known { KNOWN_SIZE = 1, KNOWN_TTL = 2, KNOWN_TOS = 4, KNOWN_QUOTE = 8, KNOWN_ID = 16 };
 
 /* What an answer tells, in the terms of the probe that it may belong to. Views point into the datagram. */
 struct answer {
@@ -122,10 +128,15 @@ struct answer {
     struct address from;       /* who answered */
     struct address to;         /* whom it reached: us */
     struct instant arrived;
-    uint8_t known;             /* bits of enum known: which of the next three, and of the quoted ones, are */
+    uint8_t known;             /* bits of enum known: which of the next four, and of the quoted ones, are */
     size_t size;               /* bytes of the IP packet; IPv6: without extension headers */
+    uint16_t id;               /* its IPv4 identification */
     uint8_t ttl, tos;
-    uint8_t tcp_flags;         /* of a TCP answer */
+    uint16_t tcp_flags;        /* of a TCP answer */
+    enum icmp_request icmp_request;        /* the kind of ICMP request that is answered, or quoted; other protocols: 0 */
+    struct reader content;                 /* the payload of a datagram or an echo reply */
+    uint32_t originate, receive, transmit; /* of an ICMP timestamp reply */
+    uint8_t interface_state;               /* of an extended echo reply, with its flags: enum interface_state */
 
     bool is_error;             /* an ICMP message that quotes the probe; else the target's protocol answered */
     uint8_t icmp_type, icmp_code;

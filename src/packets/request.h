@@ -13,7 +13,24 @@ enum command { COMMAND_SEND_PROBE, COMMAND_CHECK_SUPPORT, COMMAND_SWEEP, COMMAND
 enum protocol_id { PROTOCOL_ICMP, PROTOCOL_UDP, PROTOCOL_TCP, PROTOCOL_SCTP, PROTOCOLS };
 
 /* The rows of icmp_kinds[] in icmp.c. */
-enum icmp_request { ICMP_REQUEST_ECHO, ICMP_REQUESTS };
+enum icmp_request { ICMP_REQUEST_ECHO, ICMP_REQUEST_TIMESTAMP, ICMP_REQUEST_EXTENDED, ICMP_REQUESTS };
+
+/* Which of the target's interfaces an extended echo request is about: RFC 8335, section 2.1, which numbers them so. */
+enum probed_by { PROBED_BY_NOTHING, PROBED_BY_NAME, PROBED_BY_INDEX, PROBED_BY_ADDRESS };
+
+#define REPLY_PAYLOAD_MAX 1024 /* bytes, of which a line holds two digits each */
+#define PROBED_NAME_MAX 63 /* characters, as in RFC 5837 */
+
+struct probed_interface {
+    enum probed_by by;
+    struct word name;      /* points into the line */
+    uint32_t index;
+    enum family_id family; /* of the address, whatever the target's */
+    struct address address;
+};
+
+/* The ECN bits of a tcp probe's SYN: none of them, those of RFC 3168, those of RFC 9768. */
+enum tcp_ecn { TCP_ECN_OFF, TCP_ECN_CLASSIC, TCP_ECN_ACCURATE, TCP_ECNS };
 
 /* What check-support can be asked for that comes with an argument or a reply. Transports need not have all of it. */
 enum feature {
@@ -30,6 +47,9 @@ enum feature {
     FEATURE_BROADCAST,
     FEATURE_COLLECT,
     FEATURE_SWEEP,
+    FEATURE_TCP_ECN,
+    FEATURE_ICMP_REQUEST,
+    FEATURE_REPLY_PAYLOAD,
     FEATURES,
 };
 
@@ -70,12 +90,15 @@ struct request {
     enum family_id family; /* the target's */
     enum protocol_id protocol;
     enum icmp_request icmp_request;
+    struct probed_interface interface; /* of an extended echo request */
+    enum tcp_ecn tcp_ecn;
     struct address target;
     struct address local;  /* unspecified: the kernel's choice */
     uint32_t port;         /* 0: as the protocol has it */
     uint32_t local_port;   /* 0: varies */
     uint32_t ttl;
-    uint32_t size;         /* bytes of the whole IP packet; what was asked for may be less than the headers */
+    uint32_t size;         /* bytes of the whole IP packet; what was asked for may be less than the headers. What is no
+                            * echo request of ICMP has its own, see icmp.h */
     bool size_given;
     uint32_t tos;
     uint32_t mark;         /* 0: none */
@@ -90,6 +113,7 @@ struct request {
     uint32_t flow;           /* 0 is a value too: request_has() says if it was given; as the next two */
     uint32_t flow_label;     /* IPv6 */
     uint32_t dont_fragment;  /* 1: neither here nor on the way; 0: both */
+    uint32_t reply_payload;  /* bytes of the answer's that are wanted; 0: none */
     uint32_t detail, broadcast, collect; /* 1: asked for */
     uint32_t given; /* a bit for each enum feature whose argument was given */
     uint32_t stopped;    /* of stop: the token of what is to end, as its bits */

@@ -6,7 +6,9 @@
 #include "packets/protocol.h"
 
 #define HEADER_SIZE 40 /* with the options below */
-#define LENGTH_OFFSET 12 /* of the header's own length, in the upper four bits */
+#define LENGTH_OFFSET 12 /* of the header's own length, in the upper four bits, and of the flags in the lower twelve */
+#define FLAGS_MASK 0x0fff
+#define PLAIN_FLAGS (HEADER_SIZE / 4 << 12 | TH_SYN)
 #define CHECKSUM_OFFSET 16
 #define WINDOW 64240
 #define WINDOW_SCALE 7
@@ -46,14 +48,23 @@ write_syn(enum family_id family, uint16_t near, uint16_t far, uint32_t number, s
     write_u16(writer, far);
     write_u32(writer, number);
     write_u32(writer, 0);
-    write_u8(writer, HEADER_SIZE / 4 << 4);
-    write_u8(writer, TH_SYN);
+    write_u16(writer, PLAIN_FLAGS);
     write_u16(writer, WINDOW);
     write_u16(writer, 0);
     write_u16(writer, 0);
     write_options(family, number, writer);
 }
 
+/* What asks for each kind of ECN in a SYN: RFC 3168, section 6.1.1; RFC 9768, section 3.1.1. */
+static const uint16_t ecn_bits[TCP_ECNS] = {
+    [TCP_ECN_CLASSIC] = TCP_CWR | TCP_ECE,
+    [TCP_ECN_ACCURATE] = TCP_AE | TCP_CWR | TCP_ECE,
+};
+
+/*
+ * The identity's checksum is that of the SYN without ECN bits: with these, or without where a router has cleared them, a
+ * quoted checksum is brought back to it, see read_checksum().
+ */
 static void
 build(const struct request *request, struct identity *identity, struct writer *writer)
 {
@@ -63,7 +74,13 @@ build(const struct request *request, struct identity *identity, struct writer *w
     size_t length = writer->used - start;
     uint64_t sum = pseudo_header_sum(request->family, &identity->source, &request->target, IPPROTO_TCP, length);
     identity->checksum = checksum_finish(checksum_add(sum, writer->start + start, length));
-    write_u16_at(writer, start + CHECKSUM_OFFSET, identity->checksum);
+
+    uint16_t checksum = identity->checksum, flags = PLAIN_FLAGS | ecn_bits[request->tcp_ecn];
+    if (flags != PLAIN_FLAGS) {
+        checksum = checksum_adjust(checksum, PLAIN_FLAGS, flags);
+        write_u16_at(writer, start + LENGTH_OFFSET, flags);
+    }
+    write_u16_at(writer, start + CHECKSUM_OFFSET, checksum);
 }
 
 /* A SYN-ACK or a RST that acknowledges our SYN, which counts as one byte. */
@@ -71,15 +88,15 @@ static bool
 read_answer(struct reader bytes, struct answer *answer)
 {
     uint32_t acknowledged;
-    uint8_t offset;
+    uint16_t length_flags;
     struct reader whole = bytes;
     if (!read_u16(&bytes, &answer->far) || !read_u16(&bytes, &answer->near) || !read_skip(&bytes, 4) ||
-        !read_u32(&bytes, &acknowledged) || !read_u8(&bytes, &offset) || !read_u8(&bytes, &answer->tcp_flags))
+        !read_u32(&bytes, &acknowledged) || !read_u16(&bytes, &length_flags))
         return false;
     answer->has_number = true;
     answer->number = acknowledged - 1;
-    size_t header = (size_t)(offset >> 4) * 4;
-    uint8_t flags = answer->tcp_flags;
+    size_t header = (size_t)(length_flags >> 12) * 4;
+    uint16_t flags = answer->tcp_flags = length_flags & FLAGS_MASK;
     bool counts = (flags & TH_RST) || ((flags & TH_ACK) && (flags & TH_SYN)); /* some forget the ACK of a RST */
     return counts && header >= sizeof(struct tcphdr) && header <= whole.left &&
            checksum_is_right(answer, IPPROTO_TCP, whole, CHECKSUM_OFFSET);

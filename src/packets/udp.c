@@ -38,6 +38,7 @@ read_answer(struct reader bytes, struct answer *answer)
         !read_u16(&bytes, &checksum) || length < HEADER_SIZE || length > whole.left)
         return false;
     reader_limit(&whole, length);
+    answer->content = (struct reader){ bytes.at, length - HEADER_SIZE };
     if (!checksum) /* there is none, which IPv6 does not allow (RFC 8200, section 8.1) */
         return answer->family == IPV4;
     return checksum_is_right(answer, IPPROTO_UDP, whole, CHECKSUM_OFFSET);

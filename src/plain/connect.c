@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/in6.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -118,6 +119,21 @@ connections_check(enum family_id family)
         return errno;
     close(fd);
     return 0;
+}
+
+/* ip-sysctl of the kernel's documentation. Of what answers accurate ECN (3) the kernel tells next to nothing. */
+enum tcp_ecn
+connections_ecn(void)
+{
+    static const enum tcp_ecn outgoing[] = {
+        TCP_ECN_OFF, TCP_ECN_CLASSIC, TCP_ECN_OFF, TCP_ECNS, TCP_ECN_CLASSIC, TCP_ECN_OFF,
+    };
+    unsigned setting;
+    FILE *file = fopen("/proc/sys/net/ipv4/tcp_ecn", "re");
+    bool known = file && fscanf(file, "%u", &setting) == 1 && setting < sizeof outgoing / sizeof *outgoing;
+    if (file)
+        fclose(file);
+    return known ? outgoing[setting] : TCP_ECNS;
 }
 
 /* ---- sending ---- */
@@ -240,6 +256,34 @@ open_connection(struct connections *connections, const struct connection *wanted
     return 0;
 }
 
+static bool
+read_info(int fd, struct tcp_info *info)
+{
+    socklen_t length = sizeof *info;
+    *info = (struct tcp_info){ 0 };
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &length) == 0;
+}
+
+static bool
+has_ecn(const struct tcp_info *info)
+{
+    return info->tcpi_options & TCPI_OPT_ECN;
+}
+
+/*
+ * A route may ask for ECN, too (ip-route(8), features), or the host's setting be another by now. What is wanted and not
+ * there may be gone because the target has answered already, and does not want it.
+ */
+static int
+check_ecn(const struct connection *connection, const struct request *request)
+{
+    struct tcp_info info;
+    if (!request_has(request, FEATURE_TCP_ECN) || !read_info(connection->outlet.fd, &info))
+        return 0;
+    bool wanted = request->tcp_ecn != TCP_ECN_OFF, waits = info.tcpi_state == TCP_SYN_SENT;
+    return has_ecn(&info) == wanted || (wanted && !waits) ? 0 : EPROTONOSUPPORT;
+}
+
 int
 connections_send(struct connections *connections, const struct errand *errand, struct probe *model)
 {
@@ -263,6 +307,8 @@ connections_send(struct connections *connections, const struct errand *errand, s
     struct epoll_event event = { .events = EPOLLOUT, .data.ptr = connection };
     error = start(connection, errand, connections->outlets->refused, &model->departed);
     connection->departed = model->departed;
+    if (!error)
+        error = check_ecn(connection, request);
     if (!error && (request->detail || errand->route->by_ports)) {
         read_name(connection, &model->identity);
         connection->identity = model->identity;
@@ -315,7 +361,8 @@ read_outcome(const struct connection *connection, const struct tcp_info *info, s
     };
     if (getsockopt(connection->outlet.fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
         return false;
-    answer->tcp_flags = error == ECONNREFUSED ? TH_RST | TH_ACK : TH_SYN | TH_ACK;
+    answer->tcp_flags = error == ECONNREFUSED ? TH_RST | TH_ACK
+                                              : (uint16_t)(TH_SYN | TH_ACK | (has_ecn(info) ? TCP_ECE : 0));
     if (error == ECONNREFUSED) { /* no stamp says when; but it came before a second SYN was sent */
         answer->arrived = now.ns < retransmission.ns ? now : retransmission;
         return info->tcpi_total_retrans == 0;
@@ -391,9 +438,8 @@ connection_read(struct connections *connections, struct outlet *outlet, struct i
                 const struct clock *clock, struct answer *answer)
 {
     struct connection *connection = (struct connection *)(void *)outlet;
-    struct tcp_info info = { 0 };
-    socklen_t length = sizeof info;
-    if (getsockopt(outlet->fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
+    struct tcp_info info;
+    if (!read_info(outlet->fd, &info))
         info.tcpi_total_retrans = 1;
     bool answered = false, first = info.tcpi_total_retrans == 0;
     /* An error that comes while connect() is still at work does not end the connection: so this is looked at first. */

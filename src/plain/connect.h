@@ -18,8 +18,15 @@ void connections_free(struct connections *connections);
 int connections_check(enum family_id family);
 
 /*
+ * The ECN bits of the SYNs that connect(2) sends on this host, by net.ipv4.tcp_ecn in /proc; TCP_ECNS: that is not known, or
+ * the kernel would not tell how they are answered.
+ */
+enum tcp_ecn connections_ecn(void);
+
+/*
  * Sends a SYN and fills in the identity, departure and lease of MODEL. 0, or an errno value (EAGAIN: the port that the client
- * named is another probe's, which has the same target and port of it).
+ * named is another probe's, which has the same target and port of it; EPROTONOSUPPORT: the SYN had other ECN bits than the
+ * request wants).
  */
 int connections_send(struct connections *connections, const struct errand *errand, struct probe *model);
 

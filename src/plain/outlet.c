@@ -262,6 +262,7 @@ decode_datagram(const struct outlet *outlet, const struct datagram *datagram, ui
         .target = datagram->from,
         .near = outlet->near,
         .far = port,
+        .content = datagram->bytes,
     };
     return true;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "host/control.h"
+#include "packets/icmp.h"
 #include "packets/protocol.h"
 
 #define TRIES 64 /* identifiers; other sockets may have some */
@@ -25,12 +26,29 @@ struct named {
     uint32_t device; /* interface index, or 0 */
 };
 
+/*
+ * An extended echo reply brings back identifier and sequence number alone, and the kernel lets us choose the eight bits of
+ * the latter. So each of these sockets serves 256 requests, none of which has another's number. When the last of them is
+ * over it gives way to one with another identifier: to what comes later nobody listens.
+ */
+#define EXTENDED_MAX 16
+#define EXTENDED_NUMBERS 256
+
+struct extended {
+    struct named named;
+    uint16_t used;      /* sequence numbers, */
+    uint8_t first;      /* from this one on */
+    uint16_t in_flight;
+};
+
 struct pings {
     struct outlets *outlets;
     struct outlet common[FAMILIES][ECHO_IDS]; /* each with an identifier; opened when first needed */
     struct named named[NAMED_MAX];
+    struct extended extended[EXTENDED_MAX];
+    bool extends[FAMILIES]; /* this host lets us send extended echo requests */
     struct outlet *chosen; /* the one by which the next probe leaves */
-    uint64_t lost;         /* answers that named sockets lost, of those that are closed by now */
+    uint64_t lost;         /* answers that sockets lost which are closed by now */
 };
 
 static const struct address any;
@@ -47,6 +65,8 @@ pings_new(struct outlets *outlets)
             pings->common[family][i] = (struct outlet){ .fd = -1, .family = family, .protocol = PROTOCOL_ICMP };
     for (size_t i = 0; i < NAMED_MAX; i++)
         pings->named[i].outlet = (struct outlet){ .fd = -1, .protocol = PROTOCOL_ICMP };
+    for (size_t i = 0; i < EXTENDED_MAX; i++)
+        pings->extended[i].named.outlet = (struct outlet){ .fd = -1, .protocol = PROTOCOL_ICMP };
     return pings;
 }
 
@@ -59,6 +79,8 @@ pings_free(struct pings *pings)
         outlet_close(&pings->common[i / ECHO_IDS][i % ECHO_IDS]);
     for (size_t i = 0; i < NAMED_MAX; i++)
         outlet_close(&pings->named[i].outlet);
+    for (size_t i = 0; i < EXTENDED_MAX; i++)
+        outlet_close(&pings->extended[i].named.outlet);
     free(pings);
 }
 
@@ -108,6 +130,19 @@ check_hop_limit(const struct outlet *outlet)
     return sendmsg(outlet->fd, &message, MSG_DONTWAIT) < 0 && errno == EINVAL ? 0 : EOPNOTSUPP;
 }
 
+/*
+ * Linux has them since 5.13. A message is tried with an address of no family, which is looked at after the type: EAFNOSUPPORT
+ * says that the type was fine, and nothing has left.
+ */
+static bool
+takes_extended(const struct outlet *outlet)
+{
+    const uint8_t request[8] = { icmp_kinds[ICMP_REQUEST_EXTENDED].request[outlet->family] };
+    const struct sockaddr_storage nowhere = { .ss_family = AF_UNSPEC };
+    return sendto(outlet->fd, request, sizeof request, MSG_DONTWAIT, (const struct sockaddr *)&nowhere,
+                  sizeof nowhere) < 0 && errno == EAFNOSUPPORT;
+}
+
 int
 pings_open(struct pings *pings, enum family_id family)
 {
@@ -116,9 +151,16 @@ pings_open(struct pings *pings, enum family_id family)
     int error = open_common(pings, family, first);
     if (!error && family == IPV6)
         error = check_hop_limit(outlet);
+    pings->extends[family] = !error && takes_extended(outlet);
     if (error)
         outlet_close(outlet);
     return error;
+}
+
+bool
+pings_take(const struct pings *pings, enum family_id family, enum icmp_request kind)
+{
+    return kind == ICMP_REQUEST_ECHO || (kind == ICMP_REQUEST_EXTENDED && pings->extends[family]);
 }
 
 /* The identifier of one of the sixteen, by which the probe then leaves, unless its sequence number is taken. */
@@ -172,16 +214,85 @@ choose_named(struct pings *pings, const struct errand *errand, const struct prob
                                                &named->source, device);
 }
 
+static bool
+is_same(const struct named *one, const struct named *other)
+{
+    return one->outlet.fd >= 0 && one->outlet.family == other->outlet.family && one->device == other->device &&
+           address_same(&one->source, &other->source);
+}
+
+/* One that can send by this source and device, or else one that nobody waits for any more; NULL: there is neither. */
+static struct extended *
+find_extended(struct pings *pings, const struct named *wanted)
+{
+    struct extended *idle = NULL;
+    for (size_t i = 0; i < EXTENDED_MAX; i++) {
+        struct extended *extended = &pings->extended[i];
+        if (is_same(&extended->named, wanted) && extended->used < EXTENDED_NUMBERS)
+            return extended;
+        if (extended->in_flight == 0 && (!idle || idle->named.outlet.fd >= 0))
+            idle = extended;
+    }
+    return idle;
+}
+
+static int
+open_extended(struct pings *pings, struct extended *extended, const struct named *wanted)
+{
+    struct random *random = &pings->outlets->identities.random;
+    pings->lost += extended->named.outlet.lost;
+    outlet_close(&extended->named.outlet);
+    *extended = (struct extended){ .named = *wanted, .first = (uint8_t)random_u16(random) };
+    return open_outlet(pings, &extended->named.outlet, random_u16(random), &extended->named.source, wanted->device);
+}
+
+/* The socket for an extended echo request, and its sequence number. */
+static int
+choose_extended(struct pings *pings, const struct errand *errand, bool is_named, struct probe *model)
+{
+    struct named wanted = {
+        .outlet = { .fd = -1, .family = errand->request->family, .protocol = PROTOCOL_ICMP },
+        .source = is_named ? model->identity.source : any,
+        .device = is_named ? outlet_device(errand, &model->identity.source) : 0,
+    };
+    struct extended *extended = find_extended(pings, &wanted);
+    if (!extended)
+        return ENOSPC;
+    bool ready = is_same(&extended->named, &wanted) && extended->used < EXTENDED_NUMBERS;
+    int error = ready ? 0 : open_extended(pings, extended, &wanted);
+    if (error)
+        return error;
+    const struct icmp_kind *kind = &icmp_kinds[ICMP_REQUEST_EXTENDED];
+    uint8_t number = (uint8_t)(extended->first + extended->used++);
+    model->identity.far = (uint16_t)(number << (16 - kind->sequence_bits) | kind->sequence_rest);
+    model->lease = (uint32_t)(extended - pings->extended) + 1;
+    extended->in_flight++;
+    pings->chosen = &extended->named.outlet;
+    return 0;
+}
+
+void
+pings_release(struct pings *pings, uint32_t lease)
+{
+    if (lease)
+        pings->extended[lease - 1].in_flight--;
+}
+
 int
 pings_send(struct pings *pings, const struct errand *errand, struct probe *model)
 {
     struct writer writer = { .start = errand->packet, .size = PACKET_MAX };
     const struct near_source nears = { .context = pings, .free = FREE_CHECKSUM, .identifier = find_identifier };
     bool is_named = !address_is_unspecified(&errand->request->local) || errand->route->vrf;
-    int error = is_named ? choose_named(pings, errand, model) : 0;
+    bool is_extended = errand->request->icmp_request == ICMP_REQUEST_EXTENDED;
+    int error = 0;
+    if (is_extended)
+        error = choose_extended(pings, errand, is_named, model);
+    else if (is_named)
+        error = choose_named(pings, errand, model);
     if (!error)
         error = identities_make(&pings->outlets->identities, &nears, errand->request, errand->in_flight,
-                                is_named ? pings->chosen->near : 0, model);
+                                is_named || is_extended ? pings->chosen->near : 0, model);
     if (error)
         return error;
     protocol_icmp.build(errand->request, &model->identity, &writer);
@@ -196,5 +307,7 @@ pings_lost(const struct pings *pings)
         lost += pings->common[i / ECHO_IDS][i % ECHO_IDS].lost;
     for (size_t i = 0; i < NAMED_MAX; i++)
         lost += pings->named[i].outlet.lost;
+    for (size_t i = 0; i < EXTENDED_MAX; i++)
+        lost += pings->extended[i].named.outlet.lost;
     return lost;
 }

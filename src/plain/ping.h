@@ -14,8 +14,14 @@ void pings_free(struct pings *pings);
 /* Opens the first socket of a family. 0, or an errno value. */
 int pings_open(struct pings *pings, enum family_id family);
 
-/* Sends an echo request and fills in the identity and departure of MODEL. 0, or an errno value. */
+/* True when requests of this kind can be sent, after pings_open(). */
+bool pings_take(const struct pings *pings, enum family_id family, enum icmp_request kind);
+
+/* Sends a request and fills in the identity, departure and lease of MODEL. 0, or an errno value. */
 int pings_send(struct pings *pings, const struct errand *errand, struct probe *model);
+
+/* The probe with this lease has ended, or was not sent. */
+void pings_release(struct pings *pings, uint32_t lease);
 
 /* Answers that did not fit in the sockets' buffers. */
 uint64_t pings_lost(const struct pings *pings);

@@ -68,8 +68,7 @@ send_icmp(struct plain *plain, const struct errand *errand, struct probe *model)
 static void
 release_icmp(struct plain *plain, const struct probe *probe)
 {
-    (void)plain;
-    (void)probe; /* nothing is kept for it: numbers are taken while their probe is in the table */
+    pings_release(plain->pings, probe->lease); /* numbers of echo requests are taken while their probe is in the table */
 }
 
 static int
@@ -419,10 +418,16 @@ allocate(struct plain *plain)
 static void
 open_all(struct plain *plain)
 {
-    for (enum family_id family = 0; family < FAMILIES; family++)
+    enum tcp_ecn ecn = connections_ecn();
+    if (ecn < TCP_ECNS)
+        plain->transport.tcp_ecn[ecn] = true;
+    for (enum family_id family = 0; family < FAMILIES; family++) {
         for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++)
             plain->transport.refusals[family][protocol] =
                 ways[protocol].open ? ways[protocol].open(plain, family) : EPROTONOSUPPORT;
+        for (enum icmp_request kind = 0; kind < ICMP_REQUESTS; kind++)
+            plain->transport.icmp_requests[family][kind] = pings_take(plain->pings, family, kind);
+    }
 }
 
 struct transport *

@@ -3,10 +3,12 @@
 
 #include <errno.h>
 
+#include "packets/icmp.h"
 #include "packets/protocol.h"
 
 #define ECHO_NUMBERS (ECHO_IDS << 16) /* each identifier has 65,536 sequence numbers */
 #define TRIES 1024 /* ports, at most: a request that finds none free must not hold up the others */
+#define FEW 256 /* probes to one target that are told apart by few bits */
 #define TURNS 64 /* through the target's ports, each with another of ours */
 
 /* A probe that is getting its identity, and what there is to make it of. */
@@ -29,6 +31,8 @@ identities_init(struct identities *identities)
     identities->echo_number = random_below(random, ECHO_NUMBERS);
     identities->ip_id = random_u16(random);
     identities->shared_id = random_u16(random);
+    for (enum icmp_request kind = ICMP_REQUEST_ECHO + 1; kind < ICMP_REQUESTS; kind++)
+        turns_init(&identities->turns[kind], 16u + icmp_kinds[kind].sequence_bits, random);
     flows_init(&identities->flows, random);
 }
 
@@ -54,6 +58,33 @@ make_echo_number(const struct making *making)
         } else if (!is_taken(making)) {
             return 0;
         }
+    }
+    return ENOSPC;
+}
+
+/*
+ * Of a request that is no echo nothing else comes back: so its two numbers are drawn from all that there are, in an order
+ * that nobody knows and in which none comes again before all have had their turn: the answer to one that is over finds
+ * nobody. Where these are few, so are those to one target. Of a socket with one identifier the number is given.
+ */
+static int
+make_drawn_numbers(const struct making *making, uint16_t near)
+{
+    struct identity *identity = making->identity;
+    const struct icmp_kind *kind = &icmp_kinds[making->request->icmp_request];
+    struct turns *turns = &making->from->turns[making->request->icmp_request];
+    if (kind->sequence_bits < 16 && probes_of_kind(making->in_flight, making->model) >= FEW)
+        return ENOSPC;
+    if (near) {
+        identity->near = near;
+        return is_taken(making) ? ENOSPC : 0;
+    }
+    for (uint32_t tries = 0; tries < TRIES; tries++) {
+        uint32_t number = turns_next(turns);
+        identity->near = (uint16_t)(number >> kind->sequence_bits);
+        identity->far = (uint16_t)(number << (16 - kind->sequence_bits) | kind->sequence_rest);
+        if (!is_taken(making))
+            return 0;
     }
     return ENOSPC;
 }
@@ -90,6 +121,8 @@ make_flow_sequence(const struct making *making)
 static int
 make_echo(const struct making *making, uint16_t near)
 {
+    if (making->request->icmp_request != ICMP_REQUEST_ECHO)
+        return make_drawn_numbers(making, near);
     if (near)
         return make_sequence(making, near);
     return request_has(making->request, FEATURE_FLOW) ? make_flow_sequence(making) : make_echo_number(making);
@@ -276,7 +309,8 @@ make_number(const struct making *making)
     for (uint32_t tries = 0; tries <= UINT16_MAX; tries++) {
         uint16_t *last = shared ? &from->shared_id : &from->ip_id;
         identity->ip_id = *last = packet_next_ip_id(*last);
-        identity->number = making->protocol->numbered ? draw_number(&from->random) : 0;
+        if (making->protocol->numbered)
+            identity->number = draw_number(&from->random);
         if (!shared || !probes_number_taken(making->in_flight, making->model))
             return 0;
     }

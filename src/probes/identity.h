@@ -10,6 +10,7 @@
 #include "host/random.h"
 #include "probes/flow.h"
 #include "probes/probe.h"
+#include "probes/turns.h"
 
 #define ECHO_IDS 16           /* ICMP identifiers that echo requests bear */
 #define ECHO_ID_MASK 0xfff0   /* the bits that they begin with, so that a kernel filter knows them by one comparison */
@@ -52,6 +53,7 @@ struct near_source {
 struct identities {
     struct random random;
     struct flows flows;
+    struct turns turns[ICMP_REQUESTS]; /* of identifier and sequence number together, in requests that are no echo */
     uint32_t echo_number; /* the next: the upper four bits choose the identifier */
     uint16_t echo_id;     /* the lowest identifier; without privileges but a wish: another program may have it */
     uint16_t ip_id;       /* the last identification */
@@ -67,7 +69,7 @@ void identities_init(struct identities *identities);
 
 /*
  * Fills in the identity of MODEL, whose source is set. NEAR is the port, or ICMP identifier, of the socket by which the
- * probe must leave, or 0. Returns 0 or an errno value: ENOSPC: everything that could tell it from the probes in flight
+ * probe must leave, or 0; then, of an ICMP request that is no echo, the sequence number is set, too. Returns 0 or an errno value: ENOSPC: everything that could tell it from the probes in flight
  * is in use; EOVERFLOW: the packet has no room for anything that would.
  */
 int identities_make(struct identities *identities, const struct near_source *nears, const struct request *request,

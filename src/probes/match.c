@@ -2,6 +2,7 @@
 #include "probes/match.h"
 
 #include "packets/checksum.h"
+#include "packets/icmp.h"
 #include "packets/protocol.h"
 
 /* How well an answer fits a probe. The best fit counts, when it is the only one as good. */
@@ -145,6 +146,19 @@ fit_echo_reply(const struct probe *probe, const struct answer *answer, enum evid
     return from_target || probe->group || whole || nonce == RIGHT ? PROVEN : IMPOSSIBLE;
 }
 
+/*
+ * Other ICMP replies return identifier and sequence number, and of a timestamp request when it left: these must be right, and
+ * come from the target.
+ */
+static enum fit
+fit_icmp_reply(const struct probe *probe, const struct answer *answer)
+{
+    const struct icmp_kind *kind = &icmp_kinds[probe->icmp_request];
+    bool from_target = address_same(&answer->from, &probe->target) || probe->group;
+    bool in_time = !kind->stamped || answer->originate == probe->identity.number;
+    return from_target && in_time ? PROVEN : IMPOSSIBLE;
+}
+
 static enum fit
 fit_target_answer(const struct probe *probe, const struct answer *answer, enum evidence nonce)
 {
@@ -154,7 +168,8 @@ fit_target_answer(const struct probe *probe, const struct answer *answer, enum e
         !address_same(&identity->source, &answer->to))
         return IMPOSSIBLE;
     if (protocol->ports == PORTS_ECHO)
-        return fit_echo_reply(probe, answer, nonce);
+        return probe->icmp_request == ICMP_REQUEST_ECHO ? fit_echo_reply(probe, answer, nonce)
+                                                        : fit_icmp_reply(probe, answer);
     if (!address_same(&answer->from, &probe->target) && !probe->group && !protocol->multihomed)
         return IMPOSSIBLE;
     return protocol->numbered ? PROVEN : POSSIBLE; /* UDP returns the ports alone */
@@ -279,7 +294,7 @@ static enum fit
 fit(const struct probe *probe, const struct answer *answer)
 {
     if (probe->family != (uint8_t)answer->family || probe->protocol != (uint8_t)answer->protocol ||
-        instant_since(answer->arrived, probe->departed) < -CLOCK_TOLERANCE)
+        probe->icmp_request != answer->icmp_request || instant_since(answer->arrived, probe->departed) < -CLOCK_TOLERANCE)
         return IMPOSSIBLE;
     if (answer->has_number && answer->number != probe->identity.number)
         return IMPOSSIBLE;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "packets/icmp.h"
 #include "packets/protocol.h"
 #include "probes/index.h"
 #include "probes/timer.h"
@@ -165,6 +166,23 @@ crowd_of(const struct probes *probes, const struct probe *probe)
     return &probes->crowds[crowd_hash(probes, probe) % CROWDS];
 }
 
+/* Of ICMP requests of one kind to one target. */
+static uint32_t *
+kind_crowd_of(const struct probes *probes, const struct probe *probe)
+{
+    uint32_t hash = hash_key(probes, PROBE_INDEXES, (enum family_id)probe->family, (enum protocol_id)probe->protocol,
+                             &probe->target, 0, probe->icmp_request);
+    return &probes->crowds[hash % CROWDS];
+}
+
+/* One more of them, or one less. Those of a kind are counted where its numbers are few. */
+static void
+count_kind(struct probes *probes, const struct probe *probe, uint32_t change)
+{
+    if (icmp_kinds[probe->icmp_request].sequence_bits < 16)
+        *kind_crowd_of(probes, probe) += change;
+}
+
 /* Memory for one more slot, in every array that is indexed by slots. */
 static bool
 reach(struct probes *probes, uint32_t slot)
@@ -188,6 +206,8 @@ probes_add(struct probes *probes, const struct probe *model, struct instant dead
     uint32_t slot = probes->free_count > 0 ? *(uint32_t *)chunks_at(&probes->free, --probes->free_count)
                                            : probes->reached++;
     struct probe *probe = probe_at(probes, slot);
+    if (model->icmp_request != ICMP_REQUEST_ECHO)
+        count_kind(probes, model, 1);
     *probe = *model;
     probe->slot = slot & (PROBES_MAX - 1);
     for (enum probe_index i = 0; i < PROBE_INDEXES; i++)
@@ -205,6 +225,8 @@ probes_remove(struct probes *probes, struct probe *probe)
         index_remove(&probes->indexes[i], probe->slot);
     --*crowd_of(probes, probe);
     *(uint32_t *)chunks_at(&probes->free, probes->free_count++) = probe->slot;
+    if (probe->icmp_request != ICMP_REQUEST_ECHO)
+        count_kind(probes, probe, UINT32_MAX); /* less by one */
 }
 
 uint32_t
@@ -323,6 +345,12 @@ probes_number_taken(const struct probes *probes, const struct probe *model)
     while (probe && !(same_ports(probe, model) && number_of(probe) == number_of(model)))
         probe = probes_next(probes, BY_NUMBER, probe);
     return probe != NULL;
+}
+
+uint32_t
+probes_of_kind(const struct probes *probes, const struct probe *model)
+{
+    return *kind_crowd_of(probes, model);
 }
 
 bool

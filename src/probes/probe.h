@@ -22,7 +22,10 @@ struct probe {
     uint32_t receivers : 8; /* the transport's, as `lease`: where it is heard, if it is answered */
     uint32_t ear : 3;      /* likewise: by which of the sockets there */
     bool keeps_ports : 1;  /* the next probe may have the same, since the client wants it so */
+    bool tcp_ecn : 1;      /* was asked for: what came of it is said */
+    uint32_t icmp_request : 2; /* enum icmp_request */
     uint16_t payload_size; /* bytes */
+    uint16_t reply_payload; /* bytes of the answer's that are said */
     uint8_t family;        /* enum family_id, enum protocol_id: as bytes, since there may be a million */
     uint8_t protocol;
     uint32_t collected : 27; /* answers so far, with: */
@@ -90,6 +93,12 @@ bool probes_ports_taken(const struct probes *probes, const struct probe *model);
 
 /* True when one with these ports has this number too, or ip_id where the protocol has no number. */
 bool probes_number_taken(const struct probes *probes, const struct probe *model);
+
+/*
+ * How many ICMP requests of the model's kind are in flight to its target, where its sequence number has fewer than 16 bits.
+ * Now and then it is more than there are: it goes by a hash, which others may share by chance.
+ */
+uint32_t probes_of_kind(const struct probes *probes, const struct probe *model);
 
 /*
  * True when no other probe of this family and protocol is in flight to the same target and `far`. Now and then it is

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lines/word.h"
+#include "packets/icmp.h"
 #include "packets/protocol.h"
 #include "probes/inside.h"
 #include "probes/match.h"
@@ -100,6 +101,25 @@ supports_flows(const struct prober *prober)
     return any;
 }
 
+/* That no SYN of ours has the ECN bits is not worth asking for. */
+static bool
+supports_tcp_ecn(const struct prober *prober)
+{
+    const bool *can = prober->transport->tcp_ecn;
+    return supports_protocol(prober, PROTOCOL_TCP) && (can[TCP_ECN_CLASSIC] || can[TCP_ECN_ACCURATE]);
+}
+
+/* The same of echo requests, which are what is sent anyway. */
+static bool
+supports_icmp_requests(const struct prober *prober)
+{
+    bool any = false;
+    for (enum family_id family = 0; family < FAMILIES; family++)
+        for (enum icmp_request kind = ICMP_REQUEST_ECHO + 1; kind < ICMP_REQUESTS; kind++)
+            any = any || (can_send(prober, family, PROTOCOL_ICMP) && prober->transport->icmp_requests[family][kind]);
+    return any;
+}
+
 static bool
 supports_feature(const struct prober *prober, enum feature feature)
 {
@@ -113,6 +133,10 @@ supports_feature(const struct prober *prober, enum feature feature)
         return can_send_family(prober, IPV4);
     case FEATURE_FLOW:
         return supports_flows(prober);
+    case FEATURE_ICMP_REQUEST:
+        return supports_icmp_requests(prober);
+    case FEATURE_TCP_ECN:
+        return supports_tcp_ecn(prober);
     default:
         return true;
     }
@@ -178,6 +202,13 @@ prober_find_lack(const struct prober *prober, const struct request *request, con
     *argument = "flow";
     if (request_has(request, FEATURE_FLOW) && !prober->transport->body->has_flows(prober->transport, request->protocol))
         return REASON_PROTOCOL_NOT_SUPPORTED;
+    *argument = "icmp-request";
+    if (request->icmp_request != ICMP_REQUEST_ECHO &&
+        !prober->transport->icmp_requests[request->family][request->icmp_request])
+        return REASON_PROTOCOL_NOT_SUPPORTED;
+    *argument = "tcp-ecn";
+    if (request_has(request, FEATURE_TCP_ECN) && !prober->transport->tcp_ecn[request->tcp_ecn])
+        return REASON_PROTOCOL_NOT_SUPPORTED;
     return REASON_NONE;
 }
 
@@ -203,11 +234,26 @@ model_of(const struct request *request)
     };
 }
 
+#define ASKED (1u << FEATURE_TCP_ECN | 1u << FEATURE_ICMP_REQUEST | 1u << FEATURE_REPLY_PAYLOAD)
+
+/* What a request wants to know, and few do. */
+static void
+note_asked(const struct request *request, const struct clock *clock, struct probe *model)
+{
+    model->tcp_ecn = request_has(request, FEATURE_TCP_ECN);
+    model->icmp_request = request->icmp_request & 3;
+    model->reply_payload = (uint16_t)request->reply_payload;
+    if (icmp_kinds[request->icmp_request].stamped)
+        model->identity.number = wall_ms_of_day((struct wall){ clock_now().ns + clock->offset });
+}
+
 int
 prober_launch(struct prober *prober, const struct clock *clock, const struct request *request,
               const struct instant *deadline, uint32_t *detail)
 {
     struct probe model = model_of(request);
+    if (request->given & ASKED)
+        note_asked(request, clock, &model);
     if (request->mark && !prober->transport->body->supports_mark(prober->transport))
         return EPERM;
     if (!probes_reserve(prober->probes))
@@ -227,6 +273,9 @@ say_refused(struct prober *prober, const struct request *request, enum reason la
     if (error == EOVERFLOW) {
         lack = REASON_NO_ROOM_FOR_IDENTITY;
         argument = "flow";
+    } else if (error == EPROTONOSUPPORT && request_has(request, FEATURE_TCP_ECN)) {
+        lack = REASON_PROTOCOL_NOT_SUPPORTED;
+        argument = "tcp-ecn";
     }
     if (lack != REASON_NONE)
         prober_complain(prober, request->token, lack, argument);
@@ -456,6 +505,12 @@ detail_of(const struct probe *probe, const struct clock *clock, const char *scop
     };
 }
 
+static bool
+asks(const struct probe *probe)
+{
+    return probe->tcp_ecn || probe->icmp_request || probe->reply_payload;
+}
+
 /* Returns the kind. */
 static enum reply_kind
 say_answer(struct prober *prober, const struct clock *clock, const struct probe *probe, const struct answer *answer)
@@ -479,6 +534,9 @@ say_answer(struct prober *prober, const struct clock *clock, const struct probe 
         place = sweeper_place(prober, probe->part, reply.scope);
         reply.place = &place;
     }
+    const struct asked asked = { answer, probe->tcp_ecn, probe->icmp_request != 0, probe->reply_payload };
+    if (asks(probe) && !answer->is_error)
+        reply.asked = &asked;
     struct detail detail;
     if (probe->detail) {
         detail = detail_of(probe, clock, reply.scope);

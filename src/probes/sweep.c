@@ -84,6 +84,7 @@ sweep_new(const struct request *request, const char *line, size_t length)
     memcpy(sweep->line, line, length);
     move_word(&sweep->request.scope, line, sweep->line);
     move_word(&sweep->request.local_scope, line, sweep->line);
+    move_word(&sweep->request.interface.name, line, sweep->line);
     move_word(&sweep->request.payload, line, sweep->line);
     return sweep;
 }

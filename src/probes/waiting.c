@@ -72,6 +72,7 @@ waiting_add(struct waiting *waiting, const char *line, size_t length, const stru
     const char *from = length ? line : NULL;
     one->request.scope = moved_word(request->scope, from, one->line);
     one->request.local_scope = moved_word(request->local_scope, from, one->line);
+    one->request.interface.name = moved_word(request->interface.name, from, one->line);
     one->request.payload = moved_word(request->payload, from, one->line);
     if (waiting->lanes[lane].count++ == 0)
         waiting->lanes[lane] = (struct lane){ .count = 1, .moved = now };

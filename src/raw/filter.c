@@ -5,6 +5,7 @@
 #include <linux/icmp.h>
 #include <netinet/icmp6.h>
 #include <netinet/tcp.h>
+#include <string.h>
 
 #include "packets/icmp.h"
 #include "packets/protocol.h"
@@ -52,22 +53,26 @@ filter_everything(int fd, struct refused *refused)
 
 /*
  * The kernel's own filters by ICMP type (raw(7), ICMP_FILTER; RFC 3542, section 3.2) are asked before a packet is even
- * copied for the socket. The BPF program then looks at echo identifiers, and at the protocol that an error quotes. It
- * looks at no more of a quote: a NAT on the way may have left its own addresses and numbers there.
+ * copied for the socket; that of IPv4 lets all types from 32 on pass. The BPF program then looks at echo identifiers, and
+ * at the protocol that an error quotes. It looks at no more of a quote: a NAT on the way may have left its own addresses
+ * and numbers there.
  */
 static void
 limit_icmp_types(int fd, enum family_id family, struct refused *refused)
 {
     if (family == IPV4) {
         struct icmp_filter types = {
-            ~(1u << ICMP_ECHOREPLY | 1u << ICMP_DEST_UNREACH | 1u << ICMP_TIME_EXCEEDED | 1u << ICMP_PARAMETERPROB),
+            ~(1u << ICMP_ECHOREPLY | 1u << ICMP_TIMESTAMPREPLY | 1u << ICMP_DEST_UNREACH | 1u << ICMP_TIME_EXCEEDED |
+              1u << ICMP_PARAMETERPROB),
         };
         sockopt_set(fd, WISH_FILTERS, SOL_RAW, ICMP_FILTER, &types, sizeof types, refused);
         return;
     }
     struct icmp6_filter types;
     ICMP6_FILTER_SETBLOCKALL(&types);
-    ICMP6_FILTER_SETPASS(ICMP6_ECHO_REPLY, &types);
+    for (enum icmp_request kind = 0; kind < ICMP_REQUESTS; kind++)
+        if (icmp_kinds[kind].known_to[IPV6])
+            ICMP6_FILTER_SETPASS(icmp_kinds[kind].reply[IPV6], &types);
     ICMP6_FILTER_SETPASS(ICMP6_DST_UNREACH, &types);
     ICMP6_FILTER_SETPASS(ICMP6_PACKET_TOO_BIG, &types);
     ICMP6_FILTER_SETPASS(ICMP6_TIME_EXCEEDED, &types);
@@ -93,18 +98,29 @@ static const struct {
 static void
 filter_icmp(int fd, enum family_id family, const struct filter_terms *terms, struct refused *refused)
 {
-    struct sock_filter code[8 + sizeof quoted->numbers + 2] = {
-        at_transport[family],
-        LOAD_U8(0),
+    uint8_t count = quoted[family].count;
+    const struct sock_filter echo_reply_or_quote[] = {
         IF_EQUAL(icmp_kinds[ICMP_REQUEST_ECHO].reply[family], 0, 4),
         LOAD_U16(4),
         AND(ECHO_ID_MASK),
-        IF_EQUAL(terms->echo_id, (uint8_t)(quoted[family].count + 3), 0),
+        IF_EQUAL(terms->echo_id, (uint8_t)(count + 3), 0),
         REFUSE,
         LOAD_U8(QUOTED_NUMBER(family)),
     };
-    size_t length = 8;
-    uint8_t count = quoted[family].count;
+    struct sock_filter code[2 + 2 * ICMP_REQUESTS + 6 + sizeof quoted->numbers + 2] = {
+        at_transport[family],
+        LOAD_U8(0),
+    };
+    size_t length = 2;
+    /* Of other kinds identifiers are drawn from all that there are. */
+    for (enum icmp_request kind = 0; kind < ICMP_REQUESTS; kind++) {
+        if (kind == ICMP_REQUEST_ECHO || !icmp_kinds[kind].known_to[family])
+            continue;
+        code[length++] = (struct sock_filter)IF_EQUAL(icmp_kinds[kind].reply[family], 0, 1);
+        code[length++] = (struct sock_filter)ACCEPT;
+    }
+    memcpy(&code[length], echo_reply_or_quote, sizeof echo_reply_or_quote);
+    length += sizeof echo_reply_or_quote / sizeof *echo_reply_or_quote;
     for (uint8_t i = 0; i < count; i++)
         code[length++] = (struct sock_filter)IF_EQUAL(quoted[family].numbers[i], (uint8_t)(count - i), 0);
     code[length++] = (struct sock_filter)REFUSE;

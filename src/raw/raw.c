@@ -7,6 +7,7 @@
 
 #include "host/refusal.h"
 #include "host/route.h"
+#include "packets/icmp.h"
 #include "packets/protocol.h"
 #include "raw/allot.h"
 #include "raw/receivers.h"
@@ -450,6 +451,17 @@ allocate(struct raw *raw)
     return raw->allotter && raw->transport.routes && raw->inbox && raw->send_buffers;
 }
 
+/* What packets of our own making can ask for. */
+static void
+allow_all(struct transport *transport)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++)
+        for (enum icmp_request kind = 0; kind < ICMP_REQUESTS; kind++)
+            transport->icmp_requests[family][kind] = icmp_kinds[kind].known_to[family];
+    for (enum tcp_ecn ecn = 0; ecn < TCP_ECNS; ecn++)
+        transport->tcp_ecn[ecn] = true;
+}
+
 struct transport *
 raw_open(struct privileges *privileges)
 {
@@ -457,6 +469,7 @@ raw_open(struct privileges *privileges)
     if (!raw)
         return NULL;
     raw->transport.body = &body;
+    allow_all(&raw->transport);
     raw->privileges = privileges;
     receivers_init(&raw->receivers, may_have_many_descriptors());
     for (size_t i = 0; i < (size_t)FAMILIES * SENDERS; i++)

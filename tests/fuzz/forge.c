@@ -8,7 +8,7 @@ static void
 fill_payload(const struct probe *probe, const uint8_t *nonce, struct answer *answer)
 {
     static const uint8_t pattern[PACKET_MAX];
-    answer->has_payload = protocols[probe->protocol]->sized;
+    answer->has_payload = protocols[probe->protocol]->sized && probe->icmp_request == ICMP_REQUEST_ECHO;
     if (answer->has_payload)
         answer->payload = probe->identity.nonce ? (struct reader){ nonce, NONCE_SIZE }
                                                 : (struct reader){ pattern, probe->payload_size };
@@ -22,6 +22,8 @@ forge_answer(const struct probe *probe, const uint8_t nonce[NONCE_SIZE], uint8_t
     struct answer answer = {
         .family = (enum family_id)probe->family,
         .protocol = (enum protocol_id)probe->protocol,
+        .icmp_request = (enum icmp_request)probe->icmp_request,
+        .originate = identity->number,
         .is_error = kind % 3 != 0,
         .from = probe->target,
         .to = identity->source,

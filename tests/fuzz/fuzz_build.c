@@ -76,10 +76,17 @@ check_packet(const struct request *request, const struct identity *identity, con
     const uint8_t *end = packet + length;
     check_header(request, identity, packet, length);
     MUST(proves(request, identity, transport, length - header_of(request)));
-    MUST(u16_at(transport + checksum_at[request->protocol]) == identity->checksum);
+    if (!request->tcp_ecn) /* else the identity has that of the SYN without ECN bits */
+        MUST(u16_at(transport + checksum_at[request->protocol]) == identity->checksum);
     MUST(request->protocol != PROTOCOL_UDP || identity->checksum != 0);
     MUST(!identity->nonce || request->payload.length == 0);
     MUST(!identity->balanced || checksum_same(identity->checksum, identity->ip_id));
+    if (request->icmp_request != ICMP_REQUEST_ECHO) { /* what stands there is its own; an extended echo's has a checksum */
+        const uint8_t *rest = transport + 8;
+        bool proven = plain_sum(0, rest, (size_t)(end - rest)) == 0xffff;
+        MUST(request->icmp_request == ICMP_REQUEST_TIMESTAMP ? end - rest == 12 : proven && end - rest >= 12);
+        return;
+    }
     const uint8_t *payload = end - packet_payload_size(request);
     for (size_t i = 0; i < request->payload.length; i += 2)
         MUST(payload[i / 2] == hex_value(request->payload.at[i]) * 16 + hex_value(request->payload.at[i + 1]));

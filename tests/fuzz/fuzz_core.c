@@ -463,7 +463,9 @@ give_probe(void)
     static const char *const rest[] = { "", " mark 5", " size 1500", " port 443", " local-port 4000", " bogus 1",
                                         " bit-pattern 3", " local-ip-4 0.0.0.0", " ttl 0", " size 28",
                                         " collect 1", " detail 1", " detail 1 collect 1", " ip-6 fe80::1%wire detail 1",
-                                        " ip-6 ff02::1%7 collect 1", " flow 3", " payload 0011" };
+                                        " ip-6 ff02::1%7 collect 1", " flow 3", " payload 0011",
+                                        " icmp-request timestamp", " icmp-request extended-echo interface-index 7",
+                                        " tcp-ecn accurate", " reply-payload 9" };
     char tail[200];
     uint8_t target = take_u8(&world.input), timeout = take_u8(&world.input), last = take_u8(&world.input);
     int length = snprintf(tail, sizeof tail, "send-probe %s protocol %s timeout %s%s",
@@ -611,6 +613,8 @@ set_up(struct reader input)
             if (((world.options & OPTION_NO_IPV6) && family == IPV6) ||
                 ((world.options & OPTION_NO_SCTP) && protocol == PROTOCOL_SCTP))
                 world.transport.refusals[family][protocol] = EPERM;
+    memset(world.transport.icmp_requests, true, sizeof world.transport.icmp_requests);
+    memset(world.transport.tcp_ecn, true, sizeof world.transport.tcp_ecn);
     world.now.ns = NS_PER_S;
     world.batch = 1;
     MUST(pipe2(world.pipe, O_NONBLOCK) == 0 && fcntl(world.pipe[1], F_SETPIPE_SZ, OUTPUT_BYTES) >= 0);

@@ -10,6 +10,7 @@
 
 #include "judge.h"
 #include "lines/reply.h"
+#include "packets/icmp.h"
 #include "packets/protocol.h"
 #include "probes/match.h"
 #include "support.h"
@@ -31,6 +32,7 @@ enum { BOX_REBUILDS = 16, BOX_SOURCE = 32, BOX_PORT = 64, BOX_TARGET = 128, SEND
 static const struct variant {
     uint8_t ports_of;
     bool pattern, keeps_ports, balanced, group, ended;
+    uint8_t kind; /* of icmp: enum icmp_request; of tcp: enum tcp_ecn */
 } variants[] = {
     { 0 },                                                                          /* as the seeds have it */
     { 1, .pattern = true },
@@ -46,6 +48,8 @@ static const struct variant {
     { 9, .keeps_ports = true, .pattern = true, .balanced = true, .ended = true },
     { 12, .keeps_ports = true, .balanced = true },                                  /* one of a flow that ended but for it */
     { 12, .keeps_ports = true, .balanced = true, .ended = true },
+    { 14, .kind = 1 },
+    { 15, .kind = 2 },
 };
 #define VARIANTS COUNT(variants)
 
@@ -57,6 +61,19 @@ static const struct address us[] = { { { 192, 0, 2, 1 } }, { { 0x20, 1, 0xd, 0xb
 static const struct address targets[] = { { { 198, 51, 100, 7 } }, { { 0x20, 1, 0xd, 0xb8, 0, 7, [15] = 7 } } };
 static const struct address routers[] = { { { 203, 0, 113, 9 } }, { { 0x20, 1, 0xd, 0xb8, 0, 9, [15] = 9 } } };
 static const struct address groups[] = { { { 224, 0, 0, 1 } }, { { 0xff, 2, [15] = 1 } } };
+
+/* As the seeds have it. */
+static void
+ask_for_more(struct request *request, struct identity *identity, uint8_t kind)
+{
+    bool timestamp = kind == ICMP_REQUEST_TIMESTAMP && request->family == IPV4;
+    request->icmp_request = timestamp ? ICMP_REQUEST_TIMESTAMP : ICMP_REQUEST_EXTENDED;
+    request->interface = (struct probed_interface){ .by = PROBED_BY_NAME, .name = { "ge-0/0/1.7", 10 } };
+    request->size = (uint32_t)(protocol_headers_size(request->family, PROTOCOL_ICMP) +
+                               icmp_kinds[request->icmp_request].size(request));
+    identity->number = timestamp ? 5 : 0;
+    identity->far = timestamp ? 0x0102 : kind == ICMP_REQUEST_EXTENDED ? 0x4201 : 0x4301;
+}
 
 static void
 send_probe(size_t place)
@@ -72,6 +89,8 @@ send_probe(size_t place)
     request->size = 64;
     request->ttl = 1;
     request->pattern_given = variant->pattern;
+    if (protocol == PROTOCOL_TCP)
+        request->tcp_ecn = variant->kind;
     struct identity identity = {
         .source = us[request->family],
         .near = (uint16_t)(echo ? 0xabc5 : 0xf012 + variant->ports_of),
@@ -81,6 +100,8 @@ send_probe(size_t place)
         .balanced = variant->balanced && (echo || udp),
         .checksum = (uint16_t)(0x4321 + (echo ? variant->ports_of : number)),
     };
+    if (echo && variant->kind)
+        ask_for_more(request, &identity, variant->kind);
     packet_offer_nonce(request, &identity, UINT64_C(0x1122334455667788) + number * UINT64_C(0x1000100010000));
     out->length = packet_build(request, &identity, out->packet, sizeof out->packet);
     MUST(out->length > 0);
@@ -94,6 +115,7 @@ send_probe(size_t place)
         .payload_size = (uint16_t)packet_payload_size(request),
         .family = (uint8_t)request->family,
         .protocol = (uint8_t)request->protocol,
+        .icmp_request = request->icmp_request & 3,
         .group = variant->group,
     };
     MUST(probes_reserve(probes));
@@ -228,6 +250,7 @@ check_answer(const struct datagram *datagram, const struct answer *answer, uint8
     char line[REPLY_MAX];
     struct reader whole = datagram->bytes;
     MUST(!answer->has_payload || is_inside(answer->payload, whole.at, whole.left));
+    MUST(!answer->content.left || (!answer->is_error && is_inside(answer->content, whole.at, whole.left)));
     MUST(!answer->extensions.left || is_inside(answer->extensions, whole.at, whole.left));
     const struct probe *probe = match_find(probes, answer);
     if (probe)
@@ -255,6 +278,9 @@ check_answer(const struct datagram *datagram, const struct answer *answer, uint8
     check_reply(line, reply_write(&reply, old_words, line));
     reply.scope = detail.scope;
     reply.detail = &detail;
+    const struct asked asked = { answer, true, true, REPLY_PAYLOAD_MAX };
+    if (!answer->is_error)
+        reply.asked = &asked;
     check_reply(line, reply_write(&reply, old_words, line));
 }
 

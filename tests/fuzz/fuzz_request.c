@@ -10,7 +10,8 @@
 
 #include "lines/input.h"
 #include "lines/reply.h"
-#include "packets/packet.h"
+#include "packets/icmp.h"
+#include "packets/protocol.h"
 #include "support.h"
 
 #define STREAM_MAX 300000 /* bytes: the reader's buffer twice, and a long line */
@@ -87,6 +88,16 @@ check_additions(const struct request *request, const uint8_t *line, size_t lengt
     MUST(!request->flow || (request_has(request, FEATURE_FLOW) && request->protocol != PROTOCOL_SCTP));
     MUST(!request->flow_label || (request_has(request, FEATURE_FLOW_LABEL) && request->family == IPV6));
     MUST(has_scope == request_has(request, FEATURE_SCOPE_ID) && (!has_scope || request->family == IPV6));
+    bool asks = request->icmp_request != ICMP_REQUEST_ECHO, extended = request->icmp_request == ICMP_REQUEST_EXTENDED;
+    MUST(request->icmp_request < ICMP_REQUESTS && (!asks || request->protocol == PROTOCOL_ICMP));
+    MUST(request->icmp_request != ICMP_REQUEST_TIMESTAMP || request->family == IPV4);
+    MUST(!extended || request->interface.by != PROBED_BY_NOTHING);
+    MUST(!asks || (!request->payload.length && !request_has(request, FEATURE_FLOW) && !request->reply_payload));
+    MUST(!asks || request->size == protocol_headers_size(request->family, PROTOCOL_ICMP) +
+                                       icmp_kinds[request->icmp_request].size(request));
+    MUST(request->tcp_ecn < TCP_ECNS && (!request->tcp_ecn || request->protocol == PROTOCOL_TCP));
+    MUST(request->reply_payload <= REPLY_PAYLOAD_MAX);
+    check_word(request->interface.name, PROBED_NAME_MAX, line, length);
     check_word(request->scope, IFNAMSIZ - 1, line, length);
     check_word(request->local_scope, IFNAMSIZ - 1, line, length);
     check_word(request->payload, LINE_MAX_LENGTH, line, length);

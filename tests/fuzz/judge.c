@@ -229,6 +229,8 @@ can_be(const struct sent *out, const struct quoted *quoted, const struct signs *
         return false;
     if (!signs->same_far && (echo || signs->same_target))
         return false;
+    if (echo && quoted->transport[0] != out->packet[families[out->request.family].header_size]) /* another kind of request */
+        return false;
     return signs->same_source ? signs->same_near : !to_its_source;
 }
 
@@ -329,6 +331,20 @@ judge_echo(const struct sent *out, const uint8_t *bytes, const struct answer *an
     return whole || nonce || from_target ? PROOF : WRONG;
 }
 
+/* A reply that returns two numbers, of which an extended echo's second has eight bits; and a time, to a request for that. */
+static enum verdict
+judge_icmp(const struct sent *out, const uint8_t *bytes, bool from_target)
+{
+    const uint8_t *ours = out->packet + families[out->request.family].header_size;
+    bool timestamp = out->request.icmp_request == ICMP_REQUEST_TIMESTAMP;
+    if (!from_target || memcmp(bytes + 4, ours + 4, timestamp ? 4 : 3) != 0)
+        return WRONG;
+    return timestamp && memcmp(bytes + 8, ours + 8, 4) != 0 ? WRONG : PROOF;
+}
+
+/* The types by which each kind of request is answered: RFC 792, RFC 4443, RFC 8335. */
+static const uint8_t reply_types[ICMP_REQUESTS][FAMILIES] = { { 0, 129 }, { 14, 0 }, { 43, 161 } };
+
 /* BYTES begin with the transport's header. An SCTP host may answer from another of its addresses. */
 static enum verdict
 judge_direct(const struct sent *out, const uint8_t *bytes, const struct answer *answer)
@@ -337,6 +353,10 @@ judge_direct(const struct sent *out, const uint8_t *bytes, const struct answer *
     bool from_target = address_same(&answer->from, &out->request.target) || out->probe.group;
     if (!address_same(&answer->to, &out->probe.identity.source))
         return WRONG;
+    if (out->request.protocol == PROTOCOL_ICMP && bytes[0] != reply_types[out->request.icmp_request][out->request.family])
+        return WRONG;
+    if (out->request.icmp_request != ICMP_REQUEST_ECHO)
+        return judge_icmp(out, bytes, from_target);
     if (out->request.protocol == PROTOCOL_ICMP)
         return judge_echo(out, bytes, answer, from_target);
     if (memcmp(bytes, ours + 2, 2) != 0 || memcmp(bytes + 2, ours, 2) != 0)

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "lines/reply.h"
+#include "packets/icmp.h"
 #include "packets/protocol.h"
 
 _Noreturn void
@@ -147,6 +148,28 @@ take_payload(struct reader *input, struct request *request)
         hex[i] = "0123456789abcdefABCDEF0123456789"[take_u8(input) & 31];
 }
 
+/* A request that asks for more: an ICMP request that is no echo, a SYN with ECN bits. */
+static void
+ask_for_more(struct request *request)
+{
+    static const char name[] = "an-interface-name-that-is-as-long-as-any-is-likely-to-be-or-more";
+    uint32_t pattern = request->pattern;
+    if (request->protocol == PROTOCOL_TCP)
+        request->tcp_ecn = pattern % TCP_ECNS;
+    if (request->protocol != PROTOCOL_ICMP)
+        return;
+    bool timestamp = request->family == IPV4 && (pattern & 1);
+    request->icmp_request = timestamp ? ICMP_REQUEST_TIMESTAMP : ICMP_REQUEST_EXTENDED;
+    request->interface = (struct probed_interface){
+        .by = PROBED_BY_NAME + (pattern >> 1) % 3,
+        .name = { name, 1 + (pattern >> 3) % PROBED_NAME_MAX },
+        .index = pattern,
+        .family = pattern >> 9 & 1 ? IPV6 : IPV4,
+    };
+    request->size = (uint32_t)(protocol_headers_size(request->family, PROTOCOL_ICMP) +
+                               icmp_kinds[request->icmp_request].size(request));
+}
+
 void
 take_probe(struct reader *input, struct request *request, struct identity *identity)
 {
@@ -168,7 +191,10 @@ take_probe(struct reader *input, struct request *request, struct identity *ident
     uint64_t nonce = take_u64(input);
     request->target = take_address(input, request->family);
     identity->source = take_address(input, request->family);
-    if (options & 32)
+    if (options & 128)
+        ask_for_more(request);
+    bool echo = request->icmp_request == ICMP_REQUEST_ECHO;
+    if ((options & 32) && echo)
         take_payload(input, request);
     if (options & 64) {
         request->given |= 1u << FEATURE_DONT_FRAGMENT;
@@ -177,7 +203,7 @@ take_probe(struct reader *input, struct request *request, struct identity *ident
     }
     /* Neither of one's complement's zeros; see allot.c. */
     identity->ip_id += identity->ip_id == 0 ? 1 : identity->ip_id == 0xffff ? 2 : 0;
-    identity->balanced = (options & 16) && protocols[request->protocol]->sized && packet_free_size(request) >= 2;
+    identity->balanced = (options & 16) && echo && protocols[request->protocol]->sized && packet_free_size(request) >= 2;
     identity->checksum = identity->ip_id;
     packet_offer_nonce(request, identity, nonce);
 }

@@ -24,11 +24,12 @@ sys.path.insert(0, str(TOP / "tests/system"))
 # pylint: disable=wrong-import-position
 from lab import emulated, guest  # noqa: E402
 from lab.daemon import built_binary  # noqa: E402
-from uml import ipsec, links, tunnels, vrf  # noqa: E402
+from uml import ecn, ipsec, links, tunnels, vrf  # noqa: E402
 
-MODULES = {"vrf": vrf, "ipsec": ipsec, "tunnels": tunnels, "links": links}
+MODULES = {"vrf": vrf, "ipsec": ipsec, "tunnels": tunnels, "links": links, "ecn": ecn}
 # (since which kernel, pattern of a row's name, why the program can't do it before)
-OLDER = [((5, 18), "-ip6-icmp-plain", "without privileges icmp over IPv6 needs Linux 5.18")]
+OLDER = [((5, 18), "-ip6-icmp-plain", "without privileges icmp over IPv6 needs Linux 5.18"),
+         ((7, 0), "serves-[345]", "accurate ECN came with Linux 7.0")]
 PER_GROUP = 120  # seconds, on average
 NEEDED = {"qemu-system-x86_64": "qemu-system-x86", "modprobe": "kmod", "cpio": "cpio", "apt-get": "apt"}
 

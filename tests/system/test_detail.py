@@ -62,7 +62,7 @@ def ask(daemon, family, protocol, words="", address=TARGET):
 @every_family
 @every_protocol
 def test_against_a_capture(pair, daemon, protocol, family):
-    """local-ip, local-port, reply-ttl, reply-tos, reply-size, sent and received agree with what was on the wire."""
+    """local-ip, local-port, reply-ttl, reply-tos, reply-size, reply-id, sent and received agree with what was on the wire."""
     for turn in range(2):  # the first waits for the neighbour's address
         with Capture(pair.client, "wire", f"ip{family}") as capture:
             found = pairs(ask(daemon, family, protocol, "", ANSWERS))
@@ -76,6 +76,8 @@ def test_against_a_capture(pair, daemon, protocol, family):
         assert one(found, "reply-ttl") == str(answer.ttl) and one(found, "reply-tos") == str(answer.tos)
     if protocol == "icmp" or able("detail::size"):
         assert one(found, "reply-size") == str(answer.total_length)
+    if able("detail::reply-id"):
+        assert found.get("reply-id") == ([str(answer.ip_id)] if family == 4 else None)
     sent, received = nanoseconds(one(found, "sent")), nanoseconds(one(found, "received"))
     near = 100_000 if able(f"detail::header of {protocol}") else 1_000_000
     assert abs(sent - probe.time_ns) < 500_000 and abs(received - answer.time_ns) < near

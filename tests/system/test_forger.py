@@ -11,6 +11,10 @@ or, where it says "any", by each that there is of this protocol and family:
                                                or without a pattern the nonce's checksum 16             2^-31
                error, another target, too      sequence, identifier and IPv4's IP id                    2^-48, any
                                                without a pattern the checksum, and one of those         2^-48 to -47, any
+    timestamp  reply                           identifier 16, sequence 16, and the time, which is known        2^-32
+               errors                          as of icmp, with a pattern                               2^-32, -48
+    extended   reply                           identifier 16, sequence 8                                2^-24
+    echo       errors                          as of icmp, with a pattern, but for the sequence         2^-24, -40
     tcp        SYN-ACK, RST                    port 12, sequence number 32                              2^-44
                error, our address in the quote the same                                                 2^-44
                error, another address in it    sequence number 32                                       2^-32
@@ -61,6 +65,12 @@ NONCE = 8  # bytes, at the beginning of a payload
 LONG = 20  # bytes of an sctp quote that shows the initiate tag
 FORMS = "direct", "elsewhere", "own", "rebuilt", "translated", "rebuilt and translated", "target"
 DIRECT = FORMS[:2]
+
+# ICMP requests that are no echo: the families that have them, what is asked, and the chance of a guessed sequence number
+KINDS = {
+    "timestamp": ((4,), {"icmp_request": "timestamp"}, 2 ** -16),
+    "extended-echo": (FAMILIES, {"icmp_request": "extended-echo", "interface_index": 7}, 2 ** -8),
+}
 
 # Right answers that are lost by chance. Beyond a NAT of IPv6 a quote without a number of the probe's own counts for the
 # only probe to its target and port, and two probes in 65,536 / PROBES pass for one another's company (src/probe.c): of the
@@ -171,8 +181,10 @@ def quoted_in(seen, form):
 def guess(chance, protocol):
     """What a forger tries: near, far, number, IP id, checksum, nonce."""
     bits = chance.getrandbits(64)
-    if protocol == "icmp":
+    if protocol == "icmp" or protocol in KINDS:
         near, far = bits & 0xffff, bits >> 16 & 0xffff
+        if protocol == "extended-echo":  # behind the number stands a constant
+            far = far & 0xff00 | 1
     else:
         near, far = PORTS[bits % len(PORTS)], UDP_FIRST + (bits >> 16) % UDP_PORTS
     return near, far, bits >> 32, chance.getrandbits(16), chance.getrandbits(16), chance.getrandbits(8 * NONCE)
@@ -190,7 +202,9 @@ def truth(seen, form):
 
 def chance_of(protocol, family, form, quote, pattern):
     """That one forgery is believed: the table above, of this number of probes in flight."""
-    far = {"icmp": 2 ** -16, "udp": 1 / UDP_PORTS}.get(protocol, 1)
+    several = protocol in ("icmp", "sctp")  # may answer from anywhere
+    far = KINDS[protocol][2] if protocol in KINDS else {"icmp": 2 ** -16, "udp": 1 / UDP_PORTS}.get(protocol, 1)
+    protocol = "icmp" if protocol in KINDS else protocol
     near = 2 ** -16 if protocol == "icmp" else 1 / len(PORTS)
     nonce = not pattern and protocol in ("icmp", "udp")
     word = 2 ** -16  # an IPv4 identification, or a checksum with a nonce in it
@@ -202,8 +216,8 @@ def chance_of(protocol, family, form, quote, pattern):
     shown = 2 ** (-8 * NONCE) if nonce and form not in DIRECT and quote >= 8 + NONCE else 1
 
     if form in DIRECT:
-        several = 1 if form == "direct" else PROBES if protocol in ("icmp", "sctp") else 0
-        return several * number * near * far * (2 ** (-8 * NONCE) if nonce and protocol == "icmp" else 1)
+        times = 1 if form == "direct" else PROBES if several else 0
+        return times * number * near * far * (2 ** (-8 * NONCE) if nonce and protocol == "icmp" else 1)
     if numbered:
         if form == "target":
             return PROBES * number * (near + (ip_id or 0))
@@ -232,7 +246,7 @@ def chance_of(protocol, family, form, quote, pattern):
 CASES = [
     ("icmp", SHORT, False), ("icmp", SHORT, True), ("icmp", SHORT + NONCE, False), ("udp", SHORT, False),
     ("udp", SHORT, True), ("udp", SHORT + NONCE, False), ("udp", SHORT + NONCE, True), ("tcp", SHORT, False),
-    ("sctp", LONG, False), ("sctp", SHORT, False),
+    ("sctp", LONG, False), ("sctp", SHORT, False), *((kind, SHORT, True) for kind in KINDS),
 ]
 
 
@@ -253,14 +267,16 @@ def be_honest(tun, daemon, number):
 
 
 @pytest.mark.parametrize("protocol, quote, pattern", CASES,
-                         ids=[f"{protocol}, {quote} bytes quoted{', pattern' if pattern else ''}"
+                         ids=[f"{protocol}, {quote} bytes quoted{', pattern' if pattern and protocol not in KINDS else ''}"
                               for protocol, quote, pattern in CASES])
 def test_forgeries(tun, prey, protocol, quote, pattern):
     """So many forged answers to silent probes: believed are no more than the bits that must be guessed allow."""
     chance = random.Random()
     more = {"bit_pattern": 0} if pattern else {}
-    addresses = [target_address(number)[family] for family in FAMILIES for number in range(PROBES)]
-    send(prey, [probe(6 if ":" in address else 4, address, protocol, timeout=10 + FORGERIES // 10_000, **more)
+    families, asked, _ = KINDS.get(protocol, (FAMILIES, {}, 0))
+    more |= asked
+    addresses = [target_address(number)[family] for family in families for number in range(PROBES)]
+    send(prey, [probe(6 if ":" in address else 4, address, "icmp" if asked else protocol, timeout=10 + FORGERIES // 10_000, **more)
                 for address in addresses])
     seen = tun.probes(addresses)
     templates = [(address, form, Template(seen[address], form, quote, pattern))
@@ -300,7 +316,7 @@ def believe_who_saw(tun, daemon, templates, seen, over, believable):
         if "translated" in form and (seen[address].family == 6 or "rebuilt" in form):
             by_luck.add(token)
     replies, note = gather(daemon, len(expected))
-    came = {token: said(reply) for token, reply in by_token(replies).items() if reply.kind != NO_REPLY}
+    came = {token: " ".join(said(reply).split(" ")[:5]) for token, reply in by_token(replies).items() if reply.kind != NO_REPLY}
     wrong = {token: kind for token, kind in came.items() if kind != expected.get(token)}
     lost = expected.keys() - came.keys()
     assert not wrong and lost <= by_luck and len(lost) <= UNLUCKY, \

@@ -14,7 +14,7 @@ import shutil
 import pytest
 
 from lab import uml
-from uml import clock, first_hop, ipsec, links, tunnels, vrf
+from uml import clock, ecn, first_hop, ipsec, links, tunnels, vrf
 
 SYSTEM = pathlib.Path(__file__).resolve().parent
 
@@ -94,6 +94,12 @@ def test_sctp_of_the_kernel(module, group, row):
 @rows(links, "neighbours")
 def test_neighbour_table(module, group, row):
     """Full, no new neighbour can be asked for: a lost packet; and when there is room again it is answered."""
+    check(module, group, row)
+
+
+@rows(ecn, "serves-[012]")
+def test_ecn(module, group, row):
+    """What a server of each net.ipv4.tcp_ecn says to SYNs; the accurate ones are for make kernels."""
     check(module, group, row)
 
 

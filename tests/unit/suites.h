@@ -6,6 +6,7 @@
 #include <check.h>
 
 Suite *allot_suite(void);
+Suite *asked_suite(void);
 Suite *attribution_suite(void);
 Suite *build_suite(void);
 Suite *bytes_suite(void);
@@ -36,5 +37,6 @@ Suite *target_suite(void);
 Suite *rtnetlink_suite(void);
 Suite *sweep_suite(void);
 Suite *timer_suite(void);
+Suite *turns_suite(void);
 
 #endif

@@ -35,6 +35,7 @@ model_of(const struct request *request)
         .payload_size = (uint16_t)packet_payload_size(request),
         .family = (uint8_t)request->family,
         .protocol = (uint8_t)request->protocol,
+        .icmp_request = request->icmp_request & 3,
     };
 }
 
@@ -81,6 +82,62 @@ START_TEST(echo_numbers)
         seen[number] = 1;
     }
     free(seen);
+    probes_free(in_flight);
+    allotter_free(allotter);
+}
+END_TEST
+
+/* Of a request that is no echo the identifier, too, is drawn from all that there are. */
+START_TEST(drawn_numbers)
+{
+    enum { MANY = 300000 };
+    struct allotter *allotter = allotter_new();
+    struct probes *in_flight = probes_new(1);
+    struct request request = request_to(IPV4, PROTOCOL_ICMP);
+    uint32_t ids = 0;
+    uint8_t *ids_seen = zeroed_memory(1 << 16, 1);
+    request.icmp_request = ICMP_REQUEST_TIMESTAMP;
+    for (uint32_t i = 0; i < MANY; i++) {
+        struct probe model = model_of(&request);
+        MUST((allot_whole(allotter, &request, in_flight, &model)) == 0);
+        MUST(!model.identity.nonce);
+        ids += !ids_seen[model.identity.near];
+        ids_seen[model.identity.near] = 1;
+    }
+    MUST(ids > 60000); /* 64,862 are expected of random ones */
+    free(ids_seen);
+    probes_free(in_flight);
+    allotter_free(allotter);
+}
+END_TEST
+
+/* Of an extended echo request there are 24 bits: the next only after all others, and 256 in flight to one target. */
+START_TEST(numbers_of_extended_echoes)
+{
+    struct allotter *allotter = allotter_new();
+    struct probes *in_flight = probes_new(1);
+    struct request request = request_to(IPV6, PROTOCOL_ICMP);
+    uint8_t *seen = zeroed_memory(1u << 21, 1);
+    request.icmp_request = ICMP_REQUEST_EXTENDED;
+    for (uint32_t i = 0; i < 1u << 24; i++) {
+        struct probe model = model_of(&request);
+        MUST((allot_whole(allotter, &request, in_flight, &model)) == 0);
+        uint32_t number = (uint32_t)model.identity.near << 8 | model.identity.far >> 8;
+        MUST((model.identity.far & 0xff) == 1 && !(seen[number / 8] >> number % 8 & 1));
+        seen[number / 8] |= (uint8_t)(1 << number % 8);
+    }
+    free(seen);
+    struct probe *probe = NULL, model = model_of(&request);
+    for (int i = 0; i < 256; i++)
+        probe = add(allotter, in_flight, &request);
+    MUST((allot_whole(allotter, &request, in_flight, &model)) == ENOSPC);
+    model.target.bytes[14] ^= 1;
+    MUST((allot_whole(allotter, &request, in_flight, &model)) == 0);
+    model.target.bytes[14] ^= 1;
+    drop(allotter, in_flight, probe);
+    MUST((allot_whole(allotter, &request, in_flight, &model)) == 0);
+    request.icmp_request = ICMP_REQUEST_ECHO;
+    add(allotter, in_flight, &request); /* others are not counted */
     probes_free(in_flight);
     allotter_free(allotter);
 }
@@ -535,6 +592,8 @@ allot_suite(void)
     tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_checked_fixture(tests, enter_own_network, NULL);
     tcase_add_test(tests, echo_numbers);
+    tcase_add_test(tests, drawn_numbers);
+    tcase_add_test(tests, numbers_of_extended_echoes);
     tcase_add_test(tests, echo_numbers_in_flight_are_skipped);
     tcase_add_test(tests, echo_numbers_exhausted);
     tcase_add_test(tests, two_daemons_begin_elsewhere);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "packets/checksum.h"
+#include "packets/icmp.h"
 #include "packets/protocol.h"
 #include "suites.h"
 #include "support.h"
@@ -111,6 +112,121 @@ START_TEST(byte_for_byte)
     MUST(identity.checksum == packets[_i].checksum);
     blob_free(&got);
     blob_free(&expected);
+}
+END_TEST
+
+/* With ECN bits; the identity's checksum is that of the SYN above, without any. */
+static const struct {
+    enum family_id family;
+    enum tcp_ecn ecn;
+    const char *packet;
+    uint16_t checksum;
+} syns[] = {
+    { IPV4, TCP_ECN_CLASSIC,
+      IP_V4("003c", "4000", "06") "f012 0050 89abcdef 00000000 a0 c2 faf0 6fb0 0000 " SYN_OPTIONS("05b4"), 0x7070 },
+    { IPV4, TCP_ECN_ACCURATE,
+      IP_V4("003c", "4000", "06") "f012 0050 89abcdef 00000000 a1 c2 faf0 6eb0 0000 " SYN_OPTIONS("05b4"), 0x7070 },
+    { IPV6, TCP_ECN_CLASSIC,
+      IP_V6("0028", "06") "f012 0050 89abcdef 00000000 a0 c2 faf0 0080 0000 " SYN_OPTIONS("05a0"), 0x0140 },
+    { IPV6, TCP_ECN_ACCURATE,
+      IP_V6("0028", "06") "f012 0050 89abcdef 00000000 a1 c2 faf0 ff7f 0000 " SYN_OPTIONS("05a0"), 0x0140 },
+};
+
+START_TEST(ecn_byte_for_byte)
+{
+    struct request request = request_to(syns[_i].family, PROTOCOL_TCP);
+    struct identity identity = identity_of(syns[_i].family);
+    struct blob expected = blob_of_hex(syns[_i].packet);
+    struct blob got = blob_copy(expected.bytes, expected.length);
+    memset(got.bytes, 0xee, got.length);
+    request.tcp_ecn = syns[_i].ecn;
+    size_t length = packet_build(&request, &identity, got.bytes, got.length);
+    assert_bytes("a SYN", got.bytes, length, expected.bytes, expected.length);
+    MUST(identity.checksum == syns[_i].checksum);
+    blob_free(&got);
+    blob_free(&expected);
+}
+END_TEST
+
+static const struct probed_interface nothing;
+static const struct probed_interface by_name = { .by = PROBED_BY_NAME, .name = { "ge-0/0/1.7 and more", 10 } };
+static const struct probed_interface by_index = { .by = PROBED_BY_INDEX, .index = 0x01020304 };
+static const struct probed_interface by_v4 = { .by = PROBED_BY_ADDRESS, .family = IPV4, .address = { { 192, 0, 2, 7 } } };
+static const struct probed_interface by_v6 = {
+    .by = PROBED_BY_ADDRESS, .family = IPV6, .address = { { 0x20, 1, 0xd, 0xb8, 0, 7, [15] = 7 } },
+};
+
+/* Requests that are no echo, whatever pattern was asked for. */
+static const struct {
+    const char *name;
+    enum family_id family;
+    enum icmp_request kind;
+    uint16_t far;
+    const struct probed_interface *interface;
+    const char *packet;
+} icmp_requests[] = {
+    { "timestamp", IPV4, ICMP_REQUEST_TIMESTAMP, 0x0102, &nothing,
+      IP_V4("0028", "0000", "01") "0d 00 ee9c abc5 0102 89abcdef 00000000 00000000" },
+    { "extended echo by name", IPV4, ICMP_REQUEST_EXTENDED, 0x4201, &by_name,
+      IP_V4("0030", "0000", "01") "2a00e838 abc54201 2000bbc0 00100301 67652d30 2f302f31 2e370000" },
+    { "extended echo by name", IPV6, ICMP_REQUEST_EXTENDED, 0x4201, &by_name,
+      IP_V6("001c", "3a") "a0001661 abc54201 2000bbc0 00100301 67652d30 2f302f31 2e370000" },
+    { "extended echo by index", IPV4, ICMP_REQUEST_EXTENDED, 0x4201, &by_index,
+      IP_V4("0028", "0000", "01") "2a00e838 abc54201 2000d8ef 00080302 01020304" },
+    { "extended echo by index", IPV6, ICMP_REQUEST_EXTENDED, 0x4201, &by_index,
+      IP_V6("0014", "3a") "a0001669 abc54201 2000d8ef 00080302 01020304" },
+    { "extended echo by IPv4 address", IPV4, ICMP_REQUEST_EXTENDED, 0x4201, &by_v4,
+      IP_V4("002c", "0000", "01") "2a00e838 abc54201 200016e8 000c0303 00010400 c0000207" },
+    { "extended echo by IPv6 address", IPV4, ICMP_REQUEST_EXTENDED, 0x4201, &by_v6,
+      IP_V4("0038", "0000", "01") "2a00e838 abc54201 20009f1b 00180303 00021000 20010db8 00070000 00000000 00000007" },
+    { "extended echo by IPv6 address", IPV6, ICMP_REQUEST_EXTENDED, 0x4201, &by_v6,
+      IP_V6("0024", "3a") "a0001659 abc54201 20009f1b 00180303 00021000 20010db8 00070000 00000000 00000007" },
+};
+
+START_TEST(icmp_request_byte_for_byte)
+{
+    struct request request = request_to(icmp_requests[_i].family, PROTOCOL_ICMP);
+    struct identity identity = identity_of(icmp_requests[_i].family);
+    struct blob expected = blob_of_hex(icmp_requests[_i].packet);
+    identity.near = 0xabc5;
+    identity.far = icmp_requests[_i].far;
+    request.icmp_request = icmp_requests[_i].kind;
+    request.interface = *icmp_requests[_i].interface;
+    request.pattern = 0x55;
+    request.size = (uint32_t)(protocol_headers_size(request.family, PROTOCOL_ICMP) +
+                              icmp_kinds[request.icmp_request].size(&request));
+    packet_offer_nonce(&request, &identity, NONCE);
+    MUST(!identity.nonce);
+    struct blob got = blob_copy(expected.bytes, expected.length);
+    memset(got.bytes, 0xee, got.length);
+    size_t length = packet_build(&request, &identity, got.bytes, got.length);
+    assert_bytes(icmp_requests[_i].name, got.bytes, length, expected.bytes, expected.length);
+    for (size_t less = 0; less < expected.length; less++)
+        MUST(packet_build(&request, &identity, got.bytes, less) == 0);
+    blob_free(&got);
+    blob_free(&expected);
+}
+END_TEST
+
+/* Every length of a name: filled up with zeros to whole words, and no byte read behind it. */
+START_TEST(interface_names)
+{
+    for (size_t length = 1; length <= PROBED_NAME_MAX; length++) {
+        struct blob name = blob_copy("an-interface-name-that-is-as-long-as-any-is-likely-to-be-or-more", length);
+        struct request request = request_to(IPV4, PROTOCOL_ICMP);
+        struct identity identity = identity_of(IPV4);
+        request.icmp_request = ICMP_REQUEST_EXTENDED;
+        request.interface = (struct probed_interface){ PROBED_BY_NAME, .name = { (char *)name.bytes, length } };
+        request.size = (uint32_t)(28 + icmp_kinds[ICMP_REQUEST_EXTENDED].size(&request));
+        uint8_t packet[128];
+        size_t filled = (length + 3) / 4 * 4, total = packet_build(&request, &identity, packet, sizeof packet);
+        MUST(total == 36 + filled && u16_at(packet + 32) == 4 + filled);
+        MUST(memcmp(packet + 36, name.bytes, length) == 0);
+        for (size_t i = length; i < filled; i++)
+            MUST(packet[36 + i] == 0);
+        MUST(plain_sum(0, packet + 28, 8 + filled) == 0xffff && plain_sum(0, packet + 20, 16 + filled) == 0xffff);
+        blob_free(&name);
+    }
 }
 END_TEST
 
@@ -505,6 +621,9 @@ build_suite(void)
     TCase *tests = tcase_create("build");
     tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_loop_test(tests, byte_for_byte, 0, COUNT(packets));
+    tcase_add_loop_test(tests, ecn_byte_for_byte, 0, COUNT(syns));
+    tcase_add_loop_test(tests, icmp_request_byte_for_byte, 0, COUNT(icmp_requests));
+    tcase_add_test(tests, interface_names);
     tcase_add_test(tests, too_little_room);
     tcase_add_loop_test(tests, size_of_the_whole_packet, 0, COUNT(sizes));
     tcase_add_test(tests, nonce_where_there_is_room);

@@ -165,6 +165,27 @@ START_TEST(real_clocks)
 }
 END_TEST
 
+/* As ICMP timestamps count: from midnight UT on, when it begins again. */
+START_TEST(milliseconds_of_the_day)
+{
+    static const struct {
+        int64_t ns;
+        uint32_t ms;
+    } rows[] = {
+        { 0, 0 },
+        { 999999, 0 },
+        { NS_PER_MS, 1 },
+        { 86400 * NS_PER_S - 1, 86399999 },
+        { 86400 * NS_PER_S, 0 },
+        { 1700006399 * NS_PER_S + 999999999, 86399999 }, /* 2023-11-14 */
+        { 1700006400 * NS_PER_S, 0 },
+        { INT64_MAX, 85636854 },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++)
+        ck_assert_uint_eq(wall_ms_of_day((struct wall){ rows[i].ns }), rows[i].ms);
+}
+END_TEST
+
 Suite *
 clock_suite(void)
 {
@@ -181,6 +202,7 @@ clock_suite(void)
     tcase_add_test(tests, step_after_step);
     tcase_add_test(tests, nonsense_is_never_later_than_now);
     tcase_add_test(tests, real_clocks);
+    tcase_add_test(tests, milliseconds_of_the_day);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -73,6 +73,17 @@ add_error(struct text *text, const struct answer *answer)
         text_add(text, " extensions %zu", answer->extensions.left);
 }
 
+static void
+add_kind(struct text *text, const struct answer *answer)
+{
+    static const char *const names[ICMP_REQUESTS] = { "echo", "timestamp", "extended" };
+    text_add(text, answer->is_error ? " of a %s" : " %s", names[answer->icmp_request]);
+    if (answer->icmp_request == ICMP_REQUEST_TIMESTAMP && !answer->is_error)
+        text_add(text, " %u %u %u", answer->originate, answer->receive, answer->transmit);
+    if (answer->icmp_request == ICMP_REQUEST_EXTENDED && !answer->is_error)
+        text_add(text, " code %u state %02x", answer->icmp_code, answer->interface_state);
+}
+
 static struct text
 describe(const struct answer *answer)
 {
@@ -89,6 +100,10 @@ describe(const struct answer *answer)
         text_add(&text, " ip-id %04x", answer->ip_id);
     if (answer->has_payload)
         text_add(&text, " payload %zu", answer->payload.left);
+    if (answer->content.left && !answer->has_payload)
+        text_add(&text, " content %zu", answer->content.left);
+    if (answer->icmp_request != ICMP_REQUEST_ECHO)
+        add_kind(&text, answer);
     if (answer->is_error)
         add_error(&text, answer);
     return text;
@@ -100,11 +115,15 @@ check_rest(const struct packet_case *row, const struct answer *answer, const str
 {
     MUST(answer->family == row->family);
     ck_assert_int_eq(answer->arrived.ns, arrival.ns);
+    MUST(!(answer->known & KNOWN_ID) == (row->family == IPV6));
+    MUST(row->family == IPV6 || answer->id == (blob->bytes[4] << 8 | blob->bytes[5]));
     if (!answer->is_error) {
         MUST(address_same(&answer->source, &answer->to) && address_same(&answer->target, &answer->from));
         ck_assert_uint_eq(answer->extensions.left, 0);
     }
     const uint8_t *end = blob->bytes + blob->length;
+    if (answer->content.left)
+        MUST(!answer->is_error && answer->content.at >= blob->bytes && answer->content.at + answer->content.left <= end);
     if (answer->has_payload)
         MUST(answer->payload.at >= blob->bytes && answer->payload.at + answer->payload.left <= end);
     if (answer->extensions.left)
@@ -140,9 +159,11 @@ check_tells_less(const struct answer *cut, const struct answer *whole)
     MUST(address_same(&cut->from, &whole->from) && address_same(&cut->to, &whole->to));
     MUST(address_same(&cut->source, &whole->source) && address_same(&cut->target, &whole->target));
     MUST(cut->near == whole->near && cut->far == whole->far);
-    MUST(cut->ttl == whole->ttl && cut->tos == whole->tos);
+    MUST(cut->ttl == whole->ttl && cut->tos == whole->tos && cut->id == whole->id);
     MUST(cut->icmp_type == whole->icmp_type && cut->icmp_code == whole->icmp_code);
-    MUST(cut->meaning == whole->meaning && cut->mtu == whole->mtu);
+    MUST(cut->meaning == whole->meaning && cut->mtu == whole->mtu && cut->icmp_request == whole->icmp_request);
+    MUST(cut->interface_state == whole->interface_state);
+    MUST(cut->originate == whole->originate && cut->receive == whole->receive && cut->transmit == whole->transmit);
     MUST(!cut->quoted_mss || (cut->quoted_mss == whole->quoted_mss && cut->sent_mss == whole->sent_mss));
     MUST(cut->quoted_ttl == whole->quoted_ttl && cut->quoted_tos == whole->quoted_tos);
     MUST(!cut->has_number || (whole->has_number && cut->number == whole->number));

@@ -31,10 +31,10 @@ static const struct {
     /* an answer of which nothing else is known, and one of which all is */
     { { .local = US_V4, TIMES }, { .protocol = PROTOCOL_UDP }, true, " local-ip-4 10.0.0.1 " SAID_TIMES SAID_BOTH },
     { { .local = US_V4, TIMES },
-      { .protocol = PROTOCOL_UDP, .known = KNOWN_SIZE | KNOWN_TTL | KNOWN_TOS | KNOWN_QUOTE, .size = 56, .ttl = 61,
-        .tos = 0xc0, .is_error = true, .icmp_type = 11, .quoted_ttl = 1, .quoted_tos = 2 },
+      { .protocol = PROTOCOL_UDP, .known = KNOWN_SIZE | KNOWN_TTL | KNOWN_TOS | KNOWN_QUOTE | KNOWN_ID, .size = 56,
+        .ttl = 61, .tos = 0xc0, .id = 0xfedc, .is_error = true, .icmp_type = 11, .quoted_ttl = 1, .quoted_tos = 2 },
       true, " local-ip-4 10.0.0.1 " SAID_TIMES " icmp-type 11 icmp-code 0 reply-ttl 61 reply-tos 192 reply-size 56"
-            " quoted-ttl 1 quoted-tos 2" SAID_BOTH },
+            " reply-id 65244 quoted-ttl 1 quoted-tos 2" SAID_BOTH },
     { { .local = US_V4, TIMES, .translated = true }, { .protocol = PROTOCOL_ICMP, .icmp_type = 129, .icmp_code = 0 },
       true, " local-ip-4 10.0.0.1 " SAID_TIMES " icmp-type 129 icmp-code 0 nat 1" SAID_BOTH },
     { { .local = US_V4, TIMES }, { .protocol = PROTOCOL_TCP, .tcp_flags = 0x12, .known = KNOWN_TTL }, true,
@@ -142,7 +142,8 @@ START_TEST(the_longest)
 {
     struct answer answer = {
         .protocol = PROTOCOL_TCP, .known = UINT8_MAX, .is_error = true, .icmp_type = 255, .icmp_code = 255,
-        .tcp_flags = 0x12, .size = 65575, .ttl = 255, .tos = 255, .quoted_ttl = 255, .quoted_tos = 255, .quoted_mss = 65535,
+        .tcp_flags = 0x12, .size = 65575, .id = 65535, .ttl = 255, .tos = 255, .quoted_ttl = 255, .quoted_tos = 255,
+        .quoted_mss = 65535,
     };
     struct detail detail = {
         .answer = &answer, .family = IPV6, .local_port = 65535, .scope = "\xff\xff\xff\xff\xff\xff\xff\xff"

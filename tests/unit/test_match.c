@@ -1610,6 +1610,195 @@ START_TEST(guesses)
 }
 END_TEST
 
+/* ---- ICMP requests that are no echo ---- */
+
+static struct sent
+send_icmp_request(enum family_id family, const char *target, enum icmp_request kind, uint16_t far, uint32_t number)
+{
+    struct sent sent = {
+        .request = {
+            .family = family,
+            .protocol = PROTOCOL_ICMP,
+            .icmp_request = kind,
+            .target = address_of(family, target),
+            .ttl = 3,
+        },
+    };
+    size_t headers = protocol_headers_size(family, PROTOCOL_ICMP);
+    sent.request.size = (uint32_t)(headers + (icmp_kinds[kind].size ? icmp_kinds[kind].size(&sent.request) : 0));
+    struct identity identity = { .near = 0xf012, .far = far, .number = number, .ip_id = 0x4321 };
+    identity.source = address_of(family, us[family]);
+    sent.length = packet_build(&sent.request, &identity, sent.packet, sizeof sent.packet);
+    sent.probe = (struct probe){
+        .identity = identity,
+        .target = sent.request.target,
+        .departed = departure,
+        .payload_size = (uint16_t)packet_payload_size(&sent.request),
+        .family = (uint8_t)family,
+        .protocol = PROTOCOL_ICMP,
+        .icmp_request = kind & 3,
+        .group = address_is_group(family, &sent.request.target),
+    };
+    return sent;
+}
+
+/* What the target says to it, as that of another kind, too. */
+static struct answer
+icmp_reply(const struct sent *sent, enum icmp_request kind, const char *from)
+{
+    uint8_t bytes[128];
+    struct writer writer = { .start = bytes, .size = sizeof bytes };
+    enum family_id family = sent->request.family;
+    size_t header = families[family].header_size;
+    start_packet(&writer, family, families[family].icmp_protocol, 20, from);
+    write_u8(&writer, icmp_kinds[kind].reply[family]);
+    write_fill(&writer, 0, 3);
+    write_bytes(&writer, sent->packet + header + 4, 16);
+    return finish_icmp(&writer, family, from);
+}
+
+/* Identifier, sequence number, the time and the sender must be right; and the kind of request. */
+START_TEST(timestamps)
+{
+    struct probes *probes = probes_new(1);
+    struct sent sent = send_icmp_request(IPV4, targets[IPV4], ICMP_REQUEST_TIMESTAMP, 0x0102, 40000000);
+    struct sent echo_to = send_icmp_request(IPV4, targets[IPV4], ICMP_REQUEST_ECHO, 0x0103, 0);
+    struct probe *probe = put_in_flight(probes, &sent), *echo = put_in_flight(probes, &echo_to);
+    struct answer answer = icmp_reply(&sent, ICMP_REQUEST_TIMESTAMP, targets[IPV4]), right = answer;
+    ck_assert_ptr_eq(match_find(probes, &answer), probe);
+    answer = icmp_reply(&sent, ICMP_REQUEST_TIMESTAMP, strangers[IPV4]);
+    ck_assert_ptr_null(match_find(probes, &answer));
+    answer = icmp_reply(&sent, ICMP_REQUEST_ECHO, targets[IPV4]);
+    ck_assert_ptr_null(match_find(probes, &answer));
+    answer = icmp_reply(&echo_to, ICMP_REQUEST_TIMESTAMP, targets[IPV4]);
+    ck_assert_ptr_null(match_find(probes, &answer));
+    for (int field = 0; field < 4; field++) {
+        answer = right;
+        answer.near ^= field == 0;
+        answer.far ^= field == 1;
+        answer.originate ^= field == 2;
+        answer.to.bytes[3] ^= field == 3;
+        ck_assert_ptr_null(match_find(probes, &answer));
+    }
+    answer = echo_from(&echo_to, 0, targets[IPV4]);
+    ck_assert_ptr_eq(match_find(probes, &answer), echo);
+    probes_free(probes);
+}
+END_TEST
+
+/* Identifier, eight bits of sequence number and the sender must be right; the rest says what it says. */
+START_TEST(extended_echoes)
+{
+    enum family_id family = _i % 2 ? IPV6 : IPV4;
+    struct probes *probes = probes_new(1);
+    struct sent sent = send_icmp_request(family, targets[family], ICMP_REQUEST_EXTENDED, 0x4201, 0);
+    struct sent next = send_icmp_request(family, targets[family], ICMP_REQUEST_EXTENDED, 0x4301, 0);
+    struct probe *probe = put_in_flight(probes, &sent), *other = put_in_flight(probes, &next);
+    for (unsigned rest = 0; rest < 256; rest++) {
+        sent.packet[families[family].header_size + 7] = (uint8_t)rest;
+        struct answer answer = icmp_reply(&sent, ICMP_REQUEST_EXTENDED, targets[family]);
+        ck_assert_ptr_eq(match_find(probes, &answer), probe);
+        MUST(answer.interface_state == rest);
+    }
+    struct answer right = icmp_reply(&sent, ICMP_REQUEST_EXTENDED, targets[family]), answer = right;
+    for (int field = 0; field < 4; field++) {
+        answer = right;
+        answer.near ^= field == 0;
+        answer.far ^= field == 1 ? 0x8000 : 0;
+        answer.from.bytes[2] ^= field == 2;
+        answer.to.bytes[3] ^= field == 3;
+        ck_assert_ptr_null(match_find(probes, &answer));
+    }
+    answer = icmp_reply(&sent, ICMP_REQUEST_ECHO, targets[family]);
+    ck_assert_ptr_null(match_find(probes, &answer));
+    for (size_t count = 8; count <= next.length - families[family].header_size; count++) {
+        answer = quote(&next, count);
+        ck_assert_ptr_eq(match_find(probes, &answer), other);
+        MUST(!match_is_translated(other, &answer));
+    }
+    probes_free(probes);
+}
+END_TEST
+
+/* However much of it a router quotes; not where it is another's, or of another kind. */
+START_TEST(quoted_timestamps)
+{
+    struct probes *probes = probes_new(1);
+    struct sent sent = send_icmp_request(IPV4, targets[IPV4], ICMP_REQUEST_TIMESTAMP, 0x0102, 40000000);
+    struct probe *probe = put_in_flight(probes, &sent);
+    for (size_t count = 8; count <= sent.length - 20; count++) {
+        struct answer answer = quote(&sent, count);
+        ck_assert_ptr_eq(match_find(probes, &answer), probe);
+        MUST(!match_is_translated(probe, &answer));
+    }
+    for (size_t at = 0; at < 8; at++) {
+        struct sent other = sent;
+        other.packet[20 + at] ^= at < 4 ? 5 : 0x10; /* no type that is a request's becomes another */
+        struct answer answer = { .is_error = true };
+        if (at >= 2)
+            answer = quote(&other, 8);
+        MUST(at < 2 || match_find(probes, &answer) == (at < 4 ? probe : NULL)); /* translators rewrite its checksum */
+    }
+    struct sent other = sent;
+    other.packet[20] = icmp_kinds[ICMP_REQUEST_ECHO].request[IPV4];
+    struct answer answer = quote(&other, 20);
+    ck_assert_ptr_null(match_find(probes, &answer));
+    probes_free(probes);
+}
+END_TEST
+
+/* A group's members answer with their own addresses. */
+START_TEST(timestamps_of_a_group)
+{
+    struct probes *probes = probes_new(1);
+    struct sent sent = send_icmp_request(IPV4, "224.0.0.1", ICMP_REQUEST_TIMESTAMP, 0x0102, 40000000);
+    struct probe *probe = put_in_flight(probes, &sent);
+    struct answer answer = icmp_reply(&sent, ICMP_REQUEST_TIMESTAMP, strangers[IPV4]);
+    ck_assert_ptr_eq(match_find(probes, &answer), probe);
+    probes_free(probes);
+}
+END_TEST
+
+/* ---- tcp ---- */
+
+/*
+ * A SYN with ECN bits, and what routers may make of these before another quotes it: it is known all the same, and not taken
+ * for translated; and no more is believed of it than of any SYN.
+ */
+START_TEST(ecn_bits_on_the_way)
+{
+    static const struct {
+        uint16_t kept; /* of length and flags; the checksum is put right */
+    } routers_do[] = { { 0xffff }, { 0xfe3f }, { 0xfeff }, { 0xff7f }, { 0xffbf } };
+    enum family_id family = _i % 2 ? IPV6 : IPV4;
+    for (enum tcp_ecn ecn = 0; ecn < TCP_ECNS; ecn++) {
+        struct probes *probes = probes_new(1);
+        struct sent sent = send_probe(family, PROTOCOL_TCP, identity_of(PROTOCOL_TCP), false);
+        uint8_t *flags = sent.packet + families[family].header_size + 12;
+        uint16_t plain = sent.probe.identity.checksum;
+        sent.request.tcp_ecn = ecn;
+        packet_build(&sent.request, &sent.probe.identity, sent.packet, sizeof sent.packet);
+        MUST(sent.probe.identity.checksum == plain);
+        struct probe *probe = put_in_flight(probes, &sent);
+        for (size_t i = 0; i < COUNT(routers_do); i++) {
+            uint16_t was = (uint16_t)(flags[0] << 8 | flags[1]), is = was & routers_do[i].kept;
+            uint16_t checksum = checksum_adjust((uint16_t)(flags[4] << 8 | flags[5]), was, is);
+            memcpy(flags, (const uint8_t[]){ (uint8_t)(is >> 8), (uint8_t)is }, 2);
+            memcpy(flags + 4, (const uint8_t[]){ (uint8_t)(checksum >> 8), (uint8_t)checksum }, 2);
+            struct answer answer = quote(&sent, sent.length - families[family].header_size);
+            ck_assert_ptr_eq(match_find(probes, &answer), probe);
+            MUST(answer.has_checksum && checksum_same(answer.checksum, plain) && !match_is_translated(probe, &answer));
+            flags[5] ^= 1;
+            answer = quote(&sent, sent.length - families[family].header_size);
+            MUST(match_is_translated(probe, &answer));
+            flags[5] ^= 1;
+            packet_build(&sent.request, &sent.probe.identity, sent.packet, sizeof sent.packet);
+        }
+        probes_free(probes);
+    }
+}
+END_TEST
+
 /* What a quote shows that was rewritten on its way. */
 START_TEST(translated)
 {
@@ -1645,6 +1834,11 @@ match_suite(void)
     tcase_add_loop_test(tests, the_right_answer, 0, COMBINATIONS);
     tcase_add_loop_test(tests, quotes_of_every_length, 0, PAIRS);
     tcase_add_loop_test(tests, quotes_padded_with_zeros, 0, PAIRS);
+    tcase_add_test(tests, timestamps);
+    tcase_add_loop_test(tests, extended_echoes, 0, FAMILIES);
+    tcase_add_test(tests, quoted_timestamps);
+    tcase_add_test(tests, timestamps_of_a_group);
+    tcase_add_loop_test(tests, ecn_bits_on_the_way, 0, FAMILIES);
     tcase_add_loop_test(tests, translated, 0, PAIRS);
     tcase_add_loop_test(tests, one_field_wrong, 0, COMBINATIONS);
     tcase_add_test(tests, another_sender);

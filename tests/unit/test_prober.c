@@ -23,6 +23,8 @@ static struct {
     bool no_mark;
     uint32_t no_flows; /* a bit for each protocol */
     uint32_t scope; /* of the probes sent */
+    uint32_t number; /* that the last of them came with, as the next */
+    char interface[PROBED_NAME_MAX + 1];
     uint32_t sent, released;
     struct answer answers[TRANSPORT_BATCH];
     size_t answer_count;
@@ -83,6 +85,9 @@ fake_send(struct transport *transport, const struct request *request, const stru
     model->departed = departure;
     model->scope = fake.scope;
     model->keeps_ports = request->local_port != 0;
+    fake.number = model->identity.number;
+    snprintf(fake.interface, sizeof fake.interface, "%.*s", (int)request->interface.name.length,
+             request->interface.name.at ? request->interface.name.at : "");
     model->identity.near = 5000;
     model->identity.far = (uint16_t)request->token;
     model->identity.number = (uint32_t)request->token;
@@ -736,6 +741,85 @@ START_TEST(flows_of_some_protocols)
 }
 END_TEST
 
+/* What came of it is said where it was asked for, of a SYN-ACK; what this host's SYNs do not ask for is refused. */
+START_TEST(ecn_of_syns)
+{
+    fake.transport.tcp_ecn[TCP_ECN_OFF] = true;
+    take("7 check-support feature tcp-ecn");
+    take(TCP("7") " tcp-ecn classic");
+    take(TCP("7") " tcp-ecn off");
+    ck_assert_str_eq(said(), "7 feature-support support no\n"
+                             "7 invalid-argument reason protocol-not-supported argument tcp-ecn\n");
+    ck_assert_uint_eq(fake.sent, 1);
+    fake.transport.tcp_ecn[TCP_ECN_ACCURATE] = true;
+    take("7 check-support feature tcp-ecn");
+    take(TCP("8") " tcp-ecn accurate");
+    take(TCP("9"));
+    take(TCP("10") " tcp-ecn accurate");
+    for (int32_t token = 7; token <= 9; token++) {
+        struct answer answer = answer_to(token, NS_PER_MS);
+        answer.tcp_flags = TCP_AE | TCP_CWR | 0x12;
+        receive(answer);
+    }
+    receive(error_to(10, MEANS_TTL_EXPIRED, "203.0.113.9"));
+    ck_assert_str_eq(said(), "7 feature-support support ok\n"
+                             "7 reply ip-4 192.0.2.9 round-trip-time 1000 tcp-ecn ce\n"
+                             "8 reply ip-4 192.0.2.9 round-trip-time 1000 tcp-ecn ce\n"
+                             "9 reply ip-4 192.0.2.9 round-trip-time 1000\n"
+                             "10 ttl-expired ip-4 203.0.113.9 round-trip-time 2000\n");
+    fake.error = EPROTONOSUPPORT; /* the SYN was another */
+    take(TCP("7") " tcp-ecn off");
+    ck_assert_str_eq(said(), "7 invalid-argument reason protocol-not-supported argument tcp-ecn\n");
+}
+END_TEST
+
+/* The time of day goes out with it, and the three times come back; what this host can't send is refused. */
+START_TEST(timestamp_requests)
+{
+    const char *line = "7 send-probe ip-4 192.0.2.9 icmp-request timestamp";
+    take("7 check-support feature icmp-request");
+    take(line);
+    ck_assert_str_eq(said(), "7 feature-support support no\n"
+                             "7 invalid-argument reason protocol-not-supported argument icmp-request\n");
+    ck_assert_uint_eq(fake.sent, 0);
+    fake.transport.icmp_requests[IPV4][ICMP_REQUEST_TIMESTAMP] = true;
+    struct clock clock = { 0 };
+    struct clock_reading reading = clock_read();
+    clock_update(&clock, reading);
+    prober_take_line(prober, &clock, line, strlen(line));
+    ck_assert_uint_eq((wall_ms_of_day(clock_read().wall) + MS_PER_DAY - fake.number) % MS_PER_DAY / 1000, 0);
+    struct answer answer = answer_to(7, NS_PER_MS);
+    answer.protocol = PROTOCOL_ICMP;
+    answer.icmp_request = ICMP_REQUEST_TIMESTAMP;
+    answer.has_number = false;
+    answer.originate = 7; /* the fake's number of all kinds */
+    answer.receive = 0x80000001;
+    answer.transmit = 86399999;
+    receive(answer);
+    take("7 check-support feature icmp-request");
+    fake.transport.refusals[IPV4][PROTOCOL_ICMP] = EPERM;
+    take("7 check-support feature icmp-request");
+    ck_assert_str_eq(said(), "7 reply ip-4 192.0.2.9 round-trip-time 1000 originate 7 receive 2147483649 "
+                             "transmit 86399999\n7 feature-support support ok\n7 feature-support support no\n");
+}
+END_TEST
+
+/* A request that waits keeps the name that its line had. */
+START_TEST(an_interface_that_waits)
+{
+    char line[] = "7 send-probe ip-4 192.0.2.9 icmp-request extended-echo interface-name eth0 timeout 5";
+    fake.transport.icmp_requests[IPV4][ICMP_REQUEST_EXTENDED] = true;
+    fake.error = EAGAIN;
+    ck_assert(take(line));
+    memset(line, 'x', sizeof line);
+    fake.error = 0;
+    struct clock clock = at_ms(1010);
+    prober_retry(prober, &clock);
+    ck_assert_uint_eq(fake.sent, 1);
+    ck_assert_str_eq(fake.interface, "eth0");
+}
+END_TEST
+
 START_TEST(additions_of_one_family)
 {
     refuse_ipv6();
@@ -906,6 +990,9 @@ prober_suite(void)
     tcase_add_test(tests, expired_by_turns);
     tcase_add_test(tests, strict);
     tcase_add_test(tests, flows_of_some_protocols);
+    tcase_add_test(tests, ecn_of_syns);
+    tcase_add_test(tests, timestamp_requests);
+    tcase_add_test(tests, an_interface_that_waits);
     tcase_add_test(tests, additions_of_one_family);
     tcase_add_test(tests, no_room);
     tcase_add_test(tests, collected);

@@ -27,6 +27,7 @@ struct line_case {
 #define BAD(argument) "7 invalid-argument reason bad-value argument " argument
 #define RANGE(argument) "7 invalid-argument reason out-of-range argument " argument
 #define FAMILY(argument) "7 invalid-argument reason wrong-family argument " argument
+#define PROTOCOL(argument) "7 invalid-argument reason protocol-not-supported argument " argument
 #define PARSE_ERROR "0 command-parse-error"
 
 static const struct line_case lines[] = {
@@ -320,6 +321,77 @@ static const struct line_case lines[] = {
     LINE(V6 "flow-label 0xabcde", BAD("flow-label")),
     LINE(V4 "flow-label 5", FAMILY("flow-label")),
 
+    /* icmp-request */
+    LINE(V4 "icmp-request echo", "7 192.0.2.1 request 0"),
+    LINE(V6 "icmp-request echo size 99 payload 00 flow 3", "7 2001:db8::1 size 99 payload 00 request 0 flow 3"),
+    LINE(V4 "icmp-request timestamp", "7 192.0.2.1 size 40 request 1"),
+    LINE(V4 "size 1000 icmp-request timestamp bit-pattern 3", "7 192.0.2.1 size 40 pattern 3 request 1"),
+    LINE(V4 "icmp-request timestamp icmp-request echo", "7 192.0.2.1 request 0"),
+    LINE(V4 "size 65536 icmp-request timestamp", RANGE("size")),
+    LINE(V4 "icmp-request 13", BAD("icmp-request")),
+    LINE(V4 "icmp-request time", BAD("icmp-request")),
+    LINE(V4 "icmp-request timestamp\0", BAD("icmp-request")),
+    LINE(V6 "icmp-request timestamp", FAMILY("icmp-request")),
+    LINE(V4 "icmp-request timestamp protocol udp", PROTOCOL("icmp-request")),
+    LINE(V4 "protocol tcp icmp-request echo", PROTOCOL("icmp-request")),
+    LINE(V4 "icmp-request timestamp payload 00", PROTOCOL("payload")),
+    LINE(V4 "icmp-request timestamp flow 0", PROTOCOL("flow")),
+
+    /* icmp-request extended-echo, and the interface that it is about */
+    LINE(V4 "icmp-request extended-echo interface-name eth0", "7 192.0.2.1 size 40 request 2 name eth0"),
+    LINE(V6 "interface-name ge-0/0/1.7 icmp-request extended-echo", "7 2001:db8::1 size 68 request 2 name ge-0/0/1.7"),
+    LINE(V4 "icmp-request extended-echo interface-index 1", "7 192.0.2.1 size 40 request 2 index 1"),
+    LINE(V4 "icmp-request extended-echo interface-index 4294967295", "7 192.0.2.1 size 40 request 2 index 4294967295"),
+    LINE(V6 "icmp-request extended-echo interface-address 10.0.0.1", "7 2001:db8::1 request 2 address 10.0.0.1"),
+    LINE(V4 "icmp-request extended-echo interface-address fd00::1", "7 192.0.2.1 size 56 request 2 address fd00::1"),
+    LINE(V4 "icmp-request extended-echo interface-name a interface-index 7", "7 192.0.2.1 size 40 request 2 index 7"),
+    LINE(V4 "icmp-request extended-echo interface-index x interface-name a", "7 192.0.2.1 size 40 request 2 name a"),
+    LINE(V4 "interface-address x interface-name a icmp-request extended-echo interface-index 7 size 1",
+         "7 192.0.2.1 size 40 request 2 index 7"),
+    LINE(V4 "icmp-request extended-echo", BAD("icmp-request")),
+    LINE(V4 "icmp-request extended-echo interface-name a\0", BAD("interface-name")),
+    LINE(V4 "icmp-request extended-echo interface-name "
+         "123456789012345678901234567890123456789012345678901234567890123",
+         "7 192.0.2.1 size 100 request 2 name 123456789012345678901234567890123456789012345678901234567890123"),
+    LINE(V4 "icmp-request extended-echo interface-name "
+         "1234567890123456789012345678901234567890123456789012345678901234", BAD("interface-name")),
+    LINE(V4 "icmp-request extended-echo interface-index 0", RANGE("interface-index")),
+    LINE(V4 "icmp-request extended-echo interface-index 4294967296", RANGE("interface-index")),
+    LINE(V4 "icmp-request extended-echo interface-index -1", RANGE("interface-index")),
+    LINE(V4 "icmp-request extended-echo interface-index eth0", BAD("interface-index")),
+    LINE(V4 "icmp-request extended-echo interface-address eth0", BAD("interface-address")),
+    LINE(V4 "icmp-request extended-echo interface-address fe80::1%2", BAD("interface-address")),
+    LINE(V4 "icmp-request extended-echo interface-index 1 payload 00", PROTOCOL("payload")),
+    LINE(V6 "icmp-request extended-echo interface-index 1 flow 1", PROTOCOL("flow")),
+    LINE(V4 "icmp-request extended-echo interface-index 1 protocol udp", PROTOCOL("icmp-request")),
+    LINE(V4 "interface-name eth0", "7 192.0.2.1 name eth0"), /* of no use, as a port is to icmp */
+    LINE(V4 "interface-index 0", RANGE("interface-index")),
+
+    /* reply-payload */
+    LINE(V4 "reply-payload 1", "7 192.0.2.1 reply-payload 1"),
+    LINE(V6 "protocol udp reply-payload 1024", "7 2001:db8::1 udp reply-payload 1024"),
+    LINE(V4 "reply-payload 0", RANGE("reply-payload")),
+    LINE(V4 "reply-payload 1025", RANGE("reply-payload")),
+    LINE(V4 "reply-payload all", BAD("reply-payload")),
+    LINE(V4 "reply-payload 7 protocol tcp", PROTOCOL("reply-payload")),
+    LINE(V4 "reply-payload 7 protocol sctp", PROTOCOL("reply-payload")),
+    LINE(V4 "reply-payload 7 icmp-request timestamp", PROTOCOL("reply-payload")),
+    LINE(V4 "reply-payload 7 icmp-request echo", "7 192.0.2.1 request 0 reply-payload 7"),
+
+    /* tcp-ecn */
+    LINE(V4 "protocol tcp tcp-ecn off", "7 192.0.2.1 tcp ecn 0"),
+    LINE(V4 "protocol tcp tcp-ecn classic", "7 192.0.2.1 tcp ecn 1"),
+    LINE(V4 "tcp-ecn accurate protocol tcp", "7 192.0.2.1 tcp ecn 2"),
+    LINE(V4 "protocol tcp tcp-ecn accurate tcp-ecn off", "7 192.0.2.1 tcp ecn 0"),
+    LINE(V4 "protocol tcp tcp-ecn 1", BAD("tcp-ecn")),
+    LINE(V4 "protocol tcp tcp-ecn Classic", BAD("tcp-ecn")),
+    LINE(V4 "protocol tcp tcp-ecn classical", BAD("tcp-ecn")),
+    LINE(V4 "protocol tcp tcp-ecn classic\0", BAD("tcp-ecn")),
+    LINE(V4 "tcp-ecn nothing", BAD("tcp-ecn")),
+    LINE(V4 "tcp-ecn off", PROTOCOL("tcp-ecn")),
+    LINE(V4 "tcp-ecn classic protocol udp", PROTOCOL("tcp-ecn")),
+    LINE(V6 "tcp-ecn accurate protocol sctp", PROTOCOL("tcp-ecn")),
+
     /* payload */
     LINE(V4 "payload 00", "7 192.0.2.1 payload 00"),
     LINE(V4 "payload 0aF9", "7 192.0.2.1 payload 0aF9"),
@@ -456,6 +528,17 @@ add_request(struct text *text, const struct request *request)
     add_word(text, "local-scope", request->local_scope);
     MUST((request->scope.length || request->local_scope.length) == request_has(request, FEATURE_SCOPE_ID));
     add_word(text, "payload", request->payload);
+    if (request_has(request, FEATURE_ICMP_REQUEST))
+        text_add(text, " request %u", request->icmp_request);
+    add_word(text, "name", request->interface.name);
+    if (request->interface.by == PROBED_BY_INDEX)
+        text_add(text, " index %u", request->interface.index);
+    if (request->interface.by == PROBED_BY_ADDRESS)
+        text_add(text, " address %s", address_text(request->interface.family, &request->interface.address));
+    if (request_has(request, FEATURE_TCP_ECN))
+        text_add(text, " ecn %u", request->tcp_ecn);
+    if (request->reply_payload)
+        text_add(text, " reply-payload %u", request->reply_payload);
     if (request_has(request, FEATURE_FLOW))
         text_add(text, " flow %u", request->flow);
     if (request_has(request, FEATURE_FLOW_LABEL))

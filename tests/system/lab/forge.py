@@ -42,6 +42,10 @@ def message(probe, sender=None, sport=None, dport=None, delta=0, payload=None, f
     """The target's answer after the IP header, or one with something else in it: delta is added to the number that
     proves whose it is; for icmp sport and dport stand for identifier and sequence."""
     there, here = sender or probe.dst, probe.src
+    if probe.icmp_request == "timestamp":
+        return wire.timestamp_reply(there, here, probe.icmp_id, probe.seq, struct.unpack("!III", probe.payload[:12]))
+    if probe.icmp_request == "extended-echo":
+        return wire.extended_reply(there, here, probe.icmp_id, probe.seq, 0, 7)
     if probe.protocol == "icmp":
         ident = probe.icmp_id + delta if sport is None else sport
         seq = probe.seq if dport is None else dport

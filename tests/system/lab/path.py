@@ -82,9 +82,12 @@ class Target(Hop):
 
     icmp: str = "reply"
     udp: str = "unreachable"  # or datagram
-    tcp: str = "open"  # or closed
+    tcp: str = "open"  # or closed, or accurate: says the SYN's IP ECN as RFC 9768 has it
     sctp: str = "open"  # or closed
     error: tuple = ()  # type, code
+    clock: tuple = (1, 2)  # what it says to ICMP timestamp requests: receive, transmit
+    interface: tuple = (0, 7)  # to extended echo requests: code, state with flags
+    payload: bytes = b"answer"  # of its datagrams
     sender: typing.Optional[dict] = None  # family -> address of the router that sends the error; None: the target
 
 
@@ -189,5 +192,5 @@ def is_probe(packet):
     """Not what the host says by itself: router solicitations, errors, its RST to a SYN-ACK."""
     if packet is None or packet.fragment_offset:
         return False
-    return packet.is_echo_request or packet.protocol == "udp" or \
-        (packet.protocol == "tcp" and packet.flags == wire.SYN) or (packet.protocol == "sctp" and packet.chunk == 1)
+    return packet.icmp_request is not None or packet.protocol == "udp" or \
+        (packet.protocol == "tcp" and packet.flags is not None and packet.flags & 0x3f == wire.SYN) or (packet.protocol == "sctp" and packet.chunk == 1)

@@ -40,7 +40,7 @@ def answer(probe, path, targets):
         return target, error(target, sender, probe, target.error)
     if how == "unreachable":
         return target, error(target, probe.dst, probe, PORT_UNREACHABLE[probe.family])
-    return target, envelope(target, probe.dst, probe, probe.protocol, reply(probe, how))
+    return target, envelope(target, probe.dst, probe, probe.protocol, reply(target, probe, how))
 
 
 def way(probe, fields):
@@ -48,15 +48,26 @@ def way(probe, fields):
     return zlib.crc32(repr([getattr(probe, field) for field in fields]).encode()) % WAYS
 
 
-def reply(probe, how):
+# ECN in the IP header of a SYN -> how the SYN-ACK says it (RFC 9768, table 2)
+SEEN = {0: wire.CWR, 1: wire.CWR | wire.ECE, 2: wire.AE, 3: wire.AE | wire.CWR}
+
+
+def reply(target, probe, how):
     """The target's own answer: the message after the IP header."""
     there, here = probe.dst, probe.src
+    if probe.icmp_request == "timestamp":
+        originate, = struct.unpack_from("!I", probe.payload)
+        return wire.timestamp_reply(there, here, probe.icmp_id, probe.seq, (originate, *target.clock))
+    if probe.icmp_request == "extended-echo":
+        return wire.extended_reply(there, here, probe.icmp_id, probe.seq, *target.interface)
     if probe.protocol == "icmp":
         return wire.echo(there, here, probe.icmp_id, probe.seq, probe.payload, reply=True)
     if probe.protocol == "udp":
-        return wire.udp(there, here, probe.dport, probe.sport, b"answer")
+        return wire.udp(there, here, probe.dport, probe.sport, target.payload)
     if probe.protocol == "tcp":
-        flags = wire.ACK | (wire.SYN if how == "open" else wire.RST)
+        flags = wire.ACK | (wire.RST if how == "closed" else wire.SYN)
+        if how == "accurate" and probe.flags & (wire.AE | wire.CWR | wire.ECE) == wire.AE | wire.CWR | wire.ECE:
+            flags |= SEEN[probe.tos & 3]
         return wire.tcp(there, here, probe.dport, probe.sport, flags, seq=0 if how == "closed" else 0x12345678,
                         ack=probe.seq + 1)
     build = wire.sctp_init_ack if how == "open" else wire.sctp_abort

@@ -15,10 +15,14 @@ NAMES = {ICMP: "icmp", ICMP6: "icmp", TCP: "tcp", UDP: "udp", SCTP: "sctp"}
 NUMBERS = {"icmp": ICMP, "icmp6": ICMP6, "tcp": TCP, "udp": UDP, "sctp": SCTP}
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
+ECE, CWR, AE = 64, 128, 256  # the last is in the byte of the data offset
 MSS, WINDOW_SCALE, SACK_PERMITTED, TIMESTAMPS = 2, 3, 4, 8
 
 # Extension headers of IPv6 that the decoder steps over; 44 is the fragment header.
 HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION = 0, 43, 44, 60
+
+# ICMP requests by name, and their replies: family -> (type, type)
+ICMP_REQUESTS = {"echo": {4: (8, 0), 6: (128, 129)}, "timestamp": {4: (13, 14)}, "extended-echo": {4: (42, 43), 6: (160, 161)}}
 
 ERRORS4 = {3, 4, 5, 11, 12}
 ERRORS6 = {1, 2, 3, 4}
@@ -88,6 +92,12 @@ class Packet:
     @property
     def is_error(self):
         return self.protocol == "icmp" and self.icmp_type in (ERRORS4 if self.family == 4 else ERRORS6)
+
+    @property
+    def icmp_request(self):
+        """The name of the ICMP request that this is; None: it is none."""
+        return next((name for name, types in ICMP_REQUESTS.items() if self.protocol == "icmp" and self.family in types
+                     and self.icmp_type == types[self.family][0]), None)
 
     @property
     def is_echo_request(self):
@@ -162,7 +172,7 @@ def _decode_icmp(packet, body):
     packet.payload = body[8:]
     if packet.is_error:
         packet.quote = decode(body[8:], quoted=True)
-    elif packet.is_echo_request or packet.is_echo_reply:
+    elif any(packet.icmp_type in types.get(packet.family, ()) for types in ICMP_REQUESTS.values()):
         packet.icmp_id, packet.seq = packet.icmp_rest >> 16, packet.icmp_rest & 0xffff
 
 
@@ -182,6 +192,7 @@ def _decode_tcp(packet, body):
         return
     packet.ack, offset, packet.flags, packet.window, packet.checksum = struct.unpack_from("!IBBHH", body, 8)
     header = (offset >> 4) * 4
+    packet.flags |= (offset & 1) << 8
     packet.payload = body[header:]
     options = body[20:header]
     while options and options[0]:
@@ -320,6 +331,15 @@ def echo(src, dst, ident, seq, payload=b"", reply=False):
     return icmp(src, dst, icmp_type, 0, ident << 16 | seq, payload)
 
 
+def timestamp_reply(src, dst, ident, seq, times):
+    return icmp(src, dst, 14, 0, ident << 16 | seq, struct.pack("!III", *times))
+
+
+def extended_reply(src, dst, ident, seq, code, state):
+    """Of the sequence field's 16 bits the upper eight are the number, and the lower ones the state."""
+    return icmp(src, dst, 161 if ":" in dst else 43, code, ident << 16 | (seq & 0xff00) | state)
+
+
 def udp(src, dst, sport, dport, payload=b""):
     message = struct.pack("!HHHH", sport, dport, 8 + len(payload), 0) + payload
     value = checksum(pseudo_header(src, dst, UDP, len(message)) + message) or 0xffff
@@ -329,7 +349,7 @@ def udp(src, dst, sport, dport, payload=b""):
 def tcp(src, dst, sport, dport, flags, seq=0, ack=0, window=65535, options=b"", payload=b""):
     options += bytes(-len(options) % 4)
     message = struct.pack("!HHIIBBHHH", sport, dport, seq & 0xffffffff, ack & 0xffffffff,
-                          (20 + len(options)) // 4 << 4, flags, window, 0, 0) + options + payload
+                          (20 + len(options)) // 4 << 4 | flags >> 8, flags & 255, window, 0, 0) + options + payload
     value = checksum(pseudo_header(src, dst, TCP, len(message)) + message)
     return message[:16] + struct.pack("!H", value) + message[18:]
 
