@@ -16,7 +16,7 @@
 #define RECEIVE_ROUNDS 16    /* batches of answers before others have their turn */
 #define EXPIRE_AT_ONCE 4096  /* probes, likewise */
 #define RETRY_LOOKS 16       /* requests that waited, before the clock is looked at, */
-#define RETRY_MAX (10 * NS_PER_MS) /* and others have their turn: as long as it takes to try all once */
+#define RETRY_MAX (10 * NS_PER_MS) /* and others have their turn before the rest is tried */
 
 /*
  * Bytes of replies that may wait for a client that does not read. Other probes have a line each, but to a probe with
@@ -392,7 +392,7 @@ retry_all(struct prober *prober, const struct clock *clock, struct waiting *wait
         else
             place = &(*place)->next;
     }
-    waiting_finish(waiting, now);
+    waiting_finish(waiting, !*place, now);
 }
 
 void

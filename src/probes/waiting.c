@@ -76,6 +76,7 @@ waiting_add(struct waiting *waiting, const char *line, size_t length, const stru
     one->request.payload = moved_word(request->payload, from, one->line);
     if (waiting->lanes[lane].count++ == 0)
         waiting->lanes[lane] = (struct lane){ .count = 1, .moved = now };
+    one->pass = waiting->lanes[lane].pass;
     if (waiting->count++ == 0)
         waiting->next = instant_after(now, RETRY_AFTER);
     *waiting->end = one;
@@ -88,19 +89,19 @@ waiting_begin(struct waiting *waiting, struct instant now)
 {
     for (uint32_t i = 0; i < LANES; i++) {
         struct lane *lane = &waiting->lanes[i];
-        lane->stopped = false;
-        lane->all = is_stuck(lane, now) && instant_since(now, lane->tried) >= STUCK_AFTER;
         if (lane->all)
-            lane->tried = now;
-        else if (is_stuck(lane, now) && !lane->freed)
-            lane->stopped = true;
+            continue; /* there was no time for the rest of them */
+        lane->all = is_stuck(lane, now) && instant_since(now, lane->tried) >= STUCK_AFTER;
+        lane->pass += lane->all;
+        lane->stopped = !lane->all && is_stuck(lane, now) && !lane->freed;
     }
 }
 
 bool
 waiting_may_try(const struct waiting *waiting, const struct waiting_request *one)
 {
-    return !waiting->lanes[one->lane].stopped;
+    const struct lane *lane = &waiting->lanes[one->lane];
+    return lane->all ? one->pass != lane->pass : !lane->stopped;
 }
 
 void
@@ -108,7 +109,8 @@ waiting_refused(struct waiting *waiting, struct waiting_request *one, int reason
 {
     struct lane *lane = &waiting->lanes[one->lane];
     one->reason = reason;
-    lane->stopped = !lane->all && !lane->freed;
+    one->pass = lane->pass;
+    lane->stopped = lane->all || !lane->freed;
 }
 
 void
@@ -117,7 +119,8 @@ waiting_done(struct waiting *waiting, struct waiting_request **place, bool sent,
     struct waiting_request *one = *place;
     struct lane *lane = &waiting->lanes[one->lane];
     if (sent) {
-        lane->moved = now;
+        if (!lane->stopped || lane->freed)
+            lane->moved = now;
         lane->freed -= lane->freed > 0;
     }
     lane->count--;
@@ -138,11 +141,17 @@ waiting_port_freed(struct waiting *waiting)
 }
 
 void
-waiting_finish(struct waiting *waiting, struct instant now)
+waiting_finish(struct waiting *waiting, bool complete, struct instant now)
 {
-    bool moving = false;
+    bool soon = !complete;
     waiting->lanes[PORT_LANE].freed = 0;
-    for (uint32_t i = 0; i < LANES; i++)
-        moving = moving || (waiting->lanes[i].count > 0 && !is_stuck(&waiting->lanes[i], now));
-    waiting->next = instant_after(now, moving ? RETRY_AFTER : STUCK_RETRY);
+    for (uint32_t i = 0; i < LANES; i++) {
+        struct lane *lane = &waiting->lanes[i];
+        if (lane->all && complete) {
+            lane->all = false;
+            lane->tried = now;
+        }
+        soon = soon || (lane->count > 0 && !is_stuck(lane, now));
+    }
+    waiting->next = instant_after(now, soon ? RETRY_AFTER : STUCK_RETRY);
 }

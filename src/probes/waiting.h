@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Requests that the host would not send when they were read: a queue is full, or what they must pass drops everything. They
- * are set aside, so that those by other interfaces go on. Those of one interface keep their order, while it takes any: but
- * where it has taken none for a while, what is first may be refused for its target alone, so all are tried.
+ * are set aside, so that those by other interfaces go on. Those of one interface keep their order, while it takes the first
+ * of them: but where that was not taken for a while, it may be refused for its target alone. So all are tried then, now and
+ * again, and new ones go at once; until the first is taken. That one behind it is taken says nothing of it.
  *
  * Those that wait for a port of ours, which the probe before has (QUEUE_FOR_PORT), have a lane as if it were an interface's.
  * There a port that was freed is told, and then the first that can have it goes at once.
@@ -23,16 +24,18 @@ struct waiting_request {
     struct instant deadline; /* its timeout runs from when it was read */
     int reason;              /* errno value with which it was refused last */
     uint32_t lane;
+    uint32_t pass;           /* the lane's, when it was tried last */
     struct request request;  /* its words point into `line` */
     char line[];
 };
 
 struct lane {
     uint32_t count;        /* requests that wait */
-    struct instant moved;  /* when it last took a packet, or began to wait, */
-    struct instant tried;  /* when all were tried, */
-    bool all;              /* and that this is to be done now */
-    bool stopped;          /* in this round: the first was refused */
+    struct instant moved;  /* when the first of them was taken last, or they began to wait */
+    struct instant tried;  /* when all had been tried, */
+    uint32_t pass;         /* for how many times, */
+    bool all;              /* and that it is being done, in as many rounds as it takes */
+    bool stopped;          /* one was refused in this round, or since all are being tried */
     uint32_t freed;        /* ports, for which as many more may go */
 };
 
@@ -70,7 +73,7 @@ void waiting_done(struct waiting *waiting, struct waiting_request **place, bool 
 /* A probe has ended whose port others may wait for: to be tried as soon as can be. */
 void waiting_port_freed(struct waiting *waiting);
 
-/* Ends a round: sets `next`. */
-void waiting_finish(struct waiting *waiting, struct instant now);
+/* Ends a round: sets `next`. COMPLETE: the list was gone through to its end. */
+void waiting_finish(struct waiting *waiting, bool complete, struct instant now);
 
 #endif

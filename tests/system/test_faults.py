@@ -218,6 +218,27 @@ def test_output_filter(binary, both, daemon, name):
     both.client.nft("delete table inet fault")
 
 
+def test_one_target_is_refused(binary, both):
+    """Some targets are refused (EPERM) on an interface that all others leave by: these are neither lost nor late."""
+    both.client.nft(f"table inet fault {{ chain output {{ type filter hook output priority 0;\n"
+                    f"ip daddr {SILENT[4]} drop\nip6 daddr {SILENT[6]} drop\n}}\n}}")
+    with Daemon(both.client, binary=binary) as daemon:
+        recovered(daemon)
+        started = time.monotonic()
+        send(daemon, everything(SILENT, "timeout 4") * 250)
+        refused = everything(SILENT, "timeout 1")
+        others = everything(ANSWERS, "timeout 4")
+        send(daemon, (others * 9 + refused) * 250, 2001)
+        replies = by_token(daemon.collect(22_000, 10))
+        lost = [token for token in replies if token <= 2000 or (token - 2001) % 80 >= 72]
+        only([replies.pop(token) for token in lost], "no-reply")
+        only(list(replies.values()), "reply")
+        waited = max(reply.time for reply in replies.values()) - started
+        assert waited < 2.5, f"others waited for {waited:.3f} s"
+        assert daemon.finish() == (0, "")
+    both.client.nft("delete table inet fault")
+
+
 def test_error_that_somebody_left(binary, both):
     """On kernels where anybody's ICMP message may leave an error on the socket that sends, the probe leaves all the same."""
     if cc.sanitized():

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "packets/protocol.h"
@@ -18,6 +19,7 @@ static struct {
     uint32_t refused_device; /* 0: whatever the request, as the next */
     int32_t refused_token;
     int32_t last;            /* token that was sent */
+    long refusal_ns;         /* that it takes to refuse */
     uint32_t abandoned;
     uint32_t mtu;
     bool no_mark;
@@ -78,8 +80,10 @@ fake_send(struct transport *transport, const struct request *request, const stru
     *mtu = fake.error == EAGAIN ? ENOBUFS : fake.mtu;
     bool other = (fake.refused_device && fake.refused_device != request->tos) ||
                  (fake.refused_token && fake.refused_token != request->token);
-    if (fake.error && !other)
+    if (fake.error && !other) {
+        nanosleep(&(struct timespec){ .tv_nsec = fake.refusal_ns }, NULL);
         return fake.error;
+    }
     fake.sent++;
     fake.last = request->token;
     model->departed = departure;
@@ -222,11 +226,18 @@ at_ms(int64_t ms)
     return clock;
 }
 
+/* MS after the others were read. */
+static bool
+take_later(int64_t ms, const char *line)
+{
+    struct clock clock = at_ms(1000 + ms);
+    return prober_take_line(prober, &clock, line, strlen(line));
+}
+
 static bool
 take(const char *line)
 {
-    struct clock clock = at_ms(1000);
-    return prober_take_line(prober, &clock, line, strlen(line));
+    return take_later(0, line);
 }
 
 /* An answer to the tcp probe with this token, to 192.0.2.9. */
@@ -441,6 +452,23 @@ START_TEST(one_target_is_refused)
         retry(ms);
     ck_assert_uint_eq(fake.sent, 1);
     ck_assert_int_eq(fake.last, 8);
+    ck_assert(take_later(50, TCP("9") " tos 3")); /* once: that 8 was taken behind it says nothing of 7 */
+    ck_assert_uint_eq(fake.sent, 2);
+}
+END_TEST
+
+/* However many are refused, and however long that takes, those behind have their turn. */
+START_TEST(many_are_refused)
+{
+    fake.error = EAGAIN;
+    fake.refused_token = 7;
+    fake.refusal_ns = NS_PER_MS / 10;
+    for (int i = 0; i < 300; i++)
+        ck_assert(take(TCP("7") " tos 3"));
+    ck_assert(take(TCP("8") " tos 3"));
+    for (int64_t ms = 40; ms < 80; ms++)
+        retry(ms);
+    ck_assert_uint_eq(fake.sent, 1);
 }
 END_TEST
 
@@ -975,6 +1003,7 @@ prober_suite(void)
     tcase_add_test(tests, never_sent);
     tcase_add_test(tests, others_go_on);
     tcase_add_test(tests, one_target_is_refused);
+    tcase_add_test(tests, many_are_refused);
     tcase_add_test(tests, port_is_freed);
     tcase_add_test(tests, no_more_room);
     tcase_add_test(tests, replied_to_once);
