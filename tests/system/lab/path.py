@@ -12,6 +12,7 @@ import multiprocessing.connection
 import os
 import pathlib
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -178,7 +179,15 @@ class Path(Tun):
         self._control.send(None)
         return self._told()
 
+    def pause(self):
+        """From now on nobody reads the device."""
+        self._player.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self._player.send_signal(signal.SIGCONT)
+
     def close(self):
+        self.go_on()
         self._control.close()
         self._player.wait()
         super().close()
