@@ -7,7 +7,8 @@
 # make kernels    the rows of tests/system/test_uml.py in Debian sid's newest kernel, under qemu, and as root;
 #                 SUITES='sid bullseye-security' picks kernels, ONLY='vrf links' rows; results in build/kernels
 # make pictures   record the README's pictures of the tools; as root
-# make soak       ten minutes of 20,000 probes a second, all of them checked; TIME=600
+# make soak       ten minutes of 20,000 probes a second, all of them checked, with faults of the host at random; TIME=600
+#                 and RATE=20000 say how long and how many, TRANSPORT=plain sends them without privileges
 # make install    prefix, bindir, mandir come from ./configure; DESTDIR is honoured; make uninstall takes it back
 # make clean      remove the build directory; make distclean: also what configure and autoconf made
 #
@@ -208,7 +209,8 @@ kernels:
 		$(if $(ONLY),--only $(ONLY)) -- $(or $(SUITES),sid)
 
 soak: all
-	@MTR_PACKET='$(abspath $(PROGRAM))' PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/soak/soak.py --time '$(or $(TIME),600)'
+	@MTR_PACKET='$(abspath $(PROGRAM))' PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/soak/soak.py --time '$(or $(TIME),600)' \
+		--rate '$(or $(RATE),20000)' --transport '$(or $(TRANSPORT),raw)'
 
 pictures: all
 	@MTR_PACKET='$(abspath $(PROGRAM))' PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/pictures/record.py

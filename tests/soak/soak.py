@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""make soak: a long run at 20,000 probes a second, in namespaces of its own, with a second daemon beside it.
+"""make soak: a long run at 20,000 probes a second, in namespaces of its own, with two more daemons beside it, one of
+them without privileges.
 
 All protocols and families, targets that answer, answer twice, are silent or unreachable, and a router that ends probes;
-random timeouts, sizes and additions. Each request must be answered once, by what its target does; memory and
-descriptors must be the same at the first minute and at the end. Prints figures; exit status 1 when one of them is wrong.
+random timeouts, sizes and additions; and places that are at fault at random (faults.py). Each request must be answered
+once, by what its target and the faults of its place do, and in its time; memory and descriptors must be the same at
+the first minute and at the end; mtr beside it (walks.py) must never end by itself. Prints figures; exit status 1 when
+one of them is wrong.
 """
 
 import argparse
+import array
 import collections
+import contextlib
+import dataclasses
+import itertools
 import os
 import pathlib
 import random
@@ -19,24 +26,38 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 
-from lab.daemon import Daemon, default_binary  # noqa: E402
+from lab import transports  # noqa: E402
+from lab.daemon import Daemon, built_binary, default_binary  # noqa: E402
 from lab.net import CommandError, Namespace, join, why_no_namespaces  # noqa: E402
 
+from faults import Conductor, Hosts, make_faults  # noqa: E402
+from walks import Walkers  # noqa: E402
+
 FAMILIES = 4, 6
-PROTOCOLS = "icmp", "udp", "tcp", "sctp"
 KINDS_OF_REQUESTS = 8191  # a prime: they do not fall into step with anything
 SETTLED = 60  # seconds; then memory and descriptors are looked at for the first time
-PORT_BLOCKS = 8  # descriptors that a daemon opens in its first half minute, as it uses more ports; see src/ports.c
+OPENED = {transports.RAW: 8, transports.PLAIN: 600}  # descriptors that it opens until then, as it uses more ports
 PAUSE = 0.5  # seconds
 PAUSES = 8  # at the most
 PAUSE_EVERY = 3.75  # seconds
 LONGEST_TIMEOUT = 2.0
-PATIENCE = 10  # seconds for the last replies
-SLACK = 1e-5  # of the answers that were due may be lost on the way: hosts drop packets, too
+BESIDE = 40  # those beside it have so manieth of its rate
+PATIENCE = 30  # seconds for the last replies
+PIPE = 1 << 16  # bytes that it holds
+AT_FAULT = 12  # requests for places of faults, to 100 others: no more may wait in a daemon at a time than it sets aside
+REST = 2.5  # seconds without faults before the daemons are looked at: longer than any timeout that faults make pass
+WRITTEN = 1 << 18  # requests of which it is known when they were written: more than are ever in flight
+CATCHING_UP = 1.0  # seconds after a pause, in which nothing is late
+FELT = 20  # seconds of a fault, in which some request must have met it for the whole of its time
+WRONG = 20  # replies that are told
+
+
+def network(net):
+    return {4: f"10.52.{net}.", 6: f"fd52:{net}::"}
 
 
 def place(net, host):
-    return {4: f"10.52.{net}.{host}", 6: f"fd52:{net}::{host:x}"}
+    return {4: f"{network(net)[4]}{host}", 6: f"{network(net)[6]}{host:x}"}
 
 
 CLIENT, ROUTER, ROUTER_FAR = place(1, 1), place(1, 254), place(2, 254)
@@ -96,12 +117,12 @@ def introduce(client):
                     raise SystemExit(f"soak: {request} is never answered by {kind}")
 
 
-def additions(chance, family, protocol, size):
+def additions(chance, family, protocol, size, can):
     """Arguments of the protocol's second part that change nothing in what the target does."""
     words = [f" detail {chance.randrange(2)}", f" broadcast {chance.randrange(2)}"]
     if size <= 1500:
         words.append(" dont-fragment 1")
-    if protocol != "sctp" and size >= 64:
+    if can.flows(protocol) and size >= 64:
         words.append(f" flow {chance.randrange(1000)}")
     if protocol in ("icmp", "udp") and size >= 64:
         words.append(" payload 00ff10")
@@ -110,41 +131,88 @@ def additions(chance, family, protocol, size):
     return "".join(word for word in words if chance.random() < 0.3)
 
 
-def make_requests(chance):
-    """[(request without its token, the reply that is due, answers that `collect` is due)]"""
-    requests = []
-    for _ in range(KINDS_OF_REQUESTS):
-        where, more, kind, _ = chance.choices(HABITS, [habit[3] for habit in HABITS])[0]
-        family, protocol = chance.choice(FAMILIES), chance.choice(PROTOCOLS)
-        timeout = round(chance.uniform(0.01, LONGEST_TIMEOUT), 3) if kind == "no-reply" else chance.choice((5, 7.5, 10))
-        # A filter can't reject what comes in fragments of IPv6.
-        size = chance.choice((28, 64, 64, 64, 200, 1000, *(() if kind == "no-route-host" else (1500, 3000))))
-        if chance.random() < 0.3:
-            more += f" port {chance.choice((80, 443, 5000))}"
-        if chance.random() < 0.3:
-            more += additions(chance, family, protocol, size)
-        count = {"no-reply": 0}.get(kind, 2 if where is TWICE else 1)
-        if chance.random() < 0.05:
-            kind, more, timeout = "collected", more + " collect 1", round(chance.uniform(0.5, 1), 3)
-        request = f" send-probe ip-{family} {where[family]} protocol {protocol} timeout {timeout} size {size}{more}\n"
-        requests.append((request.encode(), kind.encode(), b"count %d" % count))
+@dataclasses.dataclass(frozen=True)
+class Transport:
+    """What a transport can do: see lab/transports.py, which tells why not."""
+
+    name: str
+
+    @property
+    def protocols(self):
+        return transports.PROTOCOLS[self.name]
+
+    def flows(self, protocol):
+        return protocol == "icmp" if self.name == transports.PLAIN else protocol != "sctp"
+
+    def answers(self, where, protocol):
+        """How many answers to a probe it is told."""
+        return 2 if where is TWICE and not (self.name == transports.PLAIN and protocol == "tcp") else 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A request without its token, and what is due to it."""
+
+    request: bytes
+    kind: bytes
+    timeout: float
+    count: bytes = b""  # where `collected` is due
+    played: object = None  # the fault that its place may have
+
+
+def make_request(chance, can):
+    where, more, kind, _ = chance.choices(HABITS, [habit[3] for habit in HABITS])[0]
+    family, protocol = chance.choice(FAMILIES), chance.choice(can.protocols)
+    timeout = round(chance.uniform(0.01, LONGEST_TIMEOUT), 3) if kind == "no-reply" else chance.choice((5, 7.5, 10))
+    # A filter can't reject what comes in fragments of IPv6.
+    size = chance.choice((28, 64, 64, 64, 200, 1000, *(() if kind == "no-route-host" else (1500, 3000))))
+    if chance.random() < 0.3:
+        more += f" port {chance.choice((80, 443, 5000))}"
+    if chance.random() < 0.3:
+        more += additions(chance, family, protocol, size, can)
+    count = 0 if kind == "no-reply" else can.answers(where, protocol)
+    if chance.random() < 0.05:
+        kind, more, timeout = "collected", more + " collect 1", round(chance.uniform(0.5, 1), 3)
+    request = f" send-probe ip-{family} {where[family]} protocol {protocol} timeout {timeout} size {size}{more}\n"
+    return Kind(request.encode(), kind.encode(), timeout, b"count %d" % count)
+
+
+def make_request_at_fault(chance, can, played, family, protocol):
+    timeout = round(chance.uniform(0.5, LONGEST_TIMEOUT), 3)
+    size = chance.choice((28, 64, 200, 1000))
+    more = additions(chance, family, protocol, size, can) if chance.random() < 0.3 else ""
+    request = f" send-probe {played.fault.words(family)} protocol {protocol} timeout {timeout} size {size}{more}\n"
+    return Kind(request.encode(), b"reply", timeout, played=played)
+
+
+def make_requests(chance, can, faults):
+    """The first are one of each kind to each place of a fault."""
+    to_faults = list(itertools.product(faults, FAMILIES, can.protocols))
+    share = AT_FAULT / (100 + AT_FAULT)
+    requests = [make_request_at_fault(chance, can, *one) for one in to_faults]
+    while len(requests) < KINDS_OF_REQUESTS:
+        requests.append(make_request_at_fault(chance, can, *chance.choice(to_faults))
+                        if to_faults and chance.random() < share else make_request(chance, can))
     return requests
 
 
 class Load:
     """One daemon, its requests and what became of them. Tokens count from 1."""
 
-    def __init__(self, name, namespace, requests, rate, count):
-        self.name, self.requests, self.rate, self.count = name, requests, rate, count
-        self.process = namespace.popen(default_binary(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                       stderr=subprocess.PIPE, bufsize=0)
-        self.to, self.answers = self.process.stdin.fileno(), self.process.stdout.fileno()
+    def __init__(self, name, transport, process, requests, rate, seconds):
+        self.name, self.transport, self.process = name, transport, process
+        self.requests, self.rate, self.count = requests, rate, int(rate * seconds)
+        self.to, self.answers = process.stdin.fileno(), process.stdout.fileno()
         os.set_blocking(self.to, False)
-        self.sent, self.pending, self.rest = 0, b"", b""
-        self.answered = bytearray(count + 1)
+        self.sent, self.handed, self.pending, self.rest = 0, 0, b"", b""
+        self.asked, self.written = (array.array("d", bytes(8 * WRITTEN)) for _ in range(2))  # between these it was written
+        self.empty = self.excused = 0.0  # when there was nothing to read, and until when nothing is late
+        self.latest = 0.0  # seconds after a timeout
+        self.answered = bytearray(self.count + 1)
         self.total, self.twice, self.missed, self.collected = 0, 0, 0, 0
-        self.kinds, self.wrong = collections.Counter(), []
+        self.kinds, self.faults, self.wrong = collections.Counter(), collections.Counter(), []
         self.ended = False
+        self.before = self.after = None  # its states, settled and at the end
 
     def send(self, elapsed):
         """What is due by now."""
@@ -153,22 +221,30 @@ class Load:
             if due <= self.sent:
                 return
             requests, kinds = self.requests, KINDS_OF_REQUESTS
-            self.pending = b"".join([b"%d%b" % (token, requests[token % kinds][0])
+            self.pending = b"".join([b"%d%b" % (token, requests[(token - 1) % kinds].request)
                                      for token in range(self.sent + 1, due + 1)])
             self.sent = due
+        before = time.monotonic()
         try:
-            self.pending = self.pending[os.write(self.to, self.pending):]
+            size = os.write(self.to, self.pending)
         except BlockingIOError:
-            pass
+            return
+        after, lines = time.monotonic(), self.pending.count(b"\n", 0, size)
+        self.pending = self.pending[size:]
+        for token in range(self.handed + 1, self.handed + lines + 1):
+            self.asked[token % WRITTEN] = before
+            self.written[token % WRITTEN] = after
+        self.handed += lines
 
     def receive(self):
-        data = os.read(self.answers, 1 << 16)
+        now = time.monotonic()
+        data = os.read(self.answers, PIPE)
         self.ended = not data
         *lines, self.rest = (self.rest + data).split(b"\n")
         for line in lines:
             words = line.split(b" ", 2)
             token, kind = int(words[0]), words[1]
-            if 0 < token <= self.sent and kind != self.due(token)[1] == b"collected" and not self.answered[token]:
+            if 0 < token <= self.sent and kind != self.due(token).kind == b"collected" and not self.answered[token]:
                 self.collected += 1  # its end tells how many there were
                 continue
             self.kinds[kind] += 1
@@ -177,37 +253,49 @@ class Load:
                 continue
             self.answered[token] = 1
             self.total += 1
-            expected = self.due(token)
-            if kind != expected[1] or (kind == b"collected" and words[2] != expected[2]):
+            expected, written = self.due(token), self.written[token % WRITTEN]
+            self.latest = max(self.latest, self.empty - max(written, self.excused) - expected.timeout)
+            if expected.played:
+                self.faults[expected.played] += kind != expected.kind
+                if not expected.played.allows(kind.decode(), "reply", self.asked[token % WRITTEN], now):
+                    self.judge(line, kind, expected)
+            elif kind != expected.kind or (kind == b"collected" and words[2] != expected.count):
                 self.judge(line, kind, expected)
+        if len(data) < PIPE:
+            self.empty = now
 
     def due(self, token):
-        return self.requests[token % KINDS_OF_REQUESTS]
+        return self.requests[(token - 1) % KINDS_OF_REQUESTS]
 
     def judge(self, line, kind, expected):
-        if kind == b"no-reply" or (kind == b"collected" and line.split(b" ", 2)[2] < expected[2]):
+        if kind == b"no-reply" or (kind == b"collected" and line.split(b" ", 2)[2] < expected.count):
             self.missed += 1
-        elif len(self.wrong) < 20:
-            self.wrong.append(f"{line.decode()} to {expected[0].decode().strip()}")
+        elif len(self.wrong) < WRONG:
+            self.wrong.append(f"{line.decode()} to {expected.request.decode().strip()}")
 
     def state(self):
-        """(resident memory in kB, descriptors)"""
+        """(resident memory in kB, descriptors, seconds that it has waited for a processor)"""
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
             memory = next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
-        return memory, len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        with open(f"/proc/{self.process.pid}/schedstat", encoding="ascii") as file:
+            waited = int(file.read().split()[1]) / 1e9
+        return memory, len(os.listdir(f"/proc/{self.process.pid}/fd")), waited
 
-    def complaints(self, growth, opened, before, after):
-        """What is wrong in the end. The memory may grow by so many per cent, and so many descriptors may be opened."""
+    def complaints(self, options):
+        """What is wrong in the end."""
+        before, after = self.before, self.after
         if self.total != self.sent or self.sent != self.count:
             yield f"{self.sent} of {self.count} requests sent, {self.total} answered"
         if self.twice:
             yield f"{self.twice} replies to nothing that waited for one"
-        if self.missed > SLACK * self.count:
+        if self.missed > options.lost * self.count:
             yield f"{self.missed} answers that were due did not come"
+        if self.latest > options.late / 1000:
+            yield f"a reply came {self.latest * 1000:.0f} ms after its timeout"
         yield from (f"wrong: {line}" for line in self.wrong)
-        if abs(after[0] - before[0]) > before[0] * growth / 100:
+        if abs(after[0] - before[0]) > before[0] * options.growth / 100:
             yield f"resident memory went from {before[0]} kB to {after[0]} kB"
-        if not before[1] <= after[1] <= before[1] + opened:
+        if after[1] > before[1] + (0 if options.time > 2 * SETTLED else OPENED[self.transport]):
             yield f"descriptors went from {before[1]} to {after[1]}"
 
 
@@ -218,16 +306,22 @@ def pause(loads):
         for load in loads:
             os.kill(load.process.pid, signal_number)
         time.sleep(seconds)
+    for load in loads:
+        load.excused = time.monotonic() + CATCHING_UP
+
+
+def settles_after(seconds):
+    return min(SETTLED, seconds / 2)
 
 
 def drive(loads, seconds):
-    """Sends for so many seconds, and waits for the last replies. The states of the daemons, settled and at the end."""
+    """Sends for so many seconds, and waits for the last replies. Looks at the daemons once settled, and at the end."""
     poll = select.poll()
     by_descriptor = {load.answers: load for load in loads}
     for descriptor in by_descriptor:
         poll.register(descriptor, select.POLLIN)
-    start, settled, pauses = time.monotonic(), None, 0
-    settle = min(SETTLED, seconds / 2)
+    start, settled, pauses = time.monotonic(), False, 0
+    settle = settles_after(seconds)
     while any(load.total < load.count for load in loads):
         elapsed = time.monotonic() - start
         if elapsed > seconds + PATIENCE:
@@ -236,14 +330,22 @@ def drive(loads, seconds):
             pauses += 1
             pause(loads)
         if not settled and elapsed > settle:
-            settled = [load.state() for load in loads]
+            settled = True
+            for load in loads:
+                load.before = load.state()
         for load in loads:
             load.send(elapsed)
-        for descriptor, _ in poll.poll(2):
-            by_descriptor[descriptor].receive()
-            if by_descriptor[descriptor].ended:
-                raise SystemExit(f"soak: {by_descriptor[descriptor].name} ended by itself")
-    return settled, [load.state() for load in loads]
+        looked = time.monotonic()
+        ready = dict(poll.poll(2))
+        for load in loads:
+            if load.answers not in ready:
+                load.empty = looked
+                continue
+            load.receive()
+            if load.ended:
+                raise SystemExit(f"soak: {load.name} ended by itself")
+    for load in loads:
+        load.after = load.state()
 
 
 def finish(load):
@@ -257,32 +359,62 @@ def finish(load):
     return [f"exit status {code}, stderr: {said}"] if code or said else []
 
 
-def soak(seconds, rate, growth, seed):
-    requests = make_requests(random.Random(seed))
-    with Namespace("soak-client") as client, Namespace("soak-router") as router, Namespace("soak-target") as target:
+def start(namespace, program, environment):
+    return namespace.popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+                           env=os.environ | environment)
+
+
+def make_loads(client, programs, faults, environment, options):
+    """The daemon that is soaked, one beside it, and one of the other transport."""
+    rows = [("the daemon", options.transport, options.rate)]
+    rows += [("one beside it", transport, options.rate / BESIDE) for transport in programs]
+    return [Load(f"{name} ({transport})", transport, start(client, programs[transport], environment),
+                 make_requests(random.Random(options.seed), Transport(transport), faults), rate, options.time)
+            for name, transport, rate in rows]
+
+
+def soak(options):
+    """The number of things that are wrong."""
+    with Namespace("soak-client") as client, Namespace("soak-router") as router, Namespace("soak-target") as target, \
+            contextlib.ExitStack() as stack:
         connect(client, router, target)
         introduce(client)
-        loads = [Load("the daemon", client, requests, rate, int(rate * seconds)),
-                 Load("the daemon beside it", client, requests, rate / 40, int(rate / 40 * seconds))]
+        hosts = Hosts(client, router, target, network(1), network(2), {}, stack)
+        faults = make_faults(hosts, options.moment) if options.faults else []
+        stack.enter_context(transports.using(transports.PLAIN, built_binary()))
+        programs = {transports.RAW: built_binary(), transports.PLAIN: default_binary()}
+        loads = make_loads(client, programs, faults, hosts.environment, options)
+        settle = settles_after(options.time)
+        walkers = Walkers(client, programs.values(), faults, hosts.environment, options.seed)
+        rests = [(settle - REST, settle), (options.time - REST, float("inf"))]
+        conductor = Conductor(faults, walkers, options.seed, rests)
         began = time.monotonic()
-        opened = 0 if seconds > 2 * SETTLED else PORT_BLOCKS
-        before, after = drive(loads, seconds)
+        conductor.start()
+        drive(loads, options.time)
         lasted = time.monotonic() - began
-        bad = 0
-        for number, load in enumerate(loads):
-            wrong = [*load.complaints(growth, opened, before[number], after[number]), *finish(load)]
-            bad += len(wrong)
-            report(load, lasted, before[number], after[number], wrong)
-    return bad
+        conductor.stop()
+        walkers.stop()
+        felt = sum((load.faults for load in loads), collections.Counter())
+        wrong = [*walkers.wrong, *([conductor.error] if conductor.error else []),
+                 *(f"nobody felt {played.fault.name}" for played in faults if played.lasted() > FELT and not felt[played])]
+        played = ", ".join(f"{one.fault.name} {len(one.periods)} ({felt[one]})" for one in faults)
+        print(f"faults, how often, and replies of theirs: {played}\nmtr beside it: {walkers.done} times\n"
+              f"  {'; '.join(wrong) or 'all is well'}", flush=True)
+        return len(wrong) + sum(judge(load, lasted, options) for load in loads)
 
 
-def report(load, lasted, before, after, wrong):
+def judge(load, lasted, options):
+    """Prints what became of it; the number of things that are wrong."""
+    wrong = [*load.complaints(options), *finish(load)]
     kinds = ", ".join(f"{count} {kind.decode()}" for kind, count in sorted(load.kinds.items()))
+    before, after = load.before, load.after
     print(f"{load.name}: {load.sent} requests in {lasted:.1f} s ({load.sent / lasted:.0f} a second)\n"
-          f"  replies: {kinds} with {load.collected} lines; lost {load.sent - load.total}, twice {load.twice}, "
-          f"no-reply where an answer was due {load.missed}\n"
+          f"  replies: {kinds} with {load.collected} lines; by faults {sum(load.faults.values())}; lost {load.sent - load.total}, "
+          f"twice {load.twice}, no-reply where an answer was due {load.missed}\n"
+          f"  latest {load.latest * 1000:.0f} ms after its timeout; waited {after[2]:.1f} s for a processor\n"
           f"  resident memory {before[0]} kB, then {after[0]} kB; descriptors {before[1]}, then {after[1]}\n"
           f"  {'; '.join(wrong) or 'all is well'}", flush=True)
+    return len(wrong)
 
 
 def main():
@@ -290,15 +422,23 @@ def main():
     parser.add_argument("--time", type=float, default=600, help="seconds")
     parser.add_argument("--rate", type=float, default=20000, help="probes a second")
     parser.add_argument("--growth", type=float, default=1, help="per cent that the memory may differ by")
+    parser.add_argument("--late", type=float, default=50, help="milliseconds that a reply may come after its timeout")
+    parser.add_argument("--lost", type=float, default=1e-5,
+                        help="of the answers that are due may be lost on the way: hosts drop packets, too")
+    parser.add_argument("--moment", type=float, default=1, help="seconds behind a fault in which replies to it may come")
+    parser.add_argument("--transport", choices=(transports.RAW, transports.PLAIN), default=transports.RAW,
+                        help="of the daemon that has the rate")
+    parser.add_argument("--faults", type=int, choices=(0, 1), default=1, help="whether places are at fault")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     options = parser.parse_args()
     reason = why_no_namespaces()
     if reason:
         print(f"soak: {reason}", file=sys.stderr)
         return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing is left behind
     print(f"soak: {options.time:g} s, seed {options.seed}", flush=True)
     try:
-        return 1 if soak(options.time, options.rate, options.growth, options.seed) else 0
+        return 1 if soak(options) else 0
     except CommandError as error:
         print(f"soak: {error}", file=sys.stderr)
         return 1
