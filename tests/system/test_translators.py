@@ -5,36 +5,20 @@ A network is asked once, by all programs at once: the daemon by both its transpo
 traceroute. Each test is one row: a network, a family, a protocol, with a flow or without, a transport.
 """
 
-import collections
-import contextlib
 import functools
 import re
-import shutil
-import subprocess
 
 import pytest
 
-from lab import transports, translators
+from lab import asking, translators
+from lab.asking import TIMEOUT, Row, name, others
 from lab.daemon import Daemon, built_binary
 from lab.translators import ASKED, LABEL, LABELLED, NETWORKS, PLAYED
 from lab.transports import PLAIN, RAW
 
 pytestmark = pytest.mark.usefixtures("root")
 
-TIMEOUT = 0.8  # seconds; answers come in milliseconds
-STEP = 0.4  # the same, where one hop is asked after the other
-WHOLE_SECOND = 1  # the peer takes no fraction
-PORTS = {"tcp": " port 443"}
-MTR_PACKET = "/usr/bin/mtr-packet"
-TRACEROUTE = {"icmp": ["-I"], "udp": [], "tcp": ["-T", "-p", 443]}
 EVERY = set(range(1, 12))
-
-Row = collections.namedtuple("Row", "network family protocol flow transport")
-
-
-def name(row):
-    return "-".join([row.network, f"ip{row.family}", row.protocol, *(["flow"] if row.flow else []), row.transport])
-
 
 FAMILIES = {"nat64": (6,), "clat": (4,), "siit": (4,), "srv6-inline": (6,), "srv6-encap": (6,)}
 PROTOCOLS = "icmp", "udp", "tcp", "sctp"
@@ -89,60 +73,7 @@ def silent(row):
             if reason != PORTS_ALONE or told_by.get(ttl) != hops.get(ttl)}
 
 
-# ---------------------------------------------------------------- asking
-
-def line(network, row, ttl, timeout):
-    return (f"send-probe ip-{row.family} {network.targets[row.family]} protocol {row.protocol} ttl {ttl} "
-            f"timeout {timeout}{' flow 7' if row.flow else ''}{PORTS.get(row.protocol, '')}")
-
-
-class Asked:
-    """A program with requests for rows: those of some ttls at a time. Gathers row -> ttl -> reply."""
-
-    def __init__(self, network, rows, binary, timeout, more=""):
-        self._network, self._rows, self._timeout, self._more = network, rows, timeout, more
-        self._sent, self._collected = [], 0
-        self._daemon = Daemon(network.client, binary=binary)
-        self.close = self._daemon.kill
-        self.replies = {row: {} for row in rows}
-
-    def send(self, ttls):
-        for ttl in ttls:
-            for row in self._rows:
-                if ttl <= len(self._network.hops[row.family]):
-                    self._sent.append((row, ttl))
-                    self._daemon.send(f"{len(self._sent)} {line(self._network, row, ttl, self._timeout)}{self._more}")
-
-    def collect(self):
-        for reply in self._daemon.collect(len(self._sent) - self._collected):
-            row, ttl = self._sent[reply.token - 1]
-            self.replies[row][ttl] = reply
-        self._collected = len(self._sent)
-
-
-def traceroute(network, family, protocol):
-    """Starts one."""
-    pace = ["-N", 1, "-w", STEP] if network.in_step else ["-N", 32, "-w", TIMEOUT]
-    words = ["traceroute", f"-{family}", "-n", "-q", 1, "-m", len(network.hops[family]), *pace, *TRACEROUTE[protocol]]
-    return network.client.popen(*words, network.targets[family], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.DEVNULL, text=True)
-
-
-def named_by_traceroute(process):
-    output, _ = process.communicate(timeout=20)
-    return {int(ttl): address for ttl, address in re.findall(r"^ *(\d+)  ([0-9a-f.:]+)", output, re.M)}
-
-
-def others(rows):
-    """The rows that mtr-packet and traceroute can be asked for."""
-    return [row for row in rows if row.protocol != "sctp" and not row.flow and row.transport == RAW]
-
-
-Results = collections.namedtuple("Results", "hops replies named")
-
-
 def results(network_name):
-    """hops: by family whom to name; replies: by row and ttl; named: by (family, protocol), ttl, and program."""
     found, why_not = once(network_name)
     if why_not:
         raise why_not
@@ -159,40 +90,8 @@ def once(network_name):
 
 
 def ask(network_name):
-    rows = [row for row in ROWS if row.network == network_name]
-    with contextlib.ExitStack() as stack:
-        network = stack.enter_context(translators.network(network_name))
-        stack.enter_context(transports.using(PLAIN, built_binary()))
-        programs = {RAW: built_binary(), PLAIN: transports.program}
-        ours = [Asked(network, [row for row in rows if row.transport == transport], program,
-                      STEP if network.in_step else TIMEOUT, " detail 1") for transport, program in programs.items()]
-        theirs = [Asked(network, others(rows), MTR_PACKET, WHOLE_SECOND)] if shutil.which(MTR_PACKET) else []
-        for one in ours + theirs:
-            stack.callback(one.close)
-        routes = {(row.family, row.protocol): traceroute(network, row.family, row.protocol) for row in others(rows)} \
-            if shutil.which("traceroute") else {}
-        ttls = range(1, max(map(len, network.hops.values())) + 1)
-        for some in [[ttl] for ttl in ttls] if network.in_step else [ttls]:
-            for one in ours + theirs:
-                one.send(some)
-            for one in ours:
-                one.collect()
-        for one in theirs:
-            one.collect()
-        replies = {row: replies for one in ours for row, replies in one.replies.items()}
-        return Results(network.hops, replies, named_by_others(theirs, routes))
-
-
-def named_by_others(asked, routes):
-    named = collections.defaultdict(lambda: collections.defaultdict(dict))
-    for row, replies in ((row, replies) for one in asked for row, replies in one.replies.items()):
-        for ttl, reply in replies.items():
-            if reply.kind in ("reply", "ttl-expired"):
-                named[row.family, row.protocol][ttl]["mtr-packet"] = reply.address
-    for key, process in routes.items():
-        for ttl, address in named_by_traceroute(process).items():
-            named[key][ttl]["traceroute"] = address
-    return named
+    with translators.network(network_name) as network:
+        return asking.ask(network, [row for row in ROWS if row.network == network_name])
 
 
 # ---------------------------------------------------------------- what they say
@@ -227,7 +126,7 @@ def test_others_name_no_more(row):
     translators.needs("mtr-packet", "mtr-tiny")
     translators.needs("traceroute", "traceroute")
     hops = expected(row)
-    named = results(row.network).named[row.family, row.protocol]
+    named = results(row.network).named[row]
     assert named.keys() <= {ttl for ttl, hop in hops.items() if hop}, named
 
 
