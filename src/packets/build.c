@@ -118,7 +118,7 @@ write_header_v4(const struct request *request, const struct identity *identity, 
     write_u8(writer, (uint8_t)request->tos);
     write_u16(writer, (uint16_t)length);
     write_u16(writer, identity->ip_id);
-    write_u16(writer, packet_forbids_fragments(request) ? IPV4_FLAG_DF : 0);
+    write_u16(writer, identity->dont_fragment ? IPV4_FLAG_DF : 0);
     write_u8(writer, (uint8_t)request->ttl);
     write_u8(writer, protocol->number[IPV4]);
     write_u16(writer, 0);
@@ -143,6 +143,7 @@ packet_build(const struct request *request, struct identity *identity, uint8_t *
     const struct protocol *protocol = protocols[request->protocol];
     struct writer writer = { .start = to, .size = size };
     size_t length = protocol_headers_size(request->family, request->protocol) + packet_payload_size(request);
+    identity->dont_fragment = packet_forbids_fragments(request);
     if (request->family == IPV4)
         write_header_v4(request, identity, &writer, length);
     else

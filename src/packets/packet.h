@@ -29,6 +29,7 @@ struct identity {
      * stay the same in a flow of echo requests, and differ between udp probes with the same ports.
      */
     bool balanced : 1;
+    bool dont_fragment : 1; /* IPv4 DF, as sent */
 };
 
 #define BALANCE_SIZE 2 /* bytes */
@@ -82,8 +83,8 @@ size_t packet_nonce_offset(const struct identity *identity);
 uint16_t packet_balance(const struct identity *identity, size_t *offset);
 
 /*
- * Writes the whole IP packet and sets identity->checksum. The IPv4 header checksum is left to the kernel. Returns the
- * packet's length, or 0 if it does not fit in SIZE bytes.
+ * Writes the whole IP packet and sets identity->checksum and identity->dont_fragment. The IPv4 header checksum is left to
+ * the kernel. Returns the packet's length, or 0 if it does not fit in SIZE bytes.
  */
 size_t packet_build(const struct request *request, struct identity *identity, uint8_t *to, size_t size);
 
@@ -153,6 +154,7 @@ struct answer {
     uint16_t checksum;         /* TCP: without what boxes on the way changed of options and flags */
     bool has_ip_id;
     uint16_t ip_id;
+    bool dont_fragment;        /* IPv4 DF of a quote */
     bool rebuilt;              /* a quote that may have been made anew: its checksum disproves nothing. See udp.c */
     bool ports_shared;         /* other probes may have both ports in common with it: they prove nothing alone */
     bool has_payload;

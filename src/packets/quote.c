@@ -44,7 +44,8 @@ read_header_v4(struct reader *quote, uint8_t *number, struct answer *answer)
     if (version_length >> 4 != 4 || header < 20 || is_later_fragment(fragment))
         return false;
     /* Of a packet that may not be fragmented 0 says nothing, as by a box that rebuilds quotes (RFC 6864, section 4.1). */
-    answer->has_ip_id = answer->ip_id != 0 || !((fragment & IPV4_DF) || fragment == IPV4_DF_SWAPPED);
+    answer->dont_fragment = (fragment & IPV4_DF) || fragment == IPV4_DF_SWAPPED;
+    answer->has_ip_id = answer->ip_id != 0 || !answer->dont_fragment;
     if (length >= header + 8)
         reader_limit(&start, length);
     *quote = start;

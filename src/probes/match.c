@@ -110,12 +110,18 @@ look_at_checksum(const struct probe *probe, const struct answer *answer)
     return answer->rebuilt && answer->payload.left < probe->payload_size ? ABSENT : WRONG;
 }
 
+/*
+ * A translator from IPv6 has no identification to put into a quote of IPv4. Where it draws one it leaves DF out (RFC 7915,
+ * section 5.1): so a quote that has lost DF may have been made anew, and another identification in it proves nothing.
+ */
 static enum evidence
 look_at_ip_id(const struct probe *probe, const struct answer *answer)
 {
-    if (!answer->has_ip_id)
-        return ABSENT;
-    return answer->ip_id == probe->identity.ip_id ? RIGHT : WRONG;
+    const struct identity *identity = &probe->identity;
+    if (answer->has_ip_id && answer->ip_id == identity->ip_id)
+        return RIGHT;
+    bool made_anew = identity->dont_fragment && !answer->dont_fragment;
+    return answer->has_ip_id && !made_anew ? WRONG : ABSENT;
 }
 
 /*
@@ -415,7 +421,8 @@ stands_out(const struct probes *probes, const struct answer *answer, const struc
 {
     if (address_same(&answer->source, &found->identity.source))
         return answer->has_checksum || !has_sharers(probes, found, false);
-    if (found->identity.near == answer->near && answer->has_ip_id && !has_sharers(probes, found, false))
+    if (found->identity.near == answer->near && look_at_ip_id(found, answer) == RIGHT &&
+        !has_sharers(probes, found, false))
         return true;
     return probes_is_alone(probes, found);
 }

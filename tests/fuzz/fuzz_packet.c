@@ -23,7 +23,7 @@ enum {
     OPTION_EARLY = 64,
     OPTION_LATE = 128
 };
-enum { BOX_REBUILDS = 16, BOX_SOURCE = 32, BOX_PORT = 64, BOX_TARGET = 128, SENDERS = 15 };
+enum { BOX_DRAWS = 8, BOX_REBUILDS = 16, BOX_SOURCE = 32, BOX_PORT = 64, BOX_TARGET = 128, SENDERS = 7 };
 
 /*
  * The probes of each family and protocol. Who has the ports of another is told apart by what is balanced (a flow's echo
@@ -191,6 +191,8 @@ rewrite_quote(uint8_t *bytes, size_t length, enum family_id family, uint8_t boxe
         translate(transport + (echo ? 4 : 0), 0xbeef, checksum, true);
     if (boxes & BOX_TARGET && boxes & BOX_PORT && !echo)
         translate(transport + 2, 0x20fb, checksum, true);
+    if ((boxes & BOX_DRAWS) && family == IPV4)
+        memcpy(bytes + 4, (const uint8_t[]){ 0x51, 0xd3, 0, 0 }, 4);
     if (!(boxes & BOX_REBUILDS) || family == IPV6)
         return;
     memcpy(bytes + 4, (const uint8_t[]){ 0, 0, 0x40, 0 }, 4);

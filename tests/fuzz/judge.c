@@ -135,13 +135,25 @@ find_quoted(const struct sent *out, const uint8_t *quote, const struct answer *a
     };
 }
 
-/* The IPv4 identification, unless it is that of a packet that can't be fragmented and has none. */
+/* In either order of bytes, as routers quote it. */
+static bool
+has_df(const uint8_t *header)
+{
+    return (header[6] & 0x40) || (header[6] == 0 && header[7] == 0x40);
+}
+
+/*
+ * The IPv4 identification, unless it is that of a packet that can't be fragmented and has none, or another in a header that
+ * may be, and ours may not: then somebody else has written it.
+ */
 static enum sign
 compare_ip_id(const struct sent *out, const struct quoted *quoted)
 {
-    if (out->request.family == IPV6 || (u16_at(quoted->header + 4) == 0 && (quoted->header[6] & 0x40)))
+    if (out->request.family == IPV6 || (u16_at(quoted->header + 4) == 0 && has_df(quoted->header)))
         return SILENT;
-    return memcmp(quoted->header + 4, out->packet + 4, 2) == 0 ? AGREES : DIFFERS;
+    if (memcmp(quoted->header + 4, out->packet + 4, 2) == 0)
+        return AGREES;
+    return has_df(out->packet) && !has_df(quoted->header) ? SILENT : DIFFERS;
 }
 
 /* The whole packet as it went out, but for the addresses and ports, which are those of the quote: its checksum, anew. */

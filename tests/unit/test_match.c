@@ -1211,6 +1211,58 @@ START_TEST(rebuilt_with_a_rival)
 }
 END_TEST
 
+/* Eight bytes, behind an IP header that has this identification, and no DF unless it was kept. */
+static struct answer
+redrawn(const struct sent *sent, uint16_t ip_id, bool keep)
+{
+    struct sent changed = *sent;
+    changed.packet[4] = (uint8_t)(ip_id >> 8);
+    changed.packet[5] = (uint8_t)ip_id;
+    changed.packet[6] = keep ? changed.packet[6] : 0;
+    return quote(&changed, 8);
+}
+
+/*
+ * SIIT draws an identification for what it quotes, and leaves out DF, which SCTP goes with. Then the ports count, unless
+ * another probe has them or had them lately; but of a packet that was sent without DF nothing shows that it was done.
+ */
+START_TEST(identification_drawn_anew)
+{
+    struct identity one = identity_of(PROTOCOL_SCTP), other = one;
+    uint16_t drawn = one.ip_id ^ 0x5555;
+    other.number += 2;
+    other.ip_id++;
+    struct sent sent = send_probe(IPV4, PROTOCOL_SCTP, one, false);
+    struct sent sent_other = send_probe(IPV4, PROTOCOL_SCTP, other, false);
+    sent.probe.keeps_ports = sent_other.probe.keeps_ports = true;
+    struct probes *probes = probes_new(25);
+    struct probe *probe = put_in_flight(probes, &sent);
+    struct answer without = redrawn(&sent, drawn, false), kept = redrawn(&sent, drawn, true);
+    ck_assert_ptr_eq(match_find(probes, &without), probe);
+    ck_assert_ptr_null(match_find(probes, &kept));
+    without.near++;
+    ck_assert_ptr_null(match_find(probes, &without));
+    without.near--;
+    struct probe *rival = put_in_flight(probes, &sent_other);
+    ck_assert_ptr_null(match_find(probes, &without));
+    struct answer own = redrawn(&sent, one.ip_id, false); /* by a router that clears DF, and no more */
+    ck_assert_ptr_eq(match_find(probes, &own), probe);
+    probes_note_silence(probes, rival);
+    probes_remove(probes, rival);
+    ck_assert_ptr_null(match_find(probes, &without));
+    ck_assert_ptr_eq(match_find(probes, &own), probe);
+    probes_free(probes);
+
+    sent = send_probe(IPV4, PROTOCOL_UDP, identity_of(PROTOCOL_UDP), false);
+    probes = probes_new(25);
+    put_in_flight(probes, &sent);
+    memset(sent.packet + 26, 0, 2); /* no checksum */
+    struct answer never_had_it = redrawn(&sent, drawn, false);
+    ck_assert_ptr_null(match_find(probes, &never_had_it));
+    probes_free(probes);
+}
+END_TEST
+
 /* Translators recompute a quoted echo request's checksum by how much was quoted; but it must be one probe's. */
 START_TEST(echo_quotes_with_another_checksum)
 {
@@ -1864,6 +1916,7 @@ match_suite(void)
     tcase_add_test(tests, too_many_sharers_and_a_group);
     tcase_add_test(tests, rebuilt_quotes);
     tcase_add_test(tests, rebuilt_with_a_rival);
+    tcase_add_test(tests, identification_drawn_anew);
     tcase_add_test(tests, echo_quotes_with_another_checksum);
     tcase_add_loop_test(tests, flow_behind_a_nat, 0, 4);
     tcase_add_test(tests, another_target_behind_a_nat);

@@ -4,6 +4,7 @@ packet that it got and the length of its IP header, which give the quote with al
 """
 
 import struct
+import zlib
 
 from . import wire
 
@@ -22,15 +23,15 @@ def pasta(hop, quoted, header):
 
 def jool(hop, quoted, header):
     """Jool translates the ICMP checksum of a quote with the quoted length in IPv6's pseudo header: greater by what was
-    cut, less by what was padded. Over IPv4, beyond two of its kind, it is the other way around, and the identification
-    another. The labels that a router of IPv4 has at byte 128 are at 148 over IPv6."""
+    cut, less by what was padded. Over IPv4, beyond two of its kind, it is the other way around, the identification is one
+    that it has drawn, and there is no DF (RFC 7915, section 5.1). The labels that a router of IPv4 has at byte 128 are at 148 over IPv6."""
     packet, whole = wire.decode(quoted), len(quoted)
     quoted = bytearray(_as_quoted(hop, quoted, header))
     if hop.extension:
         quoted = quoted.ljust({4: 128, 6: 148}[packet.family], b"\0")
     cut = whole - len(quoted)
     if packet.family == 4:
-        quoted[4:6], quoted[10:12] = b"\0\0", b"\0\0"
+        quoted[4:8], quoted[10:12] = struct.pack("!HH", zlib.crc32(quoted) & 0xffff, 0), b"\0\0"
         quoted[10:12] = struct.pack("!H", wire.checksum(bytes(quoted[:header])))
     if packet.protocol == "icmp":
         number = packet.checksum + (cut if packet.family == 6 else -cut)
