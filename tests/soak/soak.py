@@ -237,8 +237,9 @@ class Load:
         self.handed += lines
 
     def receive(self):
-        now = time.monotonic()
+        before = time.monotonic()
         data = os.read(self.answers, PIPE)
+        now = time.monotonic()
         self.ended = not data
         *lines, self.rest = (self.rest + data).split(b"\n")
         for line in lines:
@@ -262,7 +263,7 @@ class Load:
             elif kind != expected.kind or (kind == b"collected" and words[2] != expected.count):
                 self.judge(line, kind, expected)
         if len(data) < PIPE:
-            self.empty = now
+            self.empty = before
 
     def due(self, token):
         return self.requests[(token - 1) % KINDS_OF_REQUESTS]
