@@ -48,6 +48,7 @@ AT_FAULT = 12  # requests for places of faults, to 100 others: no more may wait 
 REST = 2.5  # seconds without faults before the daemons are looked at: longer than any timeout that faults make pass
 WRITTEN = 1 << 18  # requests of which it is known when they were written: more than are ever in flight
 CATCHING_UP = 1.0  # seconds after a pause, in which nothing is late
+MINUTE = 60
 FELT = 20  # seconds of a fault, in which some request must have met it for the whole of its time
 WRONG = 20  # replies that are told
 
@@ -207,12 +208,14 @@ class Load:
         self.sent, self.handed, self.pending, self.rest = 0, 0, b"", b""
         self.asked, self.written = (array.array("d", bytes(8 * WRITTEN)) for _ in range(2))  # between these it was written
         self.empty = self.excused = 0.0  # when there was nothing to read, and until when nothing is late
-        self.latest = 0.0  # seconds after a timeout
+        self.began = time.monotonic()
+        self.latest, self.latest_one = 0.0, ""  # seconds after a timeout
         self.answered = bytearray(self.count + 1)
         self.total, self.twice, self.missed, self.collected = 0, 0, 0, 0
         self.kinds, self.faults, self.wrong = collections.Counter(), collections.Counter(), []
         self.ended = False
         self.before = self.after = None  # its states, settled and at the end
+        self.memory = []  # kB, each minute
 
     def send(self, elapsed):
         """What is due by now."""
@@ -255,7 +258,9 @@ class Load:
             self.answered[token] = 1
             self.total += 1
             expected, written = self.due(token), self.written[token % WRITTEN]
-            self.latest = max(self.latest, self.empty - max(written, self.excused) - expected.timeout)
+            late = self.empty - max(written, self.excused) - expected.timeout
+            if late > self.latest:
+                self.latest, self.latest_one = late, f"{line.decode()} at {now - self.began:.1f} s"
             if expected.played:
                 self.faults[expected.played] += kind != expected.kind
                 if not expected.played.allows(kind.decode(), "reply", self.asked[token % WRITTEN], now):
@@ -292,7 +297,7 @@ class Load:
         if self.missed > options.lost * self.count:
             yield f"{self.missed} answers that were due did not come"
         if self.latest > options.late / 1000:
-            yield f"a reply came {self.latest * 1000:.0f} ms after its timeout"
+            yield f"{self.latest_one}: {self.latest * 1000:.0f} ms after its timeout"
         yield from (f"wrong: {line}" for line in self.wrong)
         if abs(after[0] - before[0]) > before[0] * options.growth / 100:
             yield f"resident memory went from {before[0]} kB to {after[0]} kB"
@@ -330,6 +335,9 @@ def drive(loads, seconds):
         if pauses < PAUSES and (pauses + 1) * PAUSE_EVERY < elapsed < settle:
             pauses += 1
             pause(loads)
+        if elapsed > MINUTE * (len(loads[0].memory) + 1):
+            for load in loads:
+                load.memory.append(load.state()[0])
         if not settled and elapsed > settle:
             settled = True
             for load in loads:
@@ -413,7 +421,8 @@ def judge(load, lasted, options):
           f"  replies: {kinds} with {load.collected} lines; by faults {sum(load.faults.values())}; lost {load.sent - load.total}, "
           f"twice {load.twice}, no-reply where an answer was due {load.missed}\n"
           f"  latest {load.latest * 1000:.0f} ms after its timeout; waited {after[2]:.1f} s for a processor\n"
-          f"  resident memory {before[0]} kB, then {after[0]} kB; descriptors {before[1]}, then {after[1]}\n"
+          f"  resident memory {before[0]} kB, then {after[0]} kB (each minute: {' '.join(map(str, load.memory))}); "
+          f"descriptors {before[1]}, then {after[1]}\n"
           f"  {'; '.join(wrong) or 'all is well'}", flush=True)
     return len(wrong)
 
