@@ -189,6 +189,10 @@ def test_no_nat_in_padding(path, hopping, protocol, family, form):
     assert one(found, "mpls") == "16,0,1,1" and "nat" not in found
 
 
+# As Linux 7.2 sends it with net.ipv4.icmp_errors_extension_mask=1: the name has the length of the longest one.
+OF_LINUX = "0028020f000003e9000100000a010002146c616e2d343200000000000000000000000000000005dc"
+
+
 def interfaces():
     """(object, the value)"""
     made = wire.interface_object
@@ -201,6 +205,7 @@ def interfaces():
         (made(0), "incoming"),
         (made(0, name=b"a b\n%,=\xc3\xa4"), "incoming,name=a%20b%0a%25%2c%3d%c3%a4"),
         (made(0, name=b"x" * 63), "incoming,name=" + "x" * 63),
+        (bytes.fromhex(OF_LINUX), "incoming,index=1001,name=lan-42,address=10.1.0.2,mtu=1500"),
     ]
 
 
