@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""groups.py MODULE GROUP...: runs those groups of a module of tests/system/uml in turn, in the kernel that is tested.
+"""groups.py MODULE GROUP...: runs those groups of a module of rows in turn, in the kernel that is tested.
 
 Each in a process of its own, as they change the network's settings and one may hang. To import all that they need takes
 an emulated processor ten seconds, and is done once.
@@ -32,7 +32,7 @@ def in_child(module, group):
 
 
 def main(name, *groups):
-    module = importlib.import_module(f"uml.{name}")
+    module = importlib.import_module(name)
     for group in groups:
         print(f"group {name} {group}", flush=True)
         child = os.fork()

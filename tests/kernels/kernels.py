@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""make kernels: the rows of tests/system/test_uml.py in kernels of Debian, by default sid's newest, under qemu.
+"""make kernels: rows of tests/system/test_uml.py, and others for which make check has no kernel, in kernels of Debian, by
+default sid's newest, under qemu.
 
 The daemon is the one that was built here. Of each kernel BUILD/kernels/VERSION.txt has every row, and VERSION.log what
 the programs and the kernel wrote. Exit status 1 when a row fails.
@@ -26,9 +27,12 @@ from lab import emulated, guest  # noqa: E402
 from lab.daemon import built_binary  # noqa: E402
 from uml import ecn, ipsec, links, tunnels, vrf  # noqa: E402
 
-MODULES = {"vrf": vrf, "ipsec": ipsec, "tunnels": tunnels, "links": links, "ecn": ecn}
+import extensions  # noqa: E402
+
+MODULES = {"vrf": vrf, "ipsec": ipsec, "tunnels": tunnels, "links": links, "ecn": ecn, "extensions": extensions}
 # (since which kernel, pattern of a row's name, why the program can't do it before)
 OLDER = [((5, 18), "-ip6-icmp-plain", "without privileges icmp over IPv6 needs Linux 5.18"),
+         ((6, 19), "^interface-", "Linux tells of its interfaces since 6.19"),
          ((7, 0), "serves-[345]", "accurate ECN came with Linux 7.0")]
 PER_GROUP = 120  # seconds, on average
 NEEDED = {"qemu-system-x86_64": "qemu-system-x86", "modprobe": "kmod", "cpio": "cpio", "apt-get": "apt"}
@@ -45,8 +49,8 @@ def rows_of(kernel, name, log):
     lacking = kernel.lacks(module.MODULES)
     if lacking:
         return [("skipped", row, f"the kernel has no module {', '.join(lacking)}") for row in names(module)]
-    ran = guest.run(kernel, [sys.executable, TOP / "tests/kernels/groups.py", name, *module.GROUPS], module.MODULES,
-                    PER_GROUP * len(module.GROUPS))
+    ran = guest.run(kernel, [sys.executable, TOP / "tests/kernels/groups.py", module.__name__, *module.GROUPS],
+                    module.MODULES, PER_GROUP * len(module.GROUPS))
     log.write(f"== {name}\n{ran.output}\n== {name}: the kernel\n{ran.console}\n")
     known = {}
     for line in ran.output.splitlines():
