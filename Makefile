@@ -4,7 +4,7 @@
 # make check      install what the tests need, run all tests; make unit, make system: one group
 # make fuzz       run the fuzz targets with clang, two at a time; TIME=3600 seconds each, TARGET=name picks one
 # make bench      install what it needs, measure beside the peer; ROUNDS=5, ONLY=3,5 picks targets of the table
-# make kernels    the rows of tests/system/test_uml.py in Debian sid's newest kernel, under qemu, and as root;
+# make kernels    rows of tests/system/test_uml.py, RFC 5837 and Jool in kernels of Debian, under qemu, and as root;
 #                 SUITES='sid bullseye-security' picks kernels, ONLY='vrf links' rows; results in build/kernels
 # make pictures   record the README's pictures of the tools; as root
 # make soak       ten minutes of 20,000 probes a second, all of them checked, with faults of the host at random; TIME=600
@@ -206,7 +206,7 @@ kernels:
 	@scripts/install-deps kernels
 	@$(MAKE) --no-print-directory all
 	@BUILD='$(BUILD)' MTR_PACKET='$(abspath $(PROGRAM))' PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/kernels/kernels.py \
-		$(if $(ONLY),--only $(ONLY)) -- $(or $(SUITES),sid)
+		$(if $(ONLY),--only $(ONLY)) -- $(SUITES)
 
 soak: all
 	@MTR_PACKET='$(abspath $(PROGRAM))' PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/soak/soak.py --time '$(or $(TIME),600)' \

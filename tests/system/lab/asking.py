@@ -18,6 +18,7 @@ from .transports import PLAIN, RAW
 
 TIMEOUT = 0.8  # seconds; answers come in milliseconds
 STEP = 0.4  # the same, where one hop is asked after the other
+SPARE = 5  # seconds until what the daemon says is here on a busy machine
 PORTS = {"tcp": " port 443"}
 MTR_PACKET = "/usr/bin/mtr-packet"
 TRACEROUTE = {"icmp": ["-I"], "udp": [], "tcp": ["-T", "-p", 443]}
@@ -32,23 +33,29 @@ def name(row):
                      *([f"size{row.size}"] if row.size else []), row.transport])
 
 
-def others(rows):
-    """The rows that mtr-packet and traceroute can be asked for."""
-    return [row for row in rows if row.protocol != "sctp" and not row.flow and row.transport == RAW]
+def others(rows, protocols=tuple(TRACEROUTE)):
+    """The rows that mtr-packet, for one, can be asked for; its sctp only where the kernel has that."""
+    return [row for row in rows if row.protocol in protocols and not row.flow and row.transport == RAW]
 
 
-def ask(network, rows, timeout=TIMEOUT):
+def can_ask(program, row):
+    return program != "traceroute" or row.protocol in TRACEROUTE
+
+
+def ask(network, rows, timeout=TIMEOUT, protocols=tuple(TRACEROUTE)):
     """What becomes of the rows on this network of theirs; timeout: seconds for an answer, where all hops are asked at
-    once, and of mtr-packet, which takes no fraction, whole ones."""
+    once, and of mtr-packet, which takes no fraction, whole ones. protocols: what the other programs are asked by."""
+    compared = others(rows, protocols)
     with contextlib.ExitStack() as stack:
         stack.enter_context(transports.using(PLAIN, built_binary()))
         programs = {RAW: built_binary(), PLAIN: transports.program}
         ours = [Asked(network, [row for row in rows if row.transport == transport], program,
                       STEP if network.in_step else timeout, " detail 1") for transport, program in programs.items()]
-        theirs = [Asked(network, others(rows), MTR_PACKET, math.ceil(timeout))] if shutil.which(MTR_PACKET) else []
+        theirs = [Asked(network, compared, MTR_PACKET, math.ceil(timeout))] if shutil.which(MTR_PACKET) else []
         for one in ours + theirs:
             stack.callback(one.close)
-        routes = {row: traceroute(network, row, timeout) for row in others(rows)} if shutil.which("traceroute") else {}
+        routes = {row: traceroute(network, row, timeout) for row in compared if can_ask("traceroute", row)} \
+            if shutil.which("traceroute") else {}
         ttls = range(1, max(map(len, network.hops.values())) + 1)
         for some in [[ttl] for ttl in ttls] if network.in_step else [ttls]:
             for one in ours + theirs:
@@ -79,7 +86,7 @@ class Asked:
                     self._daemon.send(f"{len(self._sent)} {line(self._network, row, ttl, self._timeout)}{self._more}")
 
     def collect(self):
-        for reply in self._daemon.collect(len(self._sent) - self._collected):
+        for reply in self._daemon.collect(len(self._sent) - self._collected, self._timeout + SPARE):
             row, ttl = self._sent[reply.token - 1]
             self.replies[row][ttl] = reply
         self._collected = len(self._sent)
