@@ -19,93 +19,12 @@
 #include "tools/trace_show.h"
 
 #define AT_ONCE 512             /* hosts that are traced at the same time */
-#define AHEAD 5                 /* hops, with one query; */
-#define AHEAD_LEAST 3           /* with several, so that the target gets no more than five in a second */
+#define AHEAD 5                 /* hops, so that the target gets no more than five in a second, */
+#define AHEAD_LEAST 3           /* where more is asked of it than that */
 #define MANY 16                 /* hosts, that keep the line busy with fewer ahead */
 #define AHEAD_OF_MANY 2
 #define ROOM_FOR_FLOW 60        /* bytes of the packet that a flow needs at least, in either family */
-#define RECHECK (100 * NS_PER_MS)
 #define LATE 2                  /* times the timeout: until then an answer is seen to be late */
-
-/* ---- tags: purpose 4 bits, host 24, ttl 8, flow 11 (0: none), number 17 or, of rounds, 20 with 8 of flow */
-
-static uint64_t
-tag_of(const struct probe *probe)
-{
-    uint64_t tag = (uint64_t)probe->purpose << 60 | (uint64_t)probe->host << 36 | (uint64_t)probe->ttl << 28;
-    if (probe->purpose == FOR_ROUND)
-        return tag | (uint64_t)(probe->flow + 1) << 20 | (uint64_t)probe->number;
-    return tag | (uint64_t)(probe->flow + 1) << 17 | (uint64_t)probe->number;
-}
-
-static struct probe
-probe_of(uint64_t tag)
-{
-    struct probe probe = { (enum purpose)(tag >> 60), tag >> 36 & 0xffffff, (int)(tag >> 28 & 0xff), 0, 0 };
-    int bits = probe.purpose == FOR_ROUND ? 20 : 17;
-    probe.flow = (int)((tag & ((UINT64_C(1) << 28) - 1)) >> bits) - 1;
-    probe.number = (int)(tag & ((UINT64_C(1) << bits) - 1));
-    return probe;
-}
-
-/* ---- asking */
-
-uint32_t
-trace_number(const struct traced *host)
-{
-    return (uint32_t)(host - host->trace->hosts);
-}
-
-void
-trace_ask(struct traced *host, const struct probe *probe, const char *more)
-{
-    struct trace *trace = host->trace;
-    char flow[24] = "";
-    bool collect = trace->options->format == FORMAT_ATLAS && client_can(trace->client, FEATURE_COLLECT);
-    if (trace->use_flow && probe->flow >= 0)
-        snprintf(flow, sizeof flow, " flow %d", probe->flow);
-    client_ask(trace->client, tag_of(probe), collect ? COLLECTED : ONE_ANSWER, "%s ttl %d%s%s", host->request, probe->ttl,
-               flow, more);
-}
-
-void
-trace_step_at(struct traced *host, int64_t when)
-{
-    if (!host->alarm.place || when < host->alarm.due.ns)
-        events_set(host->trace->events, &host->alarm, (struct instant){ when });
-}
-
-int64_t
-trace_tos(const struct trace *trace)
-{
-    return trace->options->probing.tos < 0 ? 0 : trace->options->probing.tos;
-}
-
-/* ---- names */
-
-bool
-trace_facts(struct trace *trace, const char *address, const char **name, const char **system)
-{
-    const struct trace_options *options = trace->options;
-    *name = options->probing.numeric ? "" : names_of(trace->names, address);
-    *system = options->systems ? names_system_of(trace->names, address) : "";
-    bool known = (*name && *system) || trace->hurry || !names_awaited(trace->names);
-    *name = *name ? *name : "";
-    *system = *system ? *system : "";
-    if (!known && !trace->recheck.place)
-        events_set(trace->events, &trace->recheck, instant_after(events_now(trace->events), RECHECK));
-    return known;
-}
-
-const char *
-trace_title(struct trace *trace, const char *address, char buffer[400])
-{
-    const char *name, *system;
-    trace_facts(trace, address, &name, &system);
-    snprintf(buffer, 400, "%s%s%s%s%s%s%s", name, *name ? " (" : "", address, *name ? ")" : "", *system ? " [AS" : "",
-             system, *system ? "]" : "");
-    return buffer;
-}
 
 /* ---- showing, in the order of the command line where people read it */
 
@@ -184,7 +103,8 @@ static void
 ask_hop(void *owner, const struct question *question)
 {
     struct traced *host = owner;
-    struct probe probe = { FOR_HOP, trace_number(host), question->ttl, question->flow, question->query };
+    struct probe probe = { FOR_HOP, trace_number(host), question->ttl, question->flow, question->query,
+                           question->stray };
     trace_ask(host, &probe, "");
 }
 
@@ -193,8 +113,9 @@ static void
 ask_for_verdict(struct traced *host)
 {
     struct path *path = &host->path;
-    struct probe probe = { FOR_VERDICT, trace_number(host), path->last, path->serial ? SCOUT : 0, 0 };
+    struct probe probe = { FOR_VERDICT, trace_number(host), path->last, path->serial ? SCOUT : 0, 0, false };
     path->verdict = ASKED;
+    path->verdict_asked = events_now(host->trace->events);
     trace_ask(host, &probe, "");
 }
 
@@ -205,20 +126,23 @@ step(void *owner)
     struct trace *trace = host->trace;
     if (host->rounds) {
         rounds_step(host);
+        show_more(trace, host);
         return;
     }
+    if (plan_verdict_is_overdue(&host->path, events_now(trace->events)))
+        path_judge(&host->path, NULL);
     if (host->path.verdict == ASK)
         ask_for_verdict(host);
     if (trace->options->mda)
         mda_choose(&host->path);
     int64_t due = plan_step(&host->path, events_now(trace->events), ask_hop, host);
-    if (plan_is_done(&host->path) && !(trace->options->mda && mda_choose(&host->path))) {
-        if (!trace->options->mtu || sizes_step(host)) {
-            trace_done(host);
-            return;
-        }
-    } else {
-        trace_step_at(host, plan_is_done(&host->path) ? events_now(trace->events).ns : due);
+    if (trace->options->mda && mda_choose(&host->path)) { /* some were given up just now */
+        trace_step_at(host, events_now(trace->events).ns);
+    } else if (!plan_is_done(&host->path)) {
+        trace_step_at(host, due);
+    } else if (!trace->options->mtu || sizes_step(host)) {
+        trace_done(host);
+        return;
     }
     show_more(trace, host);
 }
@@ -257,7 +181,7 @@ static void
 heard(void *owner, uint64_t tag, const struct reply *reply, bool last)
 {
     struct trace *trace = owner;
-    struct probe probe = probe_of(tag);
+    struct probe probe = trace_probe_of(tag);
     struct traced *host = &trace->hosts[probe.host];
     struct reply silence = *reply;
     (void)last;
@@ -272,7 +196,12 @@ heard(void *owner, uint64_t tag, const struct reply *reply, bool last)
         silence.kind = KIND_NO_REPLY;
     switch (probe.purpose) {
     case FOR_HOP: heard_hop(host, &probe, &silence); break;
-    case FOR_VERDICT: path_judge(&host->path, reply); break;
+    case FOR_VERDICT:
+        if (host->rounds)
+            rounds_heard(host, &probe, reply);
+        else
+            path_judge(&host->path, reply);
+        break;
     case FOR_SIZE:
     case FOR_SIZE_BY_UDP: sizes_heard(host, &probe, reply); break;
     case FOR_ROUND: rounds_heard(host, &probe, reply); break;
@@ -297,14 +226,15 @@ path_of(const struct trace *trace, const char *address)
     const struct trace_options *options = trace->options;
     bool serial = strcmp(options->probing.protocol, "tcp") == 0 ||
                   (strcmp(options->probing.protocol, "udp") == 0 && options->probing.port);
-    bool few = options->queries == 1 && options->flows == 1 && !options->mda;
+    bool alone = options->flows == 1 && !options->mda && !(serial && trace->use_flow);
     return (struct path){
         .first = (int)options->first,
         .last = (int)options->last,
         .queries = (int)options->queries,
         .flow_count = (int)options->flows,
         .serial = serial && trace->use_flow,
-        .ahead = trace->count > MANY ? AHEAD_OF_MANY : few ? AHEAD : AHEAD_LEAST,
+        .ahead = trace->count > MANY ? AHEAD_OF_MANY : alone ? AHEAD : AHEAD_LEAST,
+        .gathers = alone,
         .timeout = options->probing.timeout,
         .chosen = options->mda,
         .address = address,
@@ -422,9 +352,9 @@ find_flows(struct trace *trace)
     } else if (is_icmp(trace)) {
         flows_told(trace, true);
     } else {
-        struct probe probe = { FOR_FLOWS, 0, 0, 0, 0 };
+        struct probe probe = { .purpose = FOR_FLOWS };
         bool six = options->probing.family == 6 || !client_can(trace->client, FEATURE_IP_4);
-        client_ask(trace->client, tag_of(&probe), ONE_ANSWER, "send-probe %s protocol %s port 9 flow 0 timeout 0",
+        client_ask(trace->client, trace_tag_of(&probe), ONE_ANSWER, "send-probe %s protocol %s port 9 flow 0 timeout 0",
                    six ? "ip-6 ::1" : "ip-4 127.0.0.1", options->probing.protocol);
     }
 }
@@ -452,10 +382,10 @@ prepare(struct trace *trace)
     size_t used = strlen(trace->arguments);
     if (client_can(trace->client, FEATURE_DETAIL))
         used += (size_t)snprintf(trace->arguments + used, sizeof trace->arguments - used, " detail 1");
-    if (!client_can(trace->client, FEATURE_DETAIL) || !client_can(trace->client, FEATURE_FLOW))
-        client_says_less(trace->client, "no flows of one path, nothing of an answer but its labels");
     if (trace->options->format == FORMAT_ATLAS && client_can(trace->client, FEATURE_COLLECT))
         snprintf(trace->arguments + used, sizeof trace->arguments - used, " collect 1");
+    if (!client_can(trace->client, FEATURE_DETAIL) || !client_can(trace->client, FEATURE_FLOW))
+        client_says_less(trace->client, "no flows, so paths may be mixed, and no words behind a hop");
     trace->recheck = (struct alarm){ .rings = show_all, .owner = trace };
     names_on_change(trace->names, show_all, trace);
 }
@@ -509,97 +439,6 @@ run(struct trace *trace)
     return sum_up(trace);
 }
 
-static const char *
-hint(char letter)
-{
-    switch (letter) {
-    case 'T': return "-p tcp:PORT";
-    case 'U': return "-p udp:53";
-    case 'P': return "-p PROTOCOL, a time to wait is -W";
-    case 'w': return "the time to wait is -W";
-    case 'N': return "as many as is good for the path are sent at once";
-    case 'z': return "the pace is chosen by itself; rounds have -i";
-    case 'F': return "--mtu finds what needs no fragments";
-    case 'e': return "ICMP extensions are always shown";
-    case 'A': return "--as";
-    case 'i': case 'S': return "-I ADDRESS or -I INTERFACE";
-    case 'g': return "source routes are not offered";
-    case 'r': case 'c': return "--mtr ROUNDS";
-    case 'b': return "names and addresses are both shown; -n leaves the names out";
-    default: return NULL;
-    }
-}
-
-static void
-check(struct trace_options *options, bool queries_given)
-{
-    struct probing *probing = &options->probing;
-    const char *protocol = probing->protocol;
-    bool few = options->flows > 1 || options->mtu || options->mtr || options->mda;
-    if (probing->ttl >= 0)
-        options->first = options->last = probing->ttl;
-    probing->ttl = -1; /* it stands in each request */
-    if (options->first > options->last)
-        wrong("--first %" PRId64 " is behind --last %" PRId64, options->first, options->last);
-    if (options->mtu && (strcmp(protocol, "tcp") == 0 || strcmp(protocol, "sctp") == 0))
-        wrong("--mtu needs -p icmp or udp, whose size can be chosen");
-    if ((options->flows > 1 || options->mda) && strcmp(protocol, "sctp") == 0)
-        wrong("%s needs -p icmp, udp or tcp", options->mda ? "--mda" : "--flows");
-    if (options->json && *options->json && strcmp(options->json, "atlas") != 0)
-        wrong("--json takes no value but atlas, as in --json=atlas");
-    if ((options->json != NULL) + options->dot + options->csv + options->wide > 1)
-        wrong("one of --json, --csv, --dot and --wide");
-    if (options->mtr + options->mda + (options->flows > 1) > 1 || (options->mtr && (options->mtu || options->dot)) ||
-        (options->mda && options->mtu))
-        wrong("--mtr, --mda and --flows exclude each other, --mtr and --mda also --mtu, --mtr also --dot");
-    if (options->json && *options->json && (options->mtr || options->mda || options->flows > 1 || options->mtu))
-        wrong("--json=atlas is for one flow, without --mtr, --mda and --mtu");
-    if (options->mda && queries_given && options->queries != 1)
-        wrong("--mda asks each hop of each flow once");
-    if (!queries_given)
-        options->queries = few ? 1 : 3;
-    options->format = options->json ? *options->json ? FORMAT_ATLAS : FORMAT_JSON
-                      : options->csv ? FORMAT_CSV
-                      : options->dot ? FORMAT_DOT
-                                     : FORMAT_TEXT;
-}
-
-static void
-read_options(int argc, char **argv, struct trace_options *options, size_t *hosts)
-{
-    struct command command = {
-        "probe-trace [OPTION]... HOST...",
-        "Shows the path to each HOST, hop by hop, with round trips, MPLS labels and unreachables (!H host, !N network,\n"
-        "!X prohibited, !R refused, !P protocol, !F too big). Ends at the target; what is silent is a star.",
-        {
-            { 'q', "queries", "N", WHOLE, &options->queries, "probes to each hop (3; 1 with --flows, --mtu, --mda)", 1, 1000 },
-            { 'f', "first", "N", WHOLE, &options->first, "hop to begin with (1)", 1, 255 },
-            { 'm', "last", "N", WHOLE, &options->last, "hop to end with (30)", 1, 255 },
-            { 0, "flows", "N", WHOLE, &options->flows, "follow so many constant flows, and tell which hops differ", 1, FLOWS_MAX },
-            { 0, "mda", NULL, NO_VALUE, &options->mda, "add flows until no next hop is missed, with 95% certainty", 0, 0 },
-            { 0, "dot", NULL, NO_VALUE, &options->dot, "print the paths as a graph for Graphviz", 0, 0 },
-            { 0, "mtu", NULL, NO_VALUE, &options->mtu, "find the path MTU at each hop", 0, 0 },
-            { 0, "mtr", "N", WHOLE, &options->rounds,
-              "so many rounds, then loss, round trips and percentiles of each hop", 1, 999999 },
-            { 'i', "interval", "SECONDS", SECONDS, &options->interval, "from one round of --mtr to the next (1)", 0, 0 },
-            { 0, "as", NULL, NO_VALUE, &options->systems, "numbers of autonomous systems, by DNS (Team Cymru)", 0, 0 },
-            { 0, "wide", NULL, NO_VALUE, &options->wide, "columns of all that is known, for wide screens", 0, 0 },
-            { 0, "csv", NULL, NO_VALUE, &options->csv, "comma separated values", 0, 0 },
-            { 0, "json", "atlas", MAY_WORD, &options->json,
-              "one JSON object a line, see probe-json(5); or a result as of RIPE Atlas", 0, 0 },
-        },
-        hint,
-    };
-    options->queries = 0;
-    command_add_probing(&command, &options->probing);
-    *hosts = (size_t)command_read(&command, argc, argv);
-    if (!*hosts)
-        wrong("no host; usage: %s", command.usage);
-    probing_check(&options->probing);
-    options->mtr = options->rounds > 0;
-    check(options, options->queries > 0);
-}
-
 static void
 free_host(struct traced *host)
 {
@@ -621,7 +460,7 @@ main(int argc, char **argv)
     struct trace_options options = { .probing = probing_default(4 * NS_PER_S), .first = 1, .last = 30, .flows = 1,
                                      .interval = NS_PER_S };
     struct trace trace = { .options = &options };
-    read_options(argc, argv, &options, &trace.count);
+    trace.count = trace_read_options(argc, argv, &options);
     trace.events = events_new();
     trace.hosts = calloc(trace.count, sizeof *trace.hosts);
     if (!trace.events || !trace.hosts)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the parts of probe-trace share: the options, the hosts, and how a probe is asked. The parts are
+ *     trace_options, trace_ask the command line, requests and names
  *     trace_hops, trace_plan   what is known of a path, and what is asked next
  *     trace_mtu, trace_mtr, trace_mda   sizes, rounds, and flows until no next hop is missed
+ *     trace_rounds, trace_report   what rounds have shown, and how that is told
  *     trace_words, trace_text, trace_rows, trace_atlas, trace_dot   what is shown of it, in which form
  */
 #ifndef HOPLINE_TOOLS_TRACE_H
@@ -25,6 +27,9 @@ struct trace_options {
     enum format format;
 };
 
+/* Reads the command line (trace_options.c) and returns how many hosts are in argv[1] and on; ends the program on wrong use. */
+size_t trace_read_options(int argc, char **argv, struct trace_options *options);
+
 /* Why a probe is sent, which is in the tag of its request. */
 enum purpose {
     FOR_HOP,     /* `number` is the query */
@@ -40,6 +45,7 @@ struct probe {
     uint32_t host;
     int ttl, flow;  /* flow: SCOUT for none */
     int number;
+    bool stray;     /* not in the tag: it is sent without a flow all the same */
 };
 
 enum stage {
@@ -101,6 +107,10 @@ struct trace {
     struct alarm recheck; /* names are no longer waited for */
     struct alarm redraw;
 };
+
+/* What the tag of a request holds of a probe: all but `stray`. */
+uint64_t trace_tag_of(const struct probe *probe);
+struct probe trace_probe_of(uint64_t tag);
 
 /* Asks for one probe of HOST. MORE: arguments behind the others, "" for none. */
 void trace_ask(struct traced *host, const struct probe *probe, const char *more);

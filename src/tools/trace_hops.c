@@ -121,6 +121,32 @@ note_end(struct path *path, int ttl, struct flow *flow, const struct reply *repl
         path->verdict = ASK;
 }
 
+/* Who answered probes that could have gone further: these are round trips to him like those that he is asked for. */
+static void
+gather(struct path *path, int flow_number)
+{
+    const struct flow *flow = path_flow(path, flow_number);
+    const struct reply *first = flow->end ? path_cell(path, flow->end, flow_number, 0)->answer : NULL;
+    int query = 1;
+    if (!path->gathers || !first || !first->from)
+        return;
+    for (int ttl = flow->end + 1; ttl <= path->last && ttl <= flow->end + path->queries + path->ahead; ttl++) {
+        struct cell *from = path_cell(path, ttl, flow_number, 0);
+        while (query < path->queries && path_cell(path, flow->end, flow_number, query)->state != CELL_IDLE)
+            query++;
+        if (query == path->queries)
+            return;
+        if (!from->answer || !from->answer->from || from->answer->kind != first->kind ||
+            strcmp(from->answer->from, first->from) != 0)
+            continue;
+        struct cell *to = path_cell(path, flow->end, flow_number, query);
+        to->state = CELL_ANSWERED;
+        to->answer = from->answer;
+        from->answer = NULL;
+        path_hop(path, flow->end)->answered++;
+    }
+}
+
 void
 path_heard(struct path *path, int ttl, int flow_number, int query, const struct reply *reply)
 {
@@ -141,6 +167,8 @@ path_heard(struct path *path, int ttl, int flow_number, int query, const struct 
     if (reply->round_trip_us * NS_PER_US > path->slowest)
         path->slowest = reply->round_trip_us * NS_PER_US;
     note_end(path, ttl, flow, reply);
+    if (flow->reached && ttl >= flow->end)
+        gather(path, flow_number);
 }
 
 static void
@@ -155,6 +183,8 @@ path_judge(struct path *path, const struct reply *reply)
 {
     path->verdict = FINAL;
     path->beyond = reply && reply->kind == KIND_REPLY;
+    for (int flow = 0; flow < path->flow_count && !path->beyond; flow++)
+        gather(path, flow);
     if (!path->beyond)
         return;
     go_beyond(&path->scouts);
@@ -196,10 +226,13 @@ path_end(const struct path *path)
 {
     int furthest = path->first - 1;
     for (int flow = 0; flow < path->flow_count; flow++) {
-        if (!path->flows[flow].end)
+        int end = path->flows[flow].end;
+        if (!end && path->chosen && flow > 0)
+            end = path->flows[flow].front; /* it was not asked to go all the way */
+        if (!end)
             return path->last;
-        if (path->flows[flow].end > furthest)
-            furthest = path->flows[flow].end;
+        if (end > furthest)
+            furthest = end;
     }
     return furthest;
 }

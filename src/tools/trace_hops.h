@@ -44,6 +44,7 @@ struct hop {
     int early;    /* probes of its first second */
     int asked, answered;
     int retries;
+    bool rationed; /* errors are sent at a low rate there */
     int64_t mtu;  /* 0: not known */
     bool measured; /* that is as much as there is to know */
     bool vanish;  /* larger packets, or the answers to them, go without a word */
@@ -60,6 +61,7 @@ struct path {
     struct flow *flows;
     struct hop *hops;     /* of `first` and on */
     int ahead;            /* hops that a flow is asked ahead of the last that answered */
+    bool gathers;         /* answers of the target to probes that could have gone further count as further queries of it */
     int64_t timeout;      /* ns */
     bool chosen;          /* only cells that are wanted are asked */
     bool short_of_flows;  /* more were wanted than there may be */
@@ -68,6 +70,7 @@ struct path {
     int answers, front;   /* of all flows */
     int64_t slowest;      /* ns: the longest round trip so far */
     enum verdict verdict; /* on an unreachable */
+    struct instant verdict_asked;
     bool beyond;          /* the target does answer behind it */
 };
 

@@ -93,15 +93,26 @@ count_next(const struct path *path, int ttl, const char *who)
     return count;
 }
 
+/* True while it is not known yet whom a flow meets at a hop, and it will be. */
+static bool
+is_on_its_way(const struct path *path, int ttl, int flow)
+{
+    for (int at = path->first; at <= ttl; at++) {
+        int state = path_cell(path, at, flow, 0)->state;
+        if (is_asked(path, at, flow) && (state == CELL_IDLE || state == CELL_ASKED))
+            return true;
+    }
+    return false;
+}
+
 /* More flows that may meet a router at TTL: those that are known to come there first, then new ones. */
 static void
 want_flows(struct search *search, int ttl, int missing)
 {
     struct path *path = search->path;
     for (int flow = 0; flow < path->flow_count && missing > 0; flow++) {
-        const struct cell *cell = path_cell(path, ttl, flow, 0);
-        if (is_asked(path, ttl, flow) && cell->state != CELL_ANSWERED && cell->state != CELL_SILENT)
-            missing--; /* on its way */
+        if (is_on_its_way(path, ttl, flow))
+            missing--;
         else if (!is_asked(path, ttl, flow) && !has_ended(path, ttl - 1, flow) && (ttl == path->first || router(path, ttl - 1, flow)))
             missing -= want(search, ttl, flow);
     }

@@ -46,7 +46,7 @@ try_size(struct traced *host, int64_t size)
     struct sizes *sizes = host->sizes;
     char more[80];
     struct probe probe = { sizes->by_udp ? FOR_SIZE_BY_UDP : FOR_SIZE, trace_number(host), sizes->ttl,
-                           sizes->by_udp ? SCOUT : 0, (int)size };
+                           sizes->by_udp ? SCOUT : 0, (int)size, false };
     sizes->tries = size == sizes->size ? sizes->tries + 1 : 1;
     sizes->size = size;
     sizes->sent = events_now(host->trace->events);

@@ -5,6 +5,8 @@
 #define SPELL NS_PER_S            /* a second later what is silent is asked again */
 #define PACE (1100 * NS_PER_MS)   /* one error a second is what the thriftiest host sends */
 #define PATIENCE_LEAST NS_PER_S
+#define PATIENCE_BEHIND (2 * NS_PER_S) /* behind the hops that would tell of a host that is down */
+#define TAIL_STEP (300 * NS_PER_MS)    /* where nobody answers, at least, from five hops to the next five */
 #define PATIENCE_TRIPS 3          /* times the longest round trip, where others have answered */
 #define NEAR_END 3                /* hops before the scouts' end from which on flows that hinder themselves go singly */
 #define TRIES_MAX 3               /* where errors are rationed; else 2 */
@@ -40,12 +42,33 @@ nearest_end(const struct path *path)
     return nearest;
 }
 
+/* The hop that stands for a place. */
+static struct hop *
+place_of(const struct step *step, int ttl)
+{
+    return path_hop(step->path, ttl < step->nearest ? ttl : step->nearest);
+}
+
+/* One at a time where errors are rationed. True when it is its time. */
+static bool
+takes_turn(struct step *step, struct hop *place)
+{
+    if (step->now.ns < place->next_retry.ns) {
+        call_again(step, place->next_retry.ns);
+        return false;
+    }
+    place->next_retry = instant_after(step->now, PACE);
+    return true;
+}
+
 /* True when a place may get one more now. */
 static bool
 has_room(struct step *step, int ttl)
 {
     int from = ttl < step->nearest ? ttl : step->nearest, to = ttl < step->nearest ? ttl : step->path->last, sent = 0;
     int64_t first = NEVER;
+    if (place_of(step, ttl)->rationed)
+        return takes_turn(step, place_of(step, ttl));
     for (int at = from; at <= to; at++) {
         const struct hop *hop = path_hop(step->path, at);
         sent += hop->early;
@@ -72,7 +95,8 @@ ask(struct step *step, int ttl, int flow, int query)
     cell->sent = step->now;
     cell->tries++;
     cell->open++;
-    step->send(step->owner, &(struct question){ ttl, flow, query });
+    bool stray = step->path->serial && cell->tries > 1 && ttl >= step->nearest;
+    step->send(step->owner, &(struct question){ ttl, flow, query, stray });
 }
 
 /* ---- silence */
@@ -84,20 +108,50 @@ others_answered(const struct path *path, int ttl)
     return path_hop(path, ttl)->answered || ttl < path->front;
 }
 
+/*
+ * The whole timeout is for the hops next to the last that answered: their router may need three seconds to tell that the
+ * target is down.
+ */
 static int64_t
-patience(const struct path *path, int ttl)
+patience(const struct path *path, int ttl, int query)
 {
-    int64_t trips = PATIENCE_TRIPS * path->slowest;
-    if (trips < PATIENCE_LEAST)
-        trips = PATIENCE_LEAST;
-    return others_answered(path, ttl) && trips < path->timeout ? trips : path->timeout;
+    int64_t trips = PATIENCE_TRIPS * path->slowest, least = PATIENCE_LEAST;
+    if (!path->answers || (!others_answered(path, ttl) && ttl <= path->front + path->ahead && !query))
+        return path->timeout;
+    if (!others_answered(path, ttl))
+        least = PATIENCE_BEHIND;
+    trips = trips < least ? least : trips;
+    return trips < path->timeout ? trips : path->timeout;
 }
 
-/* Some were answered, many not: it rations its errors. */
-static bool
-is_rationed(const struct hop *hop)
+/* How long the next hops wait for these. */
+static int64_t
+tail_step(const struct path *path)
 {
-    return hop->answered && 4 * hop->answered < 3 * hop->asked;
+    int64_t trips = 2 * path->slowest;
+    if (!path->answers || trips > SPELL)
+        return SPELL;
+    return trips < TAIL_STEP ? TAIL_STEP : trips;
+}
+
+/*
+ * Some were answered and one in five, or more, was not, a second after the first time of asking: the place rations its
+ * errors. What is lost on the way is less.
+ */
+static bool
+is_rationed(const struct step *step, int ttl)
+{
+    const struct path *path = step->path;
+    struct hop *hop = path_hop(path, ttl);
+    int lost = 0;
+    for (int flow = 0; flow < path->flow_count && !hop->rationed && hop->answered; flow++)
+        for (int query = 0; query < path->queries; query++) {
+            const struct cell *cell = path_cell(path, ttl, flow, query);
+            lost += cell->state == CELL_SILENT ||
+                    (cell->state == CELL_ASKED && (cell->tries > 1 || instant_since(step->now, cell->sent) >= SPELL));
+        }
+    hop->rationed |= lost >= 2 && 5 * lost >= lost + hop->answered;
+    return hop->rationed;
 }
 
 /*
@@ -105,11 +159,13 @@ is_rationed(const struct hop *hop)
  * behind all that answered, the later queries are such questions.
  */
 static bool
-may_retry(struct step *step, int ttl, const struct cell *cell)
+may_retry(struct step *step, int ttl, const struct flow *flow, const struct cell *cell)
 {
     const struct path *path = step->path;
     struct hop *hop = path_hop(path, ttl);
-    if (!path->answers || cell->tries >= (is_rationed(hop) ? TRIES_MAX : TRIES_MAX - 1))
+    if (flow->end == ttl && !flow->reached)
+        return false; /* one unreachable says it */
+    if (!path->answers || cell->tries >= (is_rationed(step, ttl) ? TRIES_MAX : TRIES_MAX - 1))
         return false;
     if (!hop->answered)
         return !hop->retries && (ttl < path->front || path->queries == 1);
@@ -121,19 +177,15 @@ static bool
 waits_for_retry(const struct step *step, int ttl)
 {
     const struct hop *hop = path_hop(step->path, ttl);
-    return !hop->answered && hop->retries && step->now.ns < hop->retried.ns + patience(step->path, ttl);
+    return !hop->answered && hop->retries && step->now.ns < hop->retried.ns + patience(step->path, ttl, 0);
 }
 
 static void
 retry(struct step *step, int ttl, int flow, int query)
 {
-    struct hop *hop = path_hop(step->path, ttl);
-    if (step->now.ns < hop->next_retry.ns) {
-        call_again(step, hop->next_retry.ns);
+    struct hop *hop = path_hop(step->path, ttl), *place = place_of(step, ttl);
+    if ((hop->rationed || place->rationed || !hop->answered) && !takes_turn(step, place))
         return;
-    }
-    if (is_rationed(hop) || !hop->answered)
-        hop->next_retry = instant_after(step->now, PACE);
     hop->retries++;
     hop->retried = step->now;
     ask(step, ttl, flow, query);
@@ -144,8 +196,8 @@ static void
 judge_silence(struct step *step, int ttl, int flow, int query)
 {
     struct cell *cell = path_cell(step->path, ttl, flow, query);
-    int64_t age = instant_since(step->now, cell->sent), enough = patience(step->path, ttl);
-    bool again = may_retry(step, ttl, cell);
+    int64_t age = instant_since(step->now, cell->sent), enough = patience(step->path, ttl, query);
+    bool again = may_retry(step, ttl, path_flow(step->path, flow), cell);
     if (again && age < SPELL) {
         call_again(step, cell->sent.ns + SPELL);
     } else if (again) {
@@ -161,11 +213,28 @@ judge_silence(struct step *step, int ttl, int flow, int query)
 
 /* ---- what is asked of a flow */
 
+/* Answers of the target to what was asked of hops behind it may still come. */
+static bool
+gathers_more(struct step *step, const struct flow *flow)
+{
+    struct path *path = step->path;
+    for (int ttl = flow->end + 1; path->gathers && flow->reached && ttl <= path->last; ttl++) {
+        const struct cell *cell = &flow->cells[(ttl - path->first) * path->queries];
+        if (cell->state == CELL_IDLE)
+            return false;
+        if (cell->state == CELL_ASKED && instant_since(step->now, cell->sent) < tail_step(path)) {
+            call_again(step, cell->sent.ns + tail_step(path));
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Another query: when the first has shown that the target is not nearer, or is silent. */
 static bool
 may_ask_more(struct step *step, const struct flow *flow, int ttl, const struct cell *first)
 {
-    if (first->state == CELL_IDLE)
+    if (first->state == CELL_IDLE || (ttl == flow->end && gathers_more(step, flow)))
         return false;
     if (flow->end ? ttl <= flow->end : ttl < flow->front || first->state != CELL_ASKED)
         return true;
@@ -197,42 +266,51 @@ ask_ahead(struct step *step, int number, int bound, int queries)
         }
         if (ttl <= flow->front)
             continue;
-        bool old = first->state != CELL_IDLE && instant_since(step->now, first->sent) >= SPELL;
+        bool old = first->state != CELL_IDLE && instant_since(step->now, first->sent) >= tail_step(path);
         if (old || first->state == CELL_SILENT) {
             most = AT_ONCE;
         } else {
             fresh++;
             if (first->state == CELL_ASKED)
-                call_again(step, first->sent.ns + SPELL);
+                call_again(step, first->sent.ns + tail_step(path));
         }
         if (fresh >= most && first->state == CELL_IDLE && !chosen)
             break;
     }
 }
 
-/* One at a time, the target's hop first: behind a silent probe an answer may be to that one, and is nobody's. */
+/* One query of one hop at a time. True when all of it is settled. */
+static bool
+ask_hop_singly(struct step *step, int ttl, int number)
+{
+    struct path *path = step->path;
+    for (int query = 0; query < path->queries; query++) {
+        struct cell *cell = path_cell(path, ttl, number, query);
+        if (path->chosen && number > 0 && !cell->wanted && cell->state == CELL_IDLE)
+            continue;
+        if (cell->state == CELL_ASKED)
+            judge_silence(step, ttl, number, query);
+        else if (cell->state == CELL_IDLE && has_room(step, ttl))
+            ask(step, ttl, number, query);
+        if (cell->state == CELL_ASKED || cell->state == CELL_IDLE)
+            return false;
+    }
+    return true;
+}
+
+/* The hops near the end: those before the target, nearest to it first, then those behind where the flow has not ended. */
 static void
 ask_singly(struct step *step, int number)
 {
     struct path *path = step->path;
-    struct flow *flow = path_flow(path, number);
-    int target = path->scouts.end, from = target - NEAR_END + 1 > path->first ? target - NEAR_END + 1 : path->first;
-    for (int i = from; i <= path->last; i++) {
-        int ttl = i <= target ? target - (i - from) : i; /* down, then up from behind the target */
-        if (flow->end && ttl > flow->end)
-            continue;
-        for (int query = 0; query < path->queries; query++) {
-            struct cell *cell = path_cell(path, ttl, number, query);
-            if (path->chosen && number > 0 && !cell->wanted && cell->state == CELL_IDLE)
-                continue;
-            if (cell->state == CELL_ASKED)
-                judge_silence(step, ttl, number, query);
-            else if (cell->state == CELL_IDLE && has_room(step, ttl))
-                ask(step, ttl, number, query);
-            if (cell->state == CELL_ASKED || cell->state == CELL_IDLE)
-                return;
-        }
-    }
+    const struct flow *flow = path_flow(path, number);
+    int target = path->scouts.end;
+    for (int ttl = target - 1; ttl > target - NEAR_END && ttl >= path->first; ttl--)
+        if (!(flow->end && ttl > flow->end) && !ask_hop_singly(step, ttl, number))
+            return;
+    for (int ttl = target + 1; ttl <= (flow->end ? flow->end : path->last); ttl++)
+        if (!ask_hop_singly(step, ttl, number))
+            return;
 }
 
 static bool
@@ -244,6 +322,20 @@ scouts_are_back(const struct path *path)
     return true;
 }
 
+/* Where others have ended a flow stops until it is clear that its way is longer. */
+static int
+next_stop(const struct path *path, int number)
+{
+    int stop = path->last;
+    for (int other = path->serial ? SCOUT : 0; other < path->flow_count; other++) {
+        int end = path_flow(path, other)->end;
+        if (end && end > path_flow(path, number)->front && end < stop &&
+            path_cell(path, end, number, 0)->state != CELL_SILENT)
+            stop = end;
+    }
+    return stop;
+}
+
 /* The first flow finds the way, or the scouts do; the others follow them, so that the target is not asked too often. */
 static int
 bound_of(const struct path *path, int number)
@@ -252,46 +344,37 @@ bound_of(const struct path *path, int number)
     if (flow->end)
         return flow->end;
     if (number <= 0 || path->chosen || path->serial || leader->end)
-        return path->last;
+        return number == SCOUT ? path->last : next_stop(path, number);
     for (int ttl = leader->front + 1; ttl <= path->last; ttl++)
         if (path_cell(path, ttl, 0, 0)->state != CELL_SILENT)
             return ttl - 1;
     return path->last;
 }
 
-/* All questions of a flow at the hop where the scouts met the target. */
-static bool
-target_is_settled(const struct path *path, int number)
-{
-    for (int query = 0; query < path->queries; query++) {
-        const struct cell *cell = path_cell(path, path->scouts.end, number, query);
-        bool asked = !path->chosen || number == 0 || cell->wanted;
-        if (cell->state == CELL_ASKED || (cell->state == CELL_IDLE && asked))
-            return false;
-    }
-    return true;
-}
-
 /*
- * What hinders itself at the target is asked there before all else: its answer bears nothing but ports, and is nobody's
- * while other probes of the flow are in flight, or were never answered.
+ * Where probes of one flow hinder each other at the target, that comes first, and before any other of the flow: while one
+ * of these may still be answered, the target's answer, which is of ports alone, may be to that one.
  */
 static void
 ask_flow(struct step *step, int number)
 {
     struct path *path = step->path;
-    int bound = bound_of(path, number);
-    if (!path->serial || !path->scouts.end) {
+    int bound = bound_of(path, number), target = path->scouts.end;
+    if (!path->serial || !target) {
         ask_ahead(step, number, bound, path->queries);
         return;
     }
-    if (!target_is_settled(path, number)) {
-        ask_singly(step, number);
+    if (!ask_hop_singly(step, target, number))
         return;
-    }
-    int free = path->scouts.end - NEAR_END;
+    int free = target - NEAR_END;
     ask_ahead(step, number, bound < free ? bound : free, path->queries);
     ask_singly(step, number);
+}
+
+bool
+plan_verdict_is_overdue(const struct path *path, struct instant now)
+{
+    return path->verdict == ASKED && now.ns >= path->verdict_asked.ns + patience(path, path->first, 0);
 }
 
 int64_t
@@ -299,7 +382,7 @@ plan_step(struct path *path, struct instant now, void (*send)(void *owner, const
 {
     struct step step = { path, now, send, owner, nearest_end(path), NEVER };
     if (path->verdict == ASK || path->verdict == ASKED)
-        return NEVER; /* whoever asks it has his own alarm */
+        return path->verdict_asked.ns + patience(path, path->first, 0);
     if (path->serial)
         ask_ahead(&step, SCOUT, path->scouts.end ? path->scouts.end : path->last, 1);
     if (path->serial && !scouts_are_back(path))

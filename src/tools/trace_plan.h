@@ -16,11 +16,15 @@
 
 struct question {
     int ttl, flow, query;
+    bool stray; /* without the values of its flow: an answer to the one before would be nobody's */
 };
 
 /* Asks what is to be asked, gives up what is not to be waited for. Returns when to call it again, ns; NEVER. */
 int64_t plan_step(struct path *path, struct instant now, void (*send)(void *owner, const struct question *question),
                   void *owner);
+
+/* True when nobody has answered the question whether an unreachable is the end, and will not. */
+bool plan_verdict_is_overdue(const struct path *path, struct instant now);
 
 /* True when nothing is left to be asked or to be waited for. */
 bool plan_is_done(const struct path *path);

@@ -8,7 +8,6 @@
 
 /* trace_text.c: lines for people. */
 bool text_show(struct traced *host);
-void text_head(struct traced *host); /* "path to ..." */
 
 /* trace_rows.c: objects of probe-json(5), and comma separated values. */
 bool json_show(struct traced *host);

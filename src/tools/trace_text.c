@@ -132,10 +132,10 @@ print_answers(FILE *to, struct traced *host, int ttl)
             print_labels(to, answer);
         }
     }
-    print_size(to, path_hop(&host->path, ttl));
     fclose(behind);
     fputs(told, to);
     free(told);
+    print_size(to, path_hop(&host->path, ttl));
 }
 
 /* Who answers which flows. */
@@ -286,8 +286,8 @@ print_columns(struct traced *host, int ttl, int flow)
 
 /* ---- lines */
 
-void
-text_head(struct traced *host)
+static void
+print_head(struct traced *host)
 {
     struct trace *trace = host->trace;
     const struct trace_options *options = trace->options;
@@ -383,7 +383,7 @@ text_show(struct traced *host)
         return true;
     }
     if (!host->headed)
-        text_head(host);
+        print_head(host);
     for (int ttl = host->shown + 1; ttl <= show_end(host); ttl++) {
         if (!show_hop_is_known(host, ttl) || !show_names_are_known(host, ttl))
             return false;

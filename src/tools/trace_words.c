@@ -72,7 +72,8 @@ words_back(const struct reply *answer, int ttl)
 static void
 add_back(struct said *said, const struct reply *answer, int ttl, char *text)
 {
-    int back = words_back(answer, ttl);
+    bool here = answer->kind == KIND_TTL_EXPIRED || answer->kind == KIND_REPLY; /* who says unreachable may be nearer */
+    int back = here ? words_back(answer, ttl) : -1;
     if (back < 0 || back - ttl == said->back)
         return;
     said->back = back - ttl;

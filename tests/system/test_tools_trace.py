@@ -1,23 +1,27 @@
 # SPDX-License-Identifier: MIT
 """probe-trace over a played path with silence, loss, MPLS, load balancing and narrow links."""
 
-import contextlib
 import csv
 import dataclasses
 import json
 import os
 import re
 import signal
+import subprocess
 import time
 
 import pytest
 
-from lab import twelve
+from lab import chain, twelve, venv, wire
+from lab.capture import Capture
+from lab.chain import Chain
 from lab.daemon import Daemon
+from lab.fake_daemon import TARGET as FAR
+from lab.fake_daemon import fake_daemon
 from lab.nameserver import nameserver
-from lab.net import Namespace, join
-from lab.path import Path, target, target_address, way_address
-from lab.tools import on_terminal, run, start
+from lab.net import Namespace
+from lab.path import Path, hops, target, target_address, way_address
+from lab.tools import command, on_terminal, run, start
 
 TARGET = target_address(0)
 BALANCED = "src", "dst", "protocol", "sport", "dport", "icmp_id", "flow_label"  # what a router hashes; of icmp, too:
@@ -76,19 +80,20 @@ def test_every_hop(path, protocol, family):
     found = [(one["hop"], one["from"], one["kind"], one.get("mpls", [])) for one in said.of_type("hop")]
     assert found == [(ttl, twelve.address(ttl, family), "reply" if ttl == 12 else "ttl-expired",
                       labels(twelve.LABELS.get(ttl, ()))) for ttl in range(1, 13) for _ in range(2)]
-    last = {name: value for name, value in said.objects[-1].items() if name != "time"}
-    assert last == {"type": "path", "host": TARGET[family], "address": TARGET[family], "hops": 12, "reached": True}
+    last = said.objects[-1]
+    assert last == {"type": "path", "time": last["time"], "host": TARGET[family], "address": TARGET[family], "hops": 12,
+                    "reached": True}
 
 
 def test_as_people_see_it(path):
-    """Silent hops are stars. A probe that is lost is sent again before it is a star."""
+    """Silent hops and lost probes are stars."""
     path.play(routers(r3={"silent": True}, r6={"loses": 2}), [twelve.TARGET])
     said = run(path.namespace, "probe-trace", "-W0.3", TARGET[4])
     shape = [re.sub(r"\d[\d.]* ms", "T ms", line) for line in said.lines]
     ordinary = [f"{ttl:3}  {twelve.address(ttl, 4)}  T ms  T ms  T ms" for ttl in range(13)]
     assert shape[:4] == [f"path to {TARGET[4]}, 30 hops at most, icmp", ordinary[1], ordinary[2], "  3  * * *"]
     assert shape[4] == "  4  10.99.0.4  T ms [mpls 16 class 0 ttl 1]  T ms  T ms"
-    assert shape[6] == "  6  10.99.0.6  T ms  T ms  T ms"
+    assert shape[6] == "  6  10.99.0.6  T ms *  T ms"
     assert shape[9:] == ordinary[9:] and said.status == 0
 
 
@@ -127,7 +132,7 @@ def test_no_route(path):
 
 
 def test_names(path):
-    """Looked up by getent, unless -n."""
+    """Of /etc/hosts and DNS, unless -n."""
     def lines(*args):
         return run(path.namespace, "probe-trace", "-q1", *args).lines
 
@@ -136,7 +141,10 @@ def test_names(path):
     assert lines("-4", "localhost")[0].startswith("path to localhost (127.0.0.1)")
 
 
-@pytest.mark.parametrize("protocol, family", [("icmp", 4), ("udp", 6), ("tcp", 4)])
+# ---------------------------------------------------------------- flows
+
+@every_family
+@pytest.mark.parametrize("protocol", ["icmp", "udp", "tcp"])
 def test_flows(path, needs, protocol, family):
     """Each flow meets one router at the balanced hops, several flows several; the hops that differ are named."""
     needs("flow")
@@ -176,7 +184,7 @@ def test_mtu(path, needs, family):
     needs("dont-fragment")
     path.play(routers(r4={"mtu": 1400, "extension": b""}, r6={"silent": True}, r9={"mtu": 1300}), [twelve.TARGET])
     said = run(path.namespace, "probe-trace", "--mtu", "-W0.4", TARGET[family])
-    found = {int(line.split()[0]): line.rsplit("  mtu ", 1)[1].split()[0] for line in said.lines if "  mtu " in line}
+    found = {int(line.split()[0]): line.rsplit("  mtu ", 1)[1] for line in said.lines if "  mtu " in line}
     assert found == {ttl: "1500" if ttl <= 4 else "1400" if ttl <= 9 else "1300" for ttl in range(1, 13) if ttl != 6}
 
 
@@ -212,127 +220,387 @@ def test_rounds_interrupted(path):
     assert rest.startswith("hop host") and len(rest.splitlines()) == 13 and tool.returncode == 0
 
 
-def test_rounds_as_people_see_them(path):
-    """A report with percentiles; a router that rations its answers is no loss, one that loses is."""
-    path.play(routers(r4={"loses": 2}, r12={}), [twelve.TARGET])
-    said = run(path.namespace, "probe-trace", "-n", "--mtr", 20, "-i0.05", "-W0.3", TARGET[4])
-    assert said.lines[1].split() == ["hop", "host", "loss%", "sent", "got", "last", "avg", "best", "worst", "stddev", "jitter",
-                                     "p50", "p95", "p99"]
-    fourth = said.lines[5].split()
-    assert fourth[:5] == ["4", twelve.address(4, 4), "50.0", "20", "10"] and fourth[-1] == "limited"
-    assert said.lines[13].split()[:3] == ["12", TARGET[4], "0.0"] and "limited" not in said.lines[13]
-
-
 def test_rounds_on_a_terminal(path):
-    """A table that is drawn anew within 80 columns; at the end the report takes its place."""
+    """Drawn anew in its place, within 80 columns."""
     path.play(twelve.ROUTERS, [twelve.TARGET])
-    out = on_terminal(path.namespace, "probe-trace", "-n", "--mtr", 14, "-i0.1", "-W0.3", TARGET[4], rows=40)
-    drawings = re.split("\033\\[\\d+A", out)
-    assert len(drawings) > 2
-    table = [re.sub("\033\\[[KJ]", "", line).strip("\r") for line in drawings[1].split("\n")]
-    assert table[0].startswith(f"path to {TARGET[4]}, round ") and all(len(line) <= 80 for line in table)
-    assert "p99" in drawings[-1] and "p99" not in drawings[1]
+    out = on_terminal(path.namespace, "probe-trace", "-n", "--mtr", 8, "-i0.2", TARGET[4])
+    assert out.count("\033[14A") >= 2
+    last = [re.sub("\033\\[[KJ]", "", line).rstrip("\r") for line in out.split("\033[14A")[-1].split("\n")]
+    assert len(last) == 15 and all(len(line) <= 80 for line in last)
+    assert re.match(r" 12 10\.99\.1\.1 +0\.0 +8 +8 +\d", last[13])
 
 
-@pytest.mark.parametrize("form", [["--csv"], ["--wide"], ["--json=atlas"], ["--dot"], ["--mtr", "2", "--csv", "-i0.1"]])
-def test_other_forms(path, form):
-    """Each writes the whole path."""
-    path.play(twelve.ROUTERS, [twelve.TARGET])
-    said = run(path.namespace, "probe-trace", "-n", "-q1", "-W0.5", *form, TARGET[4])
-    assert said.status == 0 and all(twelve.address(ttl, 4) in said.out for ttl in range(1, 13))
-    if form == ["--json=atlas"]:
-        result = json.loads(said.out)
-        assert [hop["hop"] for hop in result["result"]] == list(range(1, 13)) and result["dst_addr"] == TARGET[4]
-    if "--csv" in form:
-        assert len(set(map(len, csv.reader(said.lines)))) == 1
+# ---------------------------------------------------------------- several hosts
+
+def test_several_hosts(path):
+    """One after the other, in the order given, one that has no name among them."""
+    other = target_address(1)
+    path.play(twelve.ROUTERS, [twelve.TARGET, target(1)])
+    said = run(path.namespace, "probe-trace", "-q1", other[6], "nosuch.invalid", TARGET[4], quiet=False)
+    heads = [line for line in said.lines if line.startswith("path to ")]
+    assert said.status == 1 and said.err.startswith("probe-trace: nosuch.invalid: no address found")
+    assert [head.split()[2].strip(",:") for head in heads] == [other[6], "nosuch.invalid", TARGET[4]]
+    said = run(path.namespace, "probe-trace", "--json", "-q1", other[6], "nosuch.invalid", TARGET[4], quiet=False)
+    ends = {one["host"]: one for one in said.of_type("path")}
+    assert ends["nosuch.invalid"]["error"].startswith("no address found") and not ends["nosuch.invalid"]["reached"]
+    assert all(ends[host]["reached"] and ends[host]["hops"] == 12 for host in (other[6], TARGET[4]))
+    assert all(one["host"] == one["address"] and one["time"] > 1e9 for one in said.of_type("hop"))
 
 
 def test_many_hosts(path):
-    """By one daemon, in the order in which they were named; a name without an address is told."""
-    path.play(twelve.ROUTERS, [target(number) for number in range(40)])
-    names = [target_address(number)[4 + 2 * (number % 2)] for number in range(40)]
-    said = run(path.namespace, "probe-trace", "-n", "-q1", "-W1", *names, "nosuch.invalid", quiet=False)
-    assert re.findall(r"^path to (\S+?)[,:] ", said.out, re.M) == [*names, "nosuch.invalid"]
-    assert said.status == 1 and said.err.count("\n") == 1 and len(said.lines) == 40 * 13 + 40 + 1
+    """A few hundred by one command and one daemon."""
+    addresses = [target_address(number)[4] for number in range(300)]
+    path.play(hops(12), [target(number) for number in range(300)])
+    said = run(path.namespace, "probe-trace", "-n", "-q1", *addresses)
+    assert said.status == 0 and len(said.lines) == 300 * 14 + 299
+    assert [line.split()[2].strip(",") for line in said.lines if line.startswith("path")] == addresses
 
 
-@pytest.mark.parametrize("args", [["--json", "--dot"], ["--mtr", "3", "--mtu"], ["--mda", "--flows", "3"], ["-f9", "-m3"],
-                                  ["--json=xml"], ["--csv", "--wide"], ["--mtu", "-p", "tcp"], ["--mda", "-p", "sctp"]])
-def test_combinations_that_cannot_be(args):
-    said = run(None, "probe-trace", *args, "127.0.0.1", quiet=False)
-    assert said.status == 2 and said.out == "" and said.err.count("\n") == 1
+# ---------------------------------------------------------------- words behind a hop
+
+INTERFACE = wire.extension_object(2, 0x0f, b"\0\0\0\3" + b"\0\1\0\0\n\0\0\1" + b"\x08eth0\0\0\0" + b"\0\0\5\xdc")
+NODE_OR_OTHER = wire.extension_object(9, 1, b"\1\2\3\4")
 
 
-def test_mda(path, needs):
-    """Flows are added until no next hop is missed: all eight ways of a balanced hop are found."""
-    needs("flow")
-    path.play(routers(r2={"ways": BALANCED_ICMP}), [twelve.TARGET])
-    said = run(path.namespace, "probe-trace", "--mda", "--json", "-W0.5", TARGET[4])
-    found = {one["from"] for one in said.of_type("hop") if one["hop"] == 2 and "from" in one}
-    assert said.status == 0 and len(found) >= 7 and found <= WAYS[4]
+@pytest.mark.parametrize("tos, changed, word", [
+    (0xb8, 0, "dscp 46->0"), (0xba, 0xb8, "ecn bleached"), (2, 3, "ecn congested"), (2, 1, "ecn mangled"),
+    (0xb9, 0x2a, "ecn mangled, dscp 46->10")])
+def test_changed_tos(path, needs, tos, changed, word):
+    """Told of the first hop that saw it, and only there."""
+    needs("detail")
+    path.play([dataclasses.replace(hop, quoted_tos=changed if n > 4 else None) for n, hop in enumerate(hops(8), 1)], [target()])
+    for family in (4, 6):
+        said = run(path.namespace, "probe-trace", "-n", "-q2", "-Q", tos, TARGET[family])
+        assert [line for line in said.lines if line.endswith(" ms  " + word)] == [said.lines[5]]
+        assert all(line.endswith(" ms") for line in said.lines[1:5] + said.lines[6:])
 
 
-# ---------------------------------------------------------------- real routers
+def test_nat_interface_and_others(path, needs):
+    needs("detail")
+    rules = {3: {"extension": wire.extension(INTERFACE), "quote": None}, 4: {"extension": wire.extension(NODE_OR_OTHER)},
+             6: {"nat": {"src": target_address(9)}}, 7: {"nat": {"src": target_address(9)}}}
+    path.play([dataclasses.replace(hop, **rules.get(n, {})) for n, hop in enumerate(hops(8), 1)], [target()])
+    said = run(path.namespace, "probe-trace", "-n", "-q1", TARGET[4])
+    assert said.lines[3].endswith(" ms  in eth0 10.0.0.1")
+    assert said.lines[4].endswith(" ms  extension 9/1/01020304")
+    assert said.lines[6].endswith(" ms  nat") and said.lines[7].endswith(" ms")
+    rows = {one["hop"]: one for one in run(path.namespace, "probe-trace", "-n", "-q1", "--json", TARGET[4]).of_type("hop")}
+    assert rows[3]["notes"] == "in eth0 10.0.0.1" and rows[6]["nat"] and "nat" not in rows[5]
+    wide = run(path.namespace, "probe-trace", "-n", "-q1", "--wide", TARGET[4])
+    assert wide.lines[1].split()[:3] == ["hop", "host", "ms"] and "eth0 10.0.0.1" in wide.lines[4] and " nat " in wide.lines[7]
 
-class Line:
-    """Client, two routers, target: Linux with its default limits on ICMP errors."""
 
-    def __init__(self, stack):
-        self.client, *rest = [stack.enter_context(Namespace(f"line-{name}")) for name in ("client", "one", "two", "target")]
-        self.one, self.two, self.target = rest
-        hosts = [self.client, *rest]
-        for number, (near, far) in enumerate(zip(hosts, rest), 1):
-            join(near, "east", far, "west", [f"10.71.{number}.1/24"], [f"10.71.{number}.2/24"])
-            far.ip(f"route add default via 10.71.{number}.1")
-        self.client.ip("route add default via 10.71.1.2")
-        self.one.ip("route add 10.71.3.0/24 via 10.71.2.2")
-        for host in rest:
-            host.sysctl("net.ipv4.ip_forward", 1)
-            host.sysctl("net.ipv4.icmp_ratelimit", 1000)
-            host.sysctl("net.ipv4.icmp_ratemask", 6168)
+def test_way_back():
+    """Longer than the way there: said where that begins."""
+    with_ttl = 'reply(ttl if ttl < 6 else 0) + f" reply-ttl {64 - (ttl - 1 if ttl < 4 else ttl + 2)}"'
+    said = run(None, "probe-trace", "-n", "-q1", FAR, env=fake_daemon(with_ttl))
+    assert [bool(re.search("back", line)) for line in said.lines[1:]] == [False] * 3 + [True] + [False] * 2
+    assert said.lines[4].endswith("  back 7 hops")
 
+
+def test_from_another_address():
+    said = run(None, "probe-trace", "-n", "-q1", "192.0.2.50", env=fake_daemon("reply(ttl if ttl < 3 else 0)"))
+    assert said.lines[3] == f"  3  {FAR}  1 ms  from another address" and said.status == 0
+
+
+# ---------------------------------------------------------------- limits of errors
 
 @pytest.fixture(scope="module")
-def line():
-    with contextlib.ExitStack() as stack:
-        yield Line(stack)
+def limited():
+    """Five Linux routers with their default limits, each with all that it may say saved up."""
+    with Chain("limits", 5) as made:
+        yield made
 
 
-def test_no_loss_of_our_own_making(line):
-    """A Linux host gives one prober six errors at once, then one a second: a trace spends no more than it is given."""
-    said = run(line.client, "probe-trace", "-n", "-p", "udp", "10.71.3.2")
-    assert said.status == 0 and "*" not in said.out and said.lines[-1].startswith("  3  10.71.3.2 ")
+@pytest.fixture
+def rested(limited):
+    time.sleep(7)
+    return limited
 
 
-def test_host_that_is_down(line):
-    """Told by its router after three tries of ARP, which is within the time that is waited."""
-    said = run(line.client, "probe-trace", "-n", "-q1", "10.71.3.77")
-    assert said.status == 1 and "!H" in said.out and "10.71.2.2" in said.lines[-1] and "and so on" not in said.out
+@every_family
+@pytest.mark.parametrize("protocol", ["icmp", "udp"])
+def test_loss_is_not_made(rested, protocol, family):
+    """No star, at once, and no place got more than five probes."""
+    began = time.monotonic()
+    far = chain.address(5, family)
+    with Capture(rested.client, "fore", "out") as capture:
+        said = run(rested.client, "probe-trace", "-n", "-p", protocol, far)
+        took = time.monotonic() - began
+        probes = [packet for packet in capture.packets() if packet.dst == far]
+    assert said.status == 0 and "*" not in said.out and len(said.lines) == 6 and took < 0.9
+    places = [min(packet.ttl, 5) for packet in probes]
+    assert max(places.count(ttl) for ttl in range(1, 6)) <= 5
 
 
-def test_rounds_follow_the_path(line):
-    """A route that is away for a while, and its unreachables, end no later round."""
-    tool = start(line.client, "probe-trace", "-n", "--mtr", 14, "-i0.3", "-W0.25", "--json", "10.71.3.2")
-    time.sleep(1.2)
-    line.one.ip("route replace unreachable 10.71.3.0/24")
-    time.sleep(0.6)
-    line.one.ip("route del unreachable 10.71.3.0/24")
-    line.one.ip("route replace 10.71.3.0/24 via 10.71.2.2")
-    out, _ = tool.communicate(timeout=20)
-    third = next(one for one in map(json.loads, out.splitlines()) if one.get("from") == "10.71.3.2")
-    assert tool.returncode == 0 and third["hop"] == 3 and third["sent"] >= 12 and third["loss_percent"] <= 45
+@pytest.mark.parametrize("protocol", ["icmp", "udp"])
+def test_flows_at_limits(rested, needs, protocol):
+    """All of 16 flows are answered by routers, and a target, that send six errors at once and then one a second."""
+    needs("flow")
+    said = run(rested.client, "probe-trace", "-n", "--json", "--flows", 16, "-p", protocol, rested.target)
+    rows = said.of_type("hop")
+    assert said.status == 0 and len(rows) == 16 * 5
+    assert all(one["from"] == chain.address(one["hop"]) for one in rows)
+
+
+def test_rounds_at_limits(rested):
+    """A limited router is none that loses."""
+    said = run(rested.client, "probe-trace", "-n", "--json", "--mtr", 20, "-i0.2", rested.target)
+    rows = said.of_type("hop")
+    assert len(rows) == 5 and [one.get("limited", False) for one in rows] == [True] * 4 + [False]
+    assert all(one["loss_percent"] > 30 for one in rows[:4]) and rows[4]["loss_percent"] == 0
+
+
+def test_host_that_is_down(rested):
+    """Its router tells so after three seconds: within the time that is waited for unless told otherwise."""
+    said = run(rested.client, "probe-trace", "-n", "-q1", "10.60.5.77")
+    assert re.fullmatch(r"  5  10\.60\.4\.2  3\d{3}(\.\d+)? ms !H", said.lines[5]) and said.status == 1
+
+
+def test_target_behind_an_unreachable(rested):
+    """A router's unreachable (of Linux's ip6tnl, say, for what has expired within) is no end where the target answers."""
+    rested.nodes[2].nft("table ip x {\n chain p {\n type filter hook prerouting priority 0;\n"
+                        f" ip ttl 1 ip daddr {rested.target} reject with icmp type host-unreachable\n }}\n}}\n")
+    try:
+        said = run(rested.client, "probe-trace", "-n", "-q1", rested.target)
+        assert said.status == 0 and len(said.lines) == 6 and said.lines[2].endswith(" ms !H")
+        said = run(rested.client, "probe-trace", "-n", "--json", "--mtr", 3, "-i1", rested.target)
+        assert said.status == 0 and [one["hop"] for one in said.of_type("hop")] == [1, 2, 3, 4, 5]
+        assert said.of_type("hop")[4]["received"] == 3
+    finally:
+        rested.nodes[2].nft("delete table ip x")
+
+
+def test_silence_is_asked_again():
+    """What was lost of a burst is asked once more before a star is shown; what is silent for good is one."""
+    network = 'None if ttl == 3 and count == 0 or ttl == 4 else reply(ttl if ttl < 6 else 0)'
+    began = time.monotonic()
+    said = run(None, "probe-trace", "-n", "-q1", FAR, env=fake_daemon(network))
+    assert said.lines[3] == "  3  192.0.2.3  1 ms" and said.lines[4] == "  4  *" and said.status == 0
+    assert time.monotonic() - began < 3.5  # not the four seconds of an answer that nobody expects
+
+
+# ---------------------------------------------------------------- flows
+
+def test_flows_of_different_length(path):
+    """Each flow to its own end, no hop of it silent that was not asked."""
+    network = "reply(0 if ttl >= 3 + flow % 3 else 10 * (flow % 3) + ttl)"
+    said = run(None, "probe-trace", "-n", "--json", "--flows", 6, FAR, env=fake_daemon(network))
+    rows = said.of_type("hop")
+    assert said.status == 0 and all(one["kind"] != "no-reply" for one in rows)
+    for flow in range(6):
+        assert [one["hop"] for one in rows if one["flow"] == flow] == list(range(1, 4 + flow % 3))
+    drawn = run(None, "probe-trace", "-n", "--dot", "--flows", 6, FAR, env=fake_daemon(network))
+    edges = re.findall(r'^    "(.*)" -> "(.*)";$', drawn.out, re.M)
+    assert {("192.0.2.2", FAR), ("192.0.2.13", FAR), ("192.0.2.24", FAR)} <= set(edges) and "*" not in drawn.out
+
+
+def test_graph_of_a_shared_address():
+    """192.0.0.8 of several routers is a node for each."""
+    network = 'reply(0) if ttl > 4 else "ttl-expired ip-4 192.0.0.8 round-trip-time 1000"'
+    said = run(None, "probe-trace", "-n", "--dot", FAR, env=fake_daemon(network))
+    edges = re.findall(r'^    "(.*)" -> "(.*)";$', said.out, re.M)
+    nodes = ["here", *(f"192.0.0.8 (hop {ttl})" for ttl in range(1, 5)), FAR]
+    assert edges == list(zip(nodes, nodes[1:]))
+
+
+@pytest.mark.parametrize("ways, flows", [(1, 6), (2, 11), (4, 21)])
+def test_flows_until_none_is_missed(ways, flows):
+    """As many flows behind a router as the stopping rule asks for: 6 for one next hop, 11 for two, 21 for four."""
+    network = f"reply(0 if ttl > 3 else 20 + flow * 7 % 13 % {ways} if ttl == 2 else ttl)"
+    said = run(None, "probe-trace", "-n", "--json", "--mda", FAR, env=fake_daemon(network))
+    rows = said.of_type("hop")
+    assert said.status == 0 and len({one["from"] for one in rows if one["hop"] == 2}) == ways
+    assert len([one for one in rows if one["hop"] == 2]) >= flows and said.of_type("path")[0]["flows"] < 3 * flows
+
+
+def test_mda_behind_a_silent_router():
+    """One of three routers says nothing: what is behind it is found all the same, and the search ends."""
+    network = "reply(0) if ttl > 4 else None if ttl == 2 and flow % 3 == 1 else reply(10 * ttl + flow % 3)"
+    said = run(None, "probe-trace", "-n", "--json", "--mda", "-W0.3", FAR, env=fake_daemon(network))
+    assert {one.get("from") for one in said.of_type("hop") if one["hop"] == 2} == {None, "192.0.2.20", "192.0.2.22"}
+    assert {one.get("from") for one in said.of_type("hop") if one["hop"] == 3} == {f"192.0.2.{n}" for n in (30, 31, 32)}
+
+
+def test_mda_over_a_balanced_path(path, needs):
+    needs("flow")
+    path.play(routers(r2={"ways": BALANCED_ICMP}), [twelve.TARGET])
+    said = run(path.namespace, "probe-trace", "-n", "--mda", TARGET[4])
+    assert said.status == 0 and said.lines[-1].endswith(" flows: no next hop is missed, with 95% certainty")
+    assert said.lines[-2] == "hops that differ between flows: 2"
+    assert all(f" {way} " in said.out for way in WAYS[4])
+
+
+# ---------------------------------------------------------------- MTU
+
+def test_mtu_of_the_way_back():
+    """Echo replies vanish behind a translator: udp tells that the requests do not; where it can't, that is said."""
+    network = ('"packet-too-big mtu 1480" if size > 1480 else None if {} else reply(ttl if ttl < 4 else 0)')
+    by_udp = network.format('ttl >= 4 and size > 1260 and protocol == "icmp"')
+    said = run(None, "probe-trace", "-n", "--mtu", "-W0.5", FAR, env=fake_daemon(by_udp))
+    assert [line.rsplit("  ", 1)[1] for line in said.lines[1:]] == ["mtu 1480"] * 4
+    silent = network.format('ttl >= 4 and (size > 1260 or protocol == "udp")')
+    said = run(None, "probe-trace", "-n", "--mtu", "-W0.3", FAR, env=fake_daemon(silent))
+    assert said.lines[4].endswith("  mtu 1260 (larger ones, or the answers to them, vanish without a word)")
+
+
+# ---------------------------------------------------------------- rounds
+
+def test_rounds_that_recover():
+    """A passing unreachable, and a path that grows by a hop, end no later round."""
+    network = '"no-route-host ip-4 192.0.2.2 round-trip-time 9" if ttl > 2 and 4 <= count < 7 else reply(ttl if ttl < 4 else 0)'
+    said = run(None, "probe-trace", "-n", "--json", "--mtr", 14, "-i0.05", FAR, env=fake_daemon(network))
+    last = [one for one in said.of_type("hop") if one["hop"] == 4 and one["from"] == FAR][0]
+    assert last["sent"] == 14 and 10 <= last["received"] <= 11
+    network = "reply(ttl if ttl < (4 if count < 5 else 5) else 0)"
+    said = run(None, "probe-trace", "-n", "--json", "--mtr", 14, "-i0.05", FAR, env=fake_daemon(network))
+    last = [one for one in said.of_type("hop") if one["hop"] == 5][0]
+    assert last["from"] == FAR and last["received"] >= 7
+
+
+def test_route_that_changes():
+    """Told with the round and the time."""
+    network = "reply(0 if ttl > 3 else 30 if ttl == 2 and count >= 20 else ttl)"
+    said = run(None, "probe-trace", "-n", "--mtr", 40, "-i0.02", FAR, env=fake_daemon(network))
+    told = [line for line in said.lines if line.startswith("hop 2 changed at ")]
+    assert len(told) == 1
+    assert re.fullmatch(r"hop 2 changed at \d\d:\d\d:\d\d, round 2\d: 192\.0\.2\.30, before 192\.0\.2\.2", told[0])
+    one = run(None, "probe-trace", "-n", "--json", "--mtr", 40, "-i0.02", FAR, env=fake_daemon(network)).of_type("change")[0]
+    assert (one["hop"], one["from"], one["before"]) == (2, "192.0.2.30", "192.0.2.2") and one["at"] <= one["time"]
+
+
+@pytest.mark.parametrize("way, word", [("flow % 2", "per flow"), ("count % 2", "per packet"), ("0", None)])
+def test_balancing(way, word):
+    network = f"reply(0 if ttl > 3 else 30 + ({way}) if ttl == 2 else ttl)"
+    if word == "per packet":
+        network = network.replace("count % 2", "count * count // 3 % 2")
+    said = run(None, "probe-trace", "-n", "--json", "--mtr", 40, "-i0.01", FAR, env=fake_daemon(network))
+    rows = [one for one in said.of_type("hop") if one["hop"] == 2]
+    assert rows[0].get("balanced") == word and len(rows) == (2 if word else 1)
+    assert not [one for one in said.of_type("change") if word == "per packet"]
+
+
+def test_percentiles(path):
+    path.play(hops(2), [target()])
+    one = run(path.namespace, "probe-trace", "--json", "--mtr", 20, "-i0.02", TARGET[4]).of_type("hop")[2]
+    assert one["best_ms"] <= one["p50_ms"] <= one["p95_ms"] <= one["p99_ms"] <= one["worst_ms"] and one["jitter_ms"] >= 0
+    said = run(path.namespace, "probe-trace", "--mtr", 3, "-i0.02", TARGET[4])
+    assert said.lines[1].split() == ["hop", "host", "loss%", "sent", "recv", "last", "avg", "best", "worst", "stddev", "jitter",
+                                     "p50", "p95", "p99"]
+
+
+# ---------------------------------------------------------------- names, systems, formats
+
+def test_systems_and_names(path):
+    """--as: by DNS, only then, behind the name."""
+    path.play(hops(2), [target()])
+    router = twelve.address(2, 4)
+    names = {"2.0.99.10.origin.asn.cymru.com": "64500 | 10.99.0.0/16 | DE | ripencc | 2005-04-13", router: "r2.example"}
+    with nameserver(path.namespace, names):
+        said = run(path.namespace, "probe-trace", "-q1", "--as", TARGET[4])
+        assert said.lines[2].startswith(f"  2  r2.example ({router}) [AS64500 DE]  ")
+        assert "AS" not in run(path.namespace, "probe-trace", "-q1", TARGET[4]).out
+        one = run(path.namespace, "probe-trace", "-q1", "--as", "--json", TARGET[4]).of_type("hop")[1]
+        assert (one["asn"], one["country"], one["name"]) == (64500, "DE", "r2.example")
 
 
 def test_dead_resolver(path):
-    """Hops come first, names 2 s behind at most; Ctrl-C is heard at once, and then what is known is shown."""
+    """Addresses two seconds behind at most, without names; Ctrl-C at once, with what is known."""
     path.play(twelve.ROUTERS, [twelve.TARGET])
     with nameserver(path.namespace, delay="silent"):
         began = time.monotonic()
         said = run(path.namespace, "probe-trace", "-q1", TARGET[4])
-        assert said.status == 0 and len(said.lines) == 13 and time.monotonic() - began < 2.8
+        assert said.status == 0 and len(said.lines) == 13 and time.monotonic() - began < 3
         tool = start(path.namespace, "probe-trace", "-q1", TARGET[4])
-        time.sleep(0.7)
+        time.sleep(0.5)
         began = time.monotonic()
         tool.send_signal(signal.SIGINT)
-        rest, _ = tool.communicate(timeout=5)
-        assert time.monotonic() - began < 0.5 and len(rest.splitlines()) == 13
+        out, _ = tool.communicate(timeout=5)
+        assert time.monotonic() - began < 0.5 and len(out.splitlines()) == 13
+
+
+def test_comma_separated(path):
+    path.play(routers(r3={"silent": True}), [twelve.TARGET])
+    rows = list(csv.DictReader(run(path.namespace, "probe-trace", "--csv", "-q2", "-W0.3", TARGET[4]).lines))
+    assert len(rows) == 24 and rows[0]["from"] == twelve.address(1, 4) and float(rows[0]["ms"]) > 0
+    assert {row["kind"] for row in rows if row["hop"] == "3"} == {"no-reply"} and rows[6]["mpls"] == "16,0,1,1"
+    rows = list(csv.DictReader(run(path.namespace, "probe-trace", "--csv", "--mtr", 3, "-i0.05", TARGET[4], timeout=20).lines))
+    assert len(rows) == 12 and rows[11]["received"] == "3"
+
+
+STANDINS = """
+import json, sys, unittest.mock
+for name in ("cryptography", "cryptography.x509", "cryptography.x509.oid", "cryptography.hazmat.backends",
+             "cryptography.hazmat.primitives", "dateutil.relativedelta"):
+    sys.modules[name] = unittest.mock.MagicMock()  # which the package needs for other kinds of results
+from ripe.atlas.sagan import TracerouteResult
+"""
+READ = STANDINS + """
+r = TracerouteResult(sys.stdin.read(), on_error=TracerouteResult.ACTION_IGNORE, on_malformation=TracerouteResult.ACTION_FAIL)
+print(json.dumps([r.af, r.protocol, r.destination_address, r.total_hops, r.is_success, r.destination_ip_responded, r.ip_path,
+                  [p.rtt for p in r.hops[0].packets], r.hops[3].packets[0].icmp_header.objects, r.source_address]))
+"""
+
+
+@every_family
+def test_atlas(path, family):
+    """Read by RIPE Atlas' own parser."""
+    if not os.access(venv.PYTHON, os.X_OK) or \
+            subprocess.run([venv.PYTHON, "-c", STANDINS], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no package ripe.atlas.sagan: `make check` gets it when PyPI can be reached")
+    path.play(twelve.ROUTERS, [twelve.TARGET])
+    said = run(path.namespace, "probe-trace", "--json=atlas", TARGET[family])
+    assert len(said.lines) == 1 and said.status == 0
+    read = subprocess.run([venv.PYTHON, "-c", READ], input=said.out, text=True, capture_output=True, check=True).stdout
+    af, protocol, address, count, success, responded, ways, times, objects, source = json.loads(read)
+    assert (af, protocol, address, count, success, responded) == (family, "ICMP", TARGET[family], 12, True, True)
+    assert all(set(way) == {twelve.address(ttl, family)} for ttl, way in enumerate(ways, 1)) and len(times) == 3
+    assert objects[0]["mpls"] == [{"exp": 0, "label": 16, "s": 1, "ttl": 1}] and source
+    packets = json.loads(said.out)["result"][10]["result"]
+    assert sum(packet.get("dup", False) for packet in packets) == 3  # the eleventh answers everything twice
+
+
+# ---------------------------------------------------------------- use
+
+@pytest.mark.parametrize("args", [
+    ["--json", "--dot"], ["--csv", "--json"], ["--mtr", "3", "--mda"], ["--mtr", "3", "--flows", "2"], ["--mtr", "2", "--mtu"],
+    ["--json=atlas", "--mda"], ["--json=yaml"], ["--wide", "--json"], ["-f", "5", "-m", "3"], ["--mtr", "0"]])
+def test_combinations_that_cannot_be(args):
+    said = run(None, "probe-trace", *args, "127.0.0.1", quiet=False)
+    assert (said.status, said.out) == (2, "") and said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("letter, hint", [("-T", "-p tcp"), ("-U", "-p udp"), ("-w", "-W"), ("-A", "--as"), ("-N", "at once")])
+def test_letters_of_traceroute(letter, hint):
+    said = run(None, "probe-trace", letter, "127.0.0.1", quiet=False)
+    assert said.status == 2 and hint in said.err
+
+
+def test_own_daemon_of_mtr(path):
+    """With less, which is said once."""
+    if not os.access("/usr/bin/mtr-packet", os.X_OK):
+        pytest.skip("no mtr-packet of mtr here (Debian package mtr-tiny)")
+    path.play(hops(4), [target(), target(1)])
+    said = run(path.namespace, "probe-trace", "-n", "-W1", TARGET[4], target_address(1)[4],
+               env={"MTR_PACKET": "/usr/bin/mtr-packet"}, quiet=False)
+    assert said.status == 0 and len(said.lines) == 13 and said.err.count("\n") == 1 and "tells less" in said.err
+    assert "*" not in said.out
+
+
+@pytest.mark.parametrize("locale", ["C", "de_DE.UTF-8"])
+def test_locale(path, locale):
+    path.play(hops(2), [target()])
+    said = run(path.namespace, "probe-trace", "-W0.5", "--mtr", 2, "-i0.5", TARGET[4], env={"LC_ALL": locale})
+    assert said.status == 0 and re.search(r" 0\.0 +2 +2 +\d+\.\d{3} ", said.lines[4])
+
+
+@pytest.mark.parametrize("args", [[], ["--flows", "8"], ["--mda"], ["--mtu"], ["--mtr", "3", "-i0.1"], ["--json=atlas"], ["--dot"]])
+def test_under_valgrind(path, args):
+    """No access that is none, nothing leaked."""
+    if subprocess.run(["which", "valgrind"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no valgrind (Debian package valgrind)")
+    path.play(routers(r3={"silent": True}, r9={"mtu": 1300}), [twelve.TARGET, target(1)])
+    argv, env = command("probe-trace", "-W0.3", *args, TARGET[4], target_address(1)[6])
+    done = path.namespace.run("valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--child-silent-after-fork=yes", *argv,
+                              env=env, check=False)
+    assert done.returncode == 0, done.stderr

@@ -12,7 +12,7 @@ main(void)
         family_suite,  request_suite,  reply_suite,  build_suite, icmpext_suite, decode_suite, probe_suite,
         errqueue_suite, match_suite,   input_suite,  output_suite, ports_suite, flow_suite,  allot_suite,
         leases_suite, filter_suite, detail_suite, datagram_suite, prober_suite, attribution_suite,
-        target_suite, plan_suite, sweep_suite, rtnetlink_suite, asked_suite, turns_suite,
+        target_suite, plan_suite, sweep_suite, rtnetlink_suite, asked_suite, turns_suite, trace_suite,
     };
     SRunner *runner = srunner_create(NULL);
     for (size_t i = 0; i < sizeof suites / sizeof *suites; i++)

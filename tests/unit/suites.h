@@ -37,6 +37,7 @@ Suite *target_suite(void);
 Suite *rtnetlink_suite(void);
 Suite *sweep_suite(void);
 Suite *timer_suite(void);
+Suite *trace_suite(void);
 Suite *turns_suite(void);
 
 #endif

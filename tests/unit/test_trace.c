@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+/* The pure parts of probe-trace: what is asked when, what flows are wanted, what is said of answers and of rounds. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "suites.h"
+#include "support.h"
+#include "tools/trace_mda.h"
+#include "tools/trace_plan.h"
+#include "tools/trace_rounds.h"
+#include "tools/trace_words.h"
+
+#define TARGET "192.0.2.99"
+
+/* ---- a played network: the target is at `length`, answers take a millisecond */
+
+struct network {
+    struct path path;
+    int length;       /* 0: no target */
+    uint32_t silent;  /* a bit for each ttl */
+    int sent, most_sent; /* questions in all, and of one ttl in the first second */
+    int at[33];
+    int64_t now;
+    struct question asked[400]; /* and not answered yet */
+    int asked_count;
+};
+
+static struct network
+network(int length, int queries, int flows)
+{
+    struct network made = { .path = { .first = 1, .last = 30, .queries = queries, .flow_count = flows, .ahead = 3,
+                                      .timeout = 4 * NS_PER_S, .address = TARGET },
+                            .length = length, .now = NS_PER_S };
+    path_begin(&made.path);
+    return made;
+}
+
+static void
+answer(struct network *net, const struct question *question, const char *words)
+{
+    char line[200];
+    struct reply reply;
+    snprintf(line, sizeof line, "1 %s", words);
+    ck_assert(reply_read(line, &reply));
+    path_heard(&net->path, question->ttl, question->flow, question->query, &reply);
+}
+
+static void
+send_question(void *owner, const struct question *question)
+{
+    struct network *net = owner;
+    net->sent++;
+    if (net->now < 2 * NS_PER_S && ++net->at[question->ttl] > net->most_sent)
+        net->most_sent = net->at[question->ttl];
+    ck_assert_int_lt(net->asked_count, (int)COUNT(net->asked));
+    net->asked[net->asked_count++] = *question;
+}
+
+/* A millisecond passes; what was asked is answered. */
+static void
+pass_time(struct network *net)
+{
+    char words[200];
+    net->now += NS_PER_MS;
+    for (int i = 0; i < net->asked_count; i++) {
+        const struct question *question = &net->asked[i];
+        if (net->silent >> question->ttl & 1 || (!net->length && question->ttl > 4))
+            continue;
+        if (net->length && question->ttl >= net->length)
+            snprintf(words, sizeof words, "reply ip-4 " TARGET " round-trip-time 1000");
+        else
+            snprintf(words, sizeof words, "ttl-expired ip-4 192.0.2.%d round-trip-time 1000", question->ttl);
+        answer(net, question, words);
+    }
+    net->asked_count = 0;
+}
+
+/* Until all is known; returns how long it took, ms. */
+static int64_t
+run_plan(struct network *net)
+{
+    int64_t begun = net->now;
+    for (int turns = 0; !plan_is_done(&net->path); turns++) {
+        int64_t due = plan_step(&net->path, (struct instant){ net->now }, send_question, net);
+        ck_assert_int_lt(turns, 10000);
+        bool idle = net->asked_count == 0;
+        pass_time(net);
+        if (idle && due != NEVER && due > net->now)
+            net->now = due;
+    }
+    return (net->now - begun) / NS_PER_MS;
+}
+
+START_TEST(a_path_that_answers_is_asked_at_once)
+{
+    struct network net = network(12, 3, 1);
+    ck_assert_int_lt(run_plan(&net), 100);
+    ck_assert_int_eq(net.path.flows[0].end, 12);
+    ck_assert(path_is_reached(&net.path));
+    ck_assert_int_le(net.sent, 12 * 3 + 3);
+    ck_assert_int_le(net.most_sent, 5);
+    path_free(&net.path);
+}
+END_TEST
+
+START_TEST(silent_hops_cost_two_seconds)
+{
+    struct network net = network(12, 3, 1);
+    net.silent = 1u << 5;
+    ck_assert_int_le(run_plan(&net), 2500);
+    ck_assert_int_eq(path_cell(&net.path, 5, 0, 0)->state, CELL_SILENT);
+    ck_assert_int_eq(path_cell(&net.path, 5, 0, 0)->tries, 2);
+    ck_assert(path_is_reached(&net.path));
+    path_free(&net.path);
+}
+END_TEST
+
+START_TEST(a_silent_end_costs_little_more_than_the_timeout)
+{
+    struct network net = network(0, 3, 1);
+    int64_t took = run_plan(&net);
+    ck_assert_int_ge(took, 4000);
+    ck_assert_int_le(took, 6000);
+    ck_assert_int_eq(path_length(&net.path, 0), 4);
+    path_free(&net.path);
+}
+END_TEST
+
+START_TEST(many_flows_are_spread)
+{
+    struct network net = network(12, 1, 16);
+    ck_assert_int_lt(run_plan(&net), 1500);
+    ck_assert_int_le(net.most_sent, 5);
+    for (int flow = 0; flow < 16; flow++)
+        ck_assert_int_eq(net.path.flows[flow].end, 12);
+    path_free(&net.path);
+}
+END_TEST
+
+/* Of udp to an open port, say: the target's hop first, singly, and no more than one at a time near it. */
+START_TEST(what_hinders_itself_goes_singly)
+{
+    struct network net = network(8, 3, 2);
+    path_free(&net.path);
+    net.path = (struct path){ .first = 1, .last = 30, .queries = 3, .flow_count = 2, .ahead = 3, .timeout = 4 * NS_PER_S,
+                              .serial = true, .address = TARGET };
+    path_begin(&net.path);
+    run_plan(&net);
+    ck_assert_int_eq(net.path.flows[0].end, 8);
+    ck_assert_int_eq(net.path.flows[1].end, 8);
+    for (int query = 0; query < 3; query++)
+        ck_assert_int_eq(path_cell(&net.path, 8, 1, query)->state, CELL_ANSWERED);
+    path_free(&net.path);
+}
+END_TEST
+
+/* ---- ends */
+
+static void
+hear(struct path *path, int ttl, const char *words)
+{
+    struct network net = { .path = *path };
+    answer(&net, &(struct question){ ttl, 0, 0, false }, words);
+    *path = net.path;
+}
+
+START_TEST(a_reply_beyond_beats_an_unreachable)
+{
+    struct network net = network(12, 1, 1);
+    struct path *path = &net.path;
+    hear(path, 3, "no-route-host ip-4 192.0.2.3 round-trip-time 900");
+    ck_assert_int_eq(path->flows[0].end, 3);
+    ck_assert_int_eq(path->verdict, ASK);
+    hear(path, 6, "reply ip-4 " TARGET " round-trip-time 900");
+    ck_assert(path->flows[0].reached);
+    ck_assert_int_eq(path->flows[0].end, 6);
+    hear(path, 5, "reply ip-4 " TARGET " round-trip-time 900");
+    ck_assert_int_eq(path->flows[0].end, 5);
+    hear(path, 4, "no-route-host ip-4 192.0.2.4 round-trip-time 900");
+    ck_assert_int_eq(path->flows[0].end, 5);
+    path_free(path);
+}
+END_TEST
+
+START_TEST(the_target_itself_is_believed)
+{
+    struct network net = network(12, 1, 1);
+    hear(&net.path, 3, "no-route-host ip-4 " TARGET " round-trip-time 900");
+    ck_assert_int_eq(net.path.verdict, NOT_ASKED);
+    path_free(&net.path);
+}
+END_TEST
+
+/* ---- the stopping rule, as in the table of Veitch et al. */
+
+START_TEST(flows_that_are_enough)
+{
+    static const int table[] = { 6, 11, 16, 21, 27, 33, 38, 44, 51, 57, 63, 70, 76, 83, 90, 96 };
+    for (size_t i = 0; i < COUNT(table); i++)
+        ck_assert_int_eq(mda_enough((int)i + 1), table[i]);
+}
+END_TEST
+
+/* ---- words */
+
+static void
+check_words(struct said *said, int ttl, const char *facts, const char *expected)
+{
+    char line[300], text[WORDS_MAX];
+    struct reply reply;
+    snprintf(line, sizeof line, "1 ttl-expired ip-4 192.0.2.1 round-trip-time 5 %s", facts);
+    ck_assert(reply_read(line, &reply));
+    ck_assert_str_eq(words_of(said, &reply, ttl, TARGET, text), expected);
+}
+
+START_TEST(words_are_said_once)
+{
+    struct said said = { .tos = 0xba };
+    check_words(&said, 1, "quoted-tos 186 reply-ttl 64", "");
+    check_words(&said, 2, "quoted-tos 2 reply-ttl 63", "dscp 46->0");
+    check_words(&said, 3, "quoted-tos 0 reply-ttl 62 nat 1", "ecn bleached, nat");
+    check_words(&said, 4, "quoted-tos 0 reply-ttl 250 nat 1", "back 6 hops");
+    check_words(&said, 5, "reply-ttl 249", "");
+    check_words(&said, 6, "interface incoming,index=3,name=eth0,address=10.0.0.1,mtu=1500", "in eth0 10.0.0.1");
+    check_words(&said, 7, "interface outgoing,index=3 node name=core,address=10.0.0.9", "out 3, node core 10.0.0.9");
+    check_words(&said, 8, "extension 9/1/01 extension 9/2/", "extension 9/1/01, extension 9/2/");
+    check_words(&said, 9, "quoted-tos 999 reply-ttl 0 interface , node", "");
+}
+END_TEST
+
+/* ---- rounds */
+
+/* Rounds in which a hop answers where PATTERN, of which each letter is a round, has an x. */
+static struct tally
+play_rounds(const char *pattern, const char *behind)
+{
+    struct tally tally;
+    tally_begin(&tally, 1, 2);
+    for (int64_t round = 1; pattern[round - 1]; round++) {
+        tally_sent(&tally, 1, round);
+        tally_sent(&tally, 2, round);
+        tally_hop(&tally, 1)->open = tally_hop(&tally, 2)->open = 0;
+        if (pattern[round - 1] == 'x')
+            tally_heard(&tally, 1, round, 0, "192.0.2.1", "", 100, 0);
+        if (behind[round - 1] == 'x')
+            tally_heard(&tally, 2, round, 0, "192.0.2.2", "", 100, 0);
+    }
+    return tally;
+}
+
+START_TEST(limits_are_told_from_loss)
+{
+    static const struct {
+        const char *here, *behind;
+        bool limited;
+    } rows[] = {
+        { "xxxxxx....x....x....", "xxxxxxxxxxxxxxxxxxxx", true },
+        { "x.x.x.x.x.x.x.x.x.x.", "xxxxxxxxxxxxxxxxxxxx", true },
+        { "xxxxx..........xxxxx", "xxxxxxxxxxxxxxxxxxxx", false }, /* an outage */
+        { "x.xx.xx.xxx.xx.xxx.x", "x.xx.xx.xxx.xx.xxx.x", false }, /* what is behind is lost as well */
+        { "....................", "xxxxxxxxxxxxxxxxxxxx", false }, /* silent */
+        { "xxxxxxxxxxxxxxxxxxxx", "xxxxxxxxxxxxxxxxxxxx", false },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct tally tally = play_rounds(rows[i].here, rows[i].behind);
+        ck_assert_msg(tally_is_limited(&tally, 1, 20) == rows[i].limited, "%s", rows[i].here);
+        tally_free(&tally);
+    }
+}
+END_TEST
+
+/* Who answers is a letter for each round; the flows take turns, four of them. */
+START_TEST(balancing_and_changes)
+{
+    static const struct {
+        const char *who;
+        enum balance balance;
+        int changes;
+    } rows[] = {
+        { "aaaaaaaaaaaaaaaa", BALANCE_NONE, 0 },
+        { "abababababababab", BALANCE_FLOWS, 0 },
+        { "abbabaabbaabbaba", BALANCE_PACKETS, 2 },
+        { "aaaaaaaabbbbbbbb", BALANCE_NONE, 1 },
+        { "aaaabbbbbbbbcccc", BALANCE_NONE, 2 },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct tally tally;
+        tally_begin(&tally, 1, 1);
+        for (int round = 1; rows[i].who[round - 1]; round++) {
+            char address[] = "192.0.2.a";
+            address[8] = rows[i].who[round - 1];
+            tally_sent(&tally, 1, round);
+            tally_heard(&tally, 1, round, (round - 1) % 4, address, "", 100, 0);
+        }
+        ck_assert_msg(tally_balance(&tally, 1) == rows[i].balance, "%s", rows[i].who);
+        ck_assert_int_eq(tally.change_count, rows[i].changes);
+        tally_free(&tally);
+    }
+}
+END_TEST
+
+Suite *
+trace_suite(void)
+{
+    Suite *suite = suite_create("trace");
+    TCase *tests = tcase_create("trace");
+    tcase_add_test(tests, a_path_that_answers_is_asked_at_once);
+    tcase_add_test(tests, silent_hops_cost_two_seconds);
+    tcase_add_test(tests, a_silent_end_costs_little_more_than_the_timeout);
+    tcase_add_test(tests, many_flows_are_spread);
+    tcase_add_test(tests, what_hinders_itself_goes_singly);
+    tcase_add_test(tests, a_reply_beyond_beats_an_unreachable);
+    tcase_add_test(tests, the_target_itself_is_believed);
+    tcase_add_test(tests, flows_that_are_enough);
+    tcase_add_test(tests, words_are_said_once);
+    tcase_add_test(tests, limits_are_told_from_loss);
+    tcase_add_test(tests, balancing_and_changes);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
