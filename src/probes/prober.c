@@ -470,8 +470,10 @@ static void
 finish(struct prober *prober, struct probe *probe)
 {
     prober->transport->body->release(prober->transport, probe);
-    if (probe->keeps_ports)
+    if (probe->keeps_ports) {
         waiting_port_freed(&prober->waiting);
+        waiting_port_freed(&prober->aside);
+    }
     probes_remove(prober->probes, probe);
 }
 

@@ -502,6 +502,25 @@ START_TEST(port_is_freed)
 }
 END_TEST
 
+/* The probes of a sweep are told, too. */
+START_TEST(port_is_freed_for_a_sweep)
+{
+    struct instant when;
+    ck_assert(take(TCP("7") " local-port 5000"));
+    fake.error = EAGAIN;
+    fake.refused_device = PORT_TOS;
+    ck_assert(take("8 sweep ip-4 192.0.2.9 protocol tcp local-port 5000 tos 255 timeout 1"));
+    struct clock clock = at_ms(1000);
+    prober_sweep(prober, &clock);
+    for (int64_t ms = 1; ms < 60; ms++)
+        retry(ms);
+    ck_assert_uint_eq(fake.sent, 1);
+    ck_assert(prober_next_deadline(prober, &when) && when.ns > 1059 * NS_PER_MS);
+    receive(answer_to(7, NS_PER_MS));
+    ck_assert(prober_next_deadline(prober, &when) && when.ns < 1059 * NS_PER_MS);
+}
+END_TEST
+
 START_TEST(no_more_room)
 {
     fake.error = EAGAIN;
@@ -1005,6 +1024,7 @@ prober_suite(void)
     tcase_add_test(tests, one_target_is_refused);
     tcase_add_test(tests, many_are_refused);
     tcase_add_test(tests, port_is_freed);
+    tcase_add_test(tests, port_is_freed_for_a_sweep);
     tcase_add_test(tests, no_more_room);
     tcase_add_test(tests, replied_to_once);
     tcase_add_test(tests, round_trips);
