@@ -130,7 +130,7 @@ channel_of(struct names *names)
 /* ---- addresses of a host */
 
 struct question {
-    struct names *names;
+    int family;
     names_found *found;
     void *owner;
     uint64_t tag;
@@ -169,8 +169,9 @@ addresses_came(void *data, int status, int timeouts, struct ares_addrinfo *resul
             count++;
     ares_freeaddrinfo(result);
     bool absent = status == ARES_SUCCESS || status == ARES_ENODATA || status == ARES_ENOTFOUND || status == ARES_ENONAME;
+    const char *which = question->family == 4 ? "IPv4 " : question->family == 6 ? "IPv6 " : "";
     char why[NAME_WHY_MAX];
-    snprintf(why, sizeof why, "no address found%s%s", absent ? "" : ": ", absent ? "" : ares_strerror(status));
+    snprintf(why, sizeof why, "no %saddress found%s%s", which, absent ? "" : ": ", absent ? "" : ares_strerror(status));
     if (status != ARES_EDESTRUCTION)
         question->found(question->owner, question->tag, addresses, count, count ? NULL : why);
     free(question);
@@ -209,7 +210,7 @@ names_addresses(struct names *names, const char *host, int family, names_found *
     struct question *question = malloc(sizeof *question);
     if (!question)
         err(2, NULL);
-    *question = (struct question){ names, found, owner, tag };
+    *question = (struct question){ family, found, owner, tag };
     struct ares_addrinfo_hints hints = { .ai_family = family == 4 ? AF_INET : family == 6 ? AF_INET6 : AF_UNSPEC,
                                          .ai_socktype = SOCK_DGRAM };
     ares_getaddrinfo(channel_of(names), name, NULL, &hints, addresses_came, question);

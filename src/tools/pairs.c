@@ -8,11 +8,11 @@
 
 #include "host/clock.h"
 #include "tools/client.h"
+#include "tools/host.h"
 #include "tools/names.h"
 #include "tools/options.h"
 #include "tools/pairs_here.h"
 #include "tools/pairs_try.h"
-#include "tools/target.h"
 #include "tools/text.h"
 
 #define PORT "443"
@@ -255,12 +255,8 @@ static void
 complain(struct run *run, const char *why)
 {
     char clean[300];
-    int family = run->options->probing.family;
     run->unresolved = true;
-    if (family && strcmp(why, "no address found") == 0)
-        warnx("%s: no IPv%d address found", text_printable(run->options->host, clean, sizeof clean), family);
-    else
-        warnx("%s: %s", text_printable(run->options->host, clean, sizeof clean), why);
+    warnx("%s: %s", text_printable(run->options->host, clean, sizeof clean), why);
 }
 
 static void
@@ -281,19 +277,13 @@ find_host(struct run *run)
 {
     const char *host = run->options->host;
     int family = run->options->probing.family;
-    struct target target = target_read(host, family);
     struct address address;
     bool is_link_local = address_parse(IPV6, host, strlen(host), &address) && reach_of(IPV6, &address) == REACH_LINK;
-    if (target.kind == TARGET_NAME) {
-        names_addresses(run->names, host, family, found, run, 0);
+    if (!is_link_local || family == 4) {
+        host_find(run->names, host, family, found, run, 0);
         return;
     }
-    if (target.kind == TARGET_ADDRESS || (is_link_local && family != 4)) {
-        pair_up_host(run, host);
-    } else {
-        run->unresolved = true;
-        warnx("%s", target.kind == TARGET_WRONG ? target.why : "a block of addresses is for probe-sweep");
-    }
+    pair_up_host(run, host);
     begin_rounds(run);
 }
 

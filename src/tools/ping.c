@@ -16,7 +16,6 @@
 #include "tools/options.h"
 #include "tools/pinged.h"
 #include "tools/screen.h"
-#include "tools/target.h"
 #include "tools/text.h"
 
 #define LEAST_INTERVAL (10 * NS_PER_MS)
@@ -425,34 +424,10 @@ found(void *owner, uint64_t tag, char (*addresses)[ADDRESS_TEXT_MAX], size_t cou
         return;
     }
     char clean[300];
-    int family = ping->options->probing.family;
     ping->unresolved = true;
-    if (family && strcmp(why, "no address found") == 0)
-        snprintf(host->why, sizeof host->why, "no IPv%d address found", family);
-    else
-        snprintf(host->why, sizeof host->why, "%s", why);
+    snprintf(host->why, sizeof host->why, "%s", why);
     warnx("%s: %s", text_printable(host->host, clean, sizeof clean), host->why);
     end_if_all_are_done(ping);
-}
-
-/* A literal address needs nobody. */
-static void
-find_address(struct ping *ping, size_t i)
-{
-    struct pinged *host = &ping->hosts[i];
-    struct target target = target_read(host->host, ping->options->probing.family);
-    char text[1][ADDRESS_TEXT_MAX];
-    if (target.kind == TARGET_NAME) {
-        names_addresses(ping->names, host->host, ping->options->probing.family, found, ping, i);
-    } else if (target.kind == TARGET_ADDRESS) {
-        target_address(&target, 0, text[0]);
-        found(ping, i, text, 1, NULL);
-    } else {
-        ping->resolving--;
-        ping->unresolved = true;
-        snprintf(host->why, sizeof host->why, "not a host");
-        warnx("%s", target.kind == TARGET_WRONG ? target.why : "a block of addresses is for probe-sweep");
-    }
 }
 
 static void
@@ -543,15 +518,8 @@ sum_up(struct ping *ping)
 static bool
 can_do(struct ping *ping)
 {
-    static const struct {
-        const char *protocol;
-        enum feature feature;
-    } needed[] = { { "icmp", FEATURE_ICMP }, { "udp", FEATURE_UDP }, { "tcp", FEATURE_TCP }, { "sctp", FEATURE_SCTP } };
-    const struct probing *probing = &ping->options->probing;
-    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
-        if (strcmp(needed[i].protocol, probing->protocol) == 0 && !client_needs(ping->client, needed[i].feature))
-            return false;
-    return !ping->options->fragments || client_needs(ping->client, FEATURE_DONT_FRAGMENT);
+    return client_needs_protocol(ping->client, ping->options->probing.protocol) &&
+           (!ping->options->fragments || client_needs(ping->client, FEATURE_DONT_FRAGMENT));
 }
 
 static void
@@ -599,7 +567,7 @@ run(struct ping *ping)
     ping->start = clock_now();
     ping->resolving = ping->count;
     for (size_t i = 0; i < ping->count; i++)
-        find_address(ping, i);
+        host_find(ping->names, ping->hosts[i].host, ping->options->probing.family, found, ping, i);
     end_if_all_are_done(ping);
     if (ping->options->deadline)
         events_set(ping->events, &ping->deadline, instant_after(ping->start, ping->options->deadline));

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "tools/host.h"
 #include "tools/statistics.h"
 
 #define RECENT 60 /* probes that the live table shows */
@@ -21,7 +22,7 @@ struct kept {
 struct pinged {
     const char *host; /* as it was given */
     char address[64]; /* "": none was found, and `why` tells why */
-    char why[80];
+    char why[HOST_WHY_MAX];
     int64_t sent, lost, duplicates, late, errors;
     int64_t open;             /* probes of which nothing is known yet */
     int64_t unanswered;       /* in a row, until now */

@@ -105,18 +105,12 @@ static void
 lost(void *owner, const struct lost *lost)
 {
     struct sweep *sweep = owner;
-    int family = sweep->options->probing.family;
     if (lost->is_name && sweep->options->ignore_lookup_errors)
         return;
     sweep->unresolved = true;
     if (sweep->report)
         report_hide_bar(sweep->report);
-    if (!lost->is_name)
-        warnx("%s", lost->why);
-    else if (family && strcmp(lost->why, "no address found") == 0)
-        warnx("%s: no IPv%d address found", lost->word, family);
-    else
-        warnx("%s: %s", lost->word, lost->why);
+    warnx("%s: %s", lost->word, lost->why);
 }
 
 /* ---- all of it */

@@ -13,16 +13,16 @@
 #define BLANKS " \t\r\n\f\v"
 #define MARK "\xef\xbb\xbf" /* UTF-8's byte order mark */
 
-__attribute__((format(printf, 2, 3))) static struct target
-wrong_target(const char *word, const char *format, ...)
+__attribute__((format(printf, 1, 2))) static struct target
+wrong_target(const char *format, ...)
 {
     struct target target = { .kind = TARGET_WRONG };
-    char clean[80], why[TARGET_WHY_MAX];
+    char why[TARGET_WHY_MAX];
     va_list values;
     va_start(values, format);
     vsnprintf(why, sizeof why, format, values);
     va_end(values);
-    snprintf(target.why, sizeof target.why, "%s: %.110s", text_printable(word, clean, sizeof clean), why);
+    text_printable(why, target.why, sizeof target.why);
     return target;
 }
 
@@ -74,12 +74,12 @@ read_block(const char *word, const char *slash)
     struct target target = { .kind = TARGET_BLOCK };
     int64_t bits;
     if (!take_address(word, (size_t)(slash - word), &target) || *target.scope)
-        return wrong_target(word, "not a block of addresses");
+        return wrong_target("not a block of addresses");
     int64_t width = 8 * (int64_t)families[target.family].address_size;
     if (!text_whole(slash + 1, &bits) || bits > width)
-        return wrong_target(word, "not a block of addresses: the number behind / is from 0 to %d", (int)width);
+        return wrong_target("not a block of addresses: the number behind / is from 0 to %d", (int)width);
     if (width - bits > 20)
-        return wrong_target(word, "more than %" PRId64 " addresses", BLOCK_MAX);
+        return wrong_target("more than %" PRId64 " addresses", BLOCK_MAX);
     target.kind = TARGET_BLOCK;
     target.count = INT64_C(1) << (width - bits);
     for (int64_t bit = bits; bit < width; bit++)
@@ -94,19 +94,19 @@ read_range(const char *word, const char *hyphen)
     struct target target = { 0 }, last = { 0 };
     int64_t number;
     if (!take_address(word, (size_t)(hyphen - word), &target))
-        return wrong_target(word, "not a range of addresses");
+        return wrong_target("not a range of addresses");
     if (target.family == IPV4 && text_whole(hyphen + 1, &number) && number < 256) {
         last = target;
         last.first.bytes[3] = (uint8_t)number;
     } else if (!take_address(hyphen + 1, strlen(hyphen + 1), &last) || last.family != target.family) {
-        return wrong_target(word, "not a range of addresses");
+        return wrong_target("not a range of addresses");
     }
     target.kind = TARGET_BLOCK;
     target.count = distance(&target.first, &last.first, target.family);
     if (target.count == 0)
-        return wrong_target(word, "the range ends before it begins");
+        return wrong_target("the range ends before it begins");
     if (target.count > BLOCK_MAX)
-        return wrong_target(word, "more than %" PRId64 " addresses", BLOCK_MAX);
+        return wrong_target("more than %" PRId64 " addresses", BLOCK_MAX);
     return target;
 }
 
@@ -119,12 +119,12 @@ explain_ipv4(const char *word)
     int end = 0;
     if (sscanf(word, "%3u.%3u.%3u.%3u%1[:]%n", &byte[0], &byte[1], &byte[2], &byte[3], colon, &end) == 5 &&
         word[end + (int)strspn(word + end, "0123456789")] == 0)
-        return wrong_target(word, "a port is given with the protocol: -p tcp:%s", word + end);
+        return wrong_target("a port is given with the protocol: -p tcp:%s", word + end);
     if (sscanf(word, "%3u.%3u.%3u.%3u%n", &byte[0], &byte[1], &byte[2], &byte[3], &end) == 4 && !word[end] &&
         byte[0] < 256 && byte[1] < 256 && byte[2] < 256 && byte[3] < 256)
-        return wrong_target(word, "not an address: zeros before a number are octal to some; write %u.%u.%u.%u", byte[0],
+        return wrong_target("not an address: zeros before a number are octal to some; write %u.%u.%u.%u", byte[0],
                             byte[1], byte[2], byte[3]);
-    return wrong_target(word, "not an address");
+    return wrong_target("not an address");
 }
 
 static struct target
@@ -133,14 +133,14 @@ read_literal(const char *word)
     struct target target = { 0 };
     if (take_address(word, strlen(word), &target)) {
         if (address_is_link_local(target.family, &target.first) && target.family == IPV6 && !*target.scope)
-            return wrong_target(word, "such an address means something on one link only; write %s%%eth0, by its "
+            return wrong_target("such an address means something on one link only; write %s%%eth0, by its "
                                       "interface", word);
         return target;
     }
     if (strchr(word, '['))
-        return wrong_target(word, "an address is written without brackets, a port with the protocol: -p tcp:80");
+        return wrong_target("an address is written without brackets, a port with the protocol: -p tcp:80");
     return strspn(word, "0123456789.:") == strlen(word) && strchr(word, '.') ? explain_ipv4(word)
-                                                                            : wrong_target(word, "not an address");
+                                                                            : wrong_target("not an address");
 }
 
 /* Of another alphabet too, by whose letters the resolver judges. */
@@ -159,9 +159,9 @@ read_any(const char *word)
     const char *slash = strchr(word, '/'), *hyphen = strchr(word, '-'), *scheme = strstr(word, "://");
     struct target first;
     if (!*word)
-        return wrong_target(word, "not a host");
+        return wrong_target("not a host");
     if (scheme)
-        return wrong_target(word, "a host is wanted, without what stands before and behind it in an address of the web");
+        return wrong_target("a host is wanted, without what stands before and behind it in an address of the web");
     if (slash && (strchr(word, ':') || word[strspn(word, "0123456789.")] == '/'))
         return read_block(word, slash);
     if (hyphen && take_address(word, (size_t)(hyphen - word), &first)) /* else a name with a hyphen */
@@ -169,7 +169,7 @@ read_any(const char *word)
     if (strchr(word, ':') || word[strspn(word, "0123456789.")] == 0)
         return read_literal(word);
     if (!may_be_name(word))
-        return wrong_target(word, "not a host name");
+        return wrong_target("not a host name");
     return (struct target){ .kind = TARGET_NAME };
 }
 
@@ -179,7 +179,7 @@ target_read(const char *word, int family)
     struct target target = read_any(word);
     bool has_family = target.kind == TARGET_ADDRESS || target.kind == TARGET_BLOCK;
     if (has_family && family && (target.family == IPV4) != (family == 4))
-        return wrong_target(word, "not an IPv%d address", family);
+        return wrong_target("not an IPv%d address", family);
     return target;
 }
 

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "host/clock.h"
-#include "tools/target.h"
 #include "tools/text.h"
 #include "tools/trace_mda.h"
 #include "tools/trace_mtr.h"
@@ -269,39 +268,23 @@ found(void *owner, uint64_t tag, char (*addresses)[ADDRESS_TEXT_MAX], size_t cou
     struct trace *trace = owner;
     struct traced *host = &trace->hosts[tag];
     char clean[300];
-    int family = trace->options->probing.family;
     if (count) {
         snprintf(host->address, sizeof host->address, "%s", addresses[0]);
         begin_tracing(host);
         return;
     }
-    if (family && strcmp(why, "no address found") == 0)
-        snprintf(host->why, sizeof host->why, "no IPv%d address found", family);
-    else
-        snprintf(host->why, sizeof host->why, "%s", why);
+    snprintf(host->why, sizeof host->why, "%s", why);
     warnx("%s: %s", text_printable(host->host, clean, sizeof clean), host->why);
     trace_done(host);
 }
 
-/* A literal address needs nobody. */
 static void
 begin_host(struct traced *host)
 {
     struct trace *trace = host->trace;
-    struct target target = target_read(host->host, trace->options->probing.family);
-    char text[1][ADDRESS_TEXT_MAX];
     host->stage = STAGE_NAMING;
     host->alarm = (struct alarm){ .rings = step, .owner = host };
-    if (target.kind == TARGET_NAME) {
-        names_addresses(trace->names, host->host, trace->options->probing.family, found, trace, trace_number(host));
-    } else if (target.kind == TARGET_ADDRESS) {
-        target_address(&target, 0, text[0]);
-        found(trace, trace_number(host), text, 1, NULL);
-    } else {
-        snprintf(host->why, sizeof host->why, "not a host");
-        warnx("%s", target.kind == TARGET_WRONG ? target.why : "a block of addresses is for probe-sweep");
-        trace_done(host);
-    }
+    host_find(trace->names, host->host, trace->options->probing.family, found, trace, trace_number(host));
 }
 
 static void
@@ -362,14 +345,9 @@ find_flows(struct trace *trace)
 static bool
 can_do(struct trace *trace)
 {
-    static const struct {
-        const char *protocol;
-        enum feature feature;
-    } needed[] = { { "icmp", FEATURE_ICMP }, { "udp", FEATURE_UDP }, { "tcp", FEATURE_TCP }, { "sctp", FEATURE_SCTP } };
     const struct trace_options *options = trace->options;
-    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
-        if (strcmp(needed[i].protocol, options->probing.protocol) == 0 && !client_needs(trace->client, needed[i].feature))
-            return false;
+    if (!client_needs_protocol(trace->client, options->probing.protocol))
+        return false;
     if (options->mtu && !client_needs(trace->client, FEATURE_DONT_FRAGMENT))
         return false;
     return !(options->flows > 1 || options->mda) || client_needs(trace->client, FEATURE_FLOW);

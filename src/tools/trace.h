@@ -11,6 +11,7 @@
 #define HOPLINE_TOOLS_TRACE_H
 
 #include "tools/client.h"
+#include "tools/host.h"
 #include "tools/names.h"
 #include "tools/options.h"
 #include "tools/screen.h"
@@ -70,7 +71,7 @@ struct traced {
     struct trace *trace;
     const char *host;                /* as it was given */
     char address[ADDRESS_TEXT_MAX];  /* "": none was found, and `why` tells why */
-    char why[NAME_WHY_MAX];
+    char why[HOST_WHY_MAX];
     char *request;                   /* what all its requests begin with */
     enum stage stage;
     struct path path;
