@@ -10,7 +10,7 @@ from lab import transports, twelve
 from lab.daemon import built_binary
 from lab.net import Namespace
 from lab.path import Path, target, target_address, way_address
-from lab.tools import every_awk, run
+from lab.tools import run
 
 TARGET = target_address(0)
 BALANCED = "src", "dst", "protocol", "sport", "dport", "icmp_id", "checksum", "flow_label"
@@ -53,11 +53,10 @@ def test_trace(path, protocol, family):
         assert one.get("from") in expects[one["hop"]] and ("flow" in one) == (protocol == "icmp")
 
 
-@every_awk
 @pytest.mark.parametrize("protocol", ["udp", "tcp"])
-def test_no_flows(path, protocol, awk):
+def test_no_flows(path, protocol):
     """Several flows are refused at once, and why is said."""
-    said = run(path.namespace, "probe-trace", "--flows", 3, "-p", protocol, TARGET[4], awk=awk, quiet=False)
+    said = run(path.namespace, "probe-trace", "--flows", 3, "-p", protocol, TARGET[4], quiet=False)
     assert (said.status, said.out) == (2, "")
     assert said.err == f"probe-trace: this daemon has flows of icmp alone, not of {protocol}: it has no privilege " \
                        "(CAP_NET_RAW)\n"
@@ -113,15 +112,14 @@ def test_pairs(path, protocol, family):
     assert status.objects[0]["NAT44"] is None and status.objects[0]["NPTv6"] is None
 
 
-@every_awk
 @pytest.mark.parametrize("tool", ["probe-ping", "probe-sweep", "probe-trace", "probe-pairs"])
-def test_protocol_that_is_not_served(path, tool, awk):
+def test_protocol_that_is_not_served(path, tool):
     """Neither sctp, nor icmp where the administrator keeps it from ordinary users: told once, status 2."""
-    said = run(path.namespace, tool, "-p", "sctp", TARGET[4], awk=awk, quiet=False)
+    said = run(path.namespace, tool, "-p", "sctp", TARGET[4], quiet=False)
     assert (said.status, said.out) == (2, "")
     assert re.fullmatch(rf"{tool}: this daemon does not support sctp here\b.*\n", said.err)
     with Namespace("closed") as closed:
         closed.sysctl("net.ipv4.ping_group_range", "1 0")
-        said = run(closed, tool, "-p", "icmp", "127.0.0.1", awk=awk, quiet=False)
+        said = run(closed, tool, "-p", "icmp", "127.0.0.1", quiet=False)
     assert (said.status, said.out) == (2, "")
     assert re.fullmatch(rf"{tool}: this daemon does not support icmp here\b.*\n", said.err)

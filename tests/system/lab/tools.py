@@ -27,7 +27,6 @@ SCRIPTS = ROOT / "scripts"
 SHELLS = "dash", "busybox sh"
 AWKS = "mawk", "gawk", "busybox awk"
 
-every_awk = pytest.mark.parametrize("awk", AWKS)
 every_shell = pytest.mark.parametrize("shell", SHELLS)
 
 VALIDATOR = jsonschema and jsonschema.Draft202012Validator(json.loads((ROOT / "man" / "probe-json.schema.json").read_text()))
