@@ -55,7 +55,8 @@ send_until(struct instant now, struct part parts[])
     unsigned sent = 0;
     for (struct sweep *sweep; (sweep = sweeps_due(&sweeps, now)); sent++) {
         struct request *request = sweep_next(sweep);
-        ck_assert_ptr_nonnull(request);
+        if (!request) /* an assertion that holds would be a write to a pipe each time */
+            ck_abort_msg("no memory");
         if (parts)
             parts[sent] = request->part;
         sweep_began(sweep, now);
@@ -72,12 +73,13 @@ static const unsigned rates[] = { 1, 7, 1000, 1001, 30000, 300000, 7000001, 1000
 START_TEST(keeps_its_rate)
 {
     char line[100];
-    unsigned rate = rates[_i], sent = 0;
+    unsigned rate = rates[_i], sent = 0, parts = rate > 300000 ? 20 : 1; /* of a second: that is enough of so many */
     snprintf(line, sizeof line, "1 sweep ip-4 0.0.0.0/0 rate %u", rate);
     begin(line);
-    for (int64_t us = 0; us <= 1000000; us += 700)
+    for (int64_t us = 0; us <= 1000000 / parts; us += 700)
         sent += send_until(at_us(us), NULL);
-    ck_assert_msg(sent >= rate - rate / 100 && sent <= rate + rate / 100 + 1, "%u at %u", sent, rate);
+    unsigned due = rate / parts, most = due / 100;
+    ck_assert_msg(sent >= due - most - (parts > 1 ? rate / 1429 : 0) && sent <= due + most + 1, "%u at %u", sent, rate);
 }
 END_TEST
 
@@ -255,7 +257,6 @@ sweep_suite(void)
     TCase *tests = tcase_create("sweep");
     tcase_set_timeout(tests, 30);
     tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_set_timeout(tests, 60); /* s: a million probes of a second take their time on a busy machine */
     tcase_add_loop_test(tests, keeps_its_rate, 0, COUNT(rates));
     tcase_add_loop_test(tests, makes_nothing_up, 0, COUNT(rates));
     tcase_add_test(tests, wakes_when_it_has_to);
