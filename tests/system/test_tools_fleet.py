@@ -87,6 +87,17 @@ def test_probe_tool(run_fleet, tmp_path):
         [f"lab{lab}\t1 sent, 1 received, 0% lost" for lab in (1, 2, 3)]
 
 
+@pytest.mark.parametrize("shell", ["dash", "busybox sh"])
+def test_list_of_another_system(labs, parallel, tmp_path, shell):
+    """A byte order mark, carriage returns, and a last line without its end."""
+    names = tmp_path / "names"
+    names.write_bytes(b"\xef\xbb\xbflab1\r\n\r\n# ours\r\nlab2 \r\nlab3\r")
+    argv, _ = command("probe-fleet", "--sshloginfile", names, "--", "echo", "here", shell=shell)
+    result = labs.desk.run(*argv, env=labs.environment(), check=False, timeout=30)
+    assert (result.returncode, sorted(result.stdout.splitlines()), result.stderr) == \
+        (0, [f"lab{lab}\there" for lab in (1, 2, 3)], "")
+
+
 def test_vantage_point_that_fails(run_fleet, tmp_path):
     """One that can't be reached and one without the tool are told, the third's lines are there; all are in the log."""
     joblog = tmp_path / "joblog"
