@@ -61,10 +61,10 @@ def test_help_of_scripts(tool, shell):
     assert run(None, tool, "--help", shell=shell).out.startswith(f"usage: {tool} ")
 
 
-def test_readme_names_no_other_options():
-    """Every option that a table of the README gives to a tool is one of it."""
-    table = "\n".join(re.findall(r"^\|.*\|$", (ROOT / "README.md").read_text(), re.M))
-    named = [(tool, option) for tool, words in re.findall(r"(probe-\w+)([^`|&<]*)", table)
+def test_overview_names_no_other_options():
+    """Every option that hopline(7) gives to a tool in a quoted command is one of it."""
+    commands = re.findall(r'^\.Ql "(probe-.*?)"', (ROOT / "man/hopline.7").read_text().replace("\\-", "-"), re.M)
+    named = [(words.split()[0], option) for words in commands
              for option in re.findall(r" --([a-z-]+)|( -[a-zA-Z])", words.split(" -- ")[0])]
     assert len(named) > 15
     for tool, (long, short) in named:
