@@ -84,3 +84,18 @@ def test_short_enough_to_read(name):
     """Under 40 lines each, the licence's aside."""
     lines = (EXAMPLES / name).read_text().splitlines()
     assert len([line for line in lines if "SPDX" not in line]) < 40
+
+
+@pytest.mark.parametrize("may_play", [True, False])
+def test_demo(binary, tmp_path, may_play):
+    """What `make run` shows ends with a trace: over a path that it plays, or to this host where it can't."""
+    (tmp_path / "unshare").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "unshare").chmod(0o755)
+    path = os.environ["PATH"] if may_play else f"{tmp_path}:{os.environ['PATH']}"
+    with Namespace("demo") as namespace:
+        said = namespace.run(SCRIPTS / "demo", binary, env={**os.environ, "PATH": path}, timeout=60)
+    last = said.stdout.rsplit("What to try next", 1)[1]
+    last = re.sub(r"(\d+(\.\d+)?) ms", "TIME", last).splitlines()
+    hops = ["192.0.2.3", "192.0.2.5", "192.0.2.7", "203.0.113.80"] if may_play else ["127.0.0.1"]
+    assert [line for line in last if "TIME" in line] == [f"  {n}  {hop}  TIME  TIME  TIME" for n, hop in enumerate(hops, 1)]
+    assert said.stderr == ""
