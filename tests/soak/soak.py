@@ -2,11 +2,11 @@
 """make soak: a long run at 20,000 probes a second, in namespaces of its own, with two more daemons beside it, one of
 them without privileges.
 
-All protocols and families, targets that answer, answer twice, are silent or unreachable, and a router that ends probes;
-random timeouts, sizes and additions; and places that are at fault at random (faults.py). Each request must be answered
-once, by what its target and the faults of its place do, and in its time; memory and descriptors must be the same at
-the first minute and at the end; mtr beside it (walks.py) must never end by itself. Prints figures; exit status 1 when
-one of them is wrong.
+Single requests, and sweeps beside them. All protocols and families, targets that answer, answer twice, are silent or
+unreachable, and a router that ends probes; random timeouts, sizes and additions; and places that are at fault at random
+(faults.py). Each request must be answered once, by what its target and the faults of its place do, and in its time; a
+sweep must account for each of its probes; memory and descriptors must be the same at the first minute and at the end; mtr
+beside it (walks.py) must never end by itself. Prints figures; exit status 1 when one of them is wrong.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from lab import transports  # noqa: E402
 from lab.daemon import Daemon, built_binary, default_binary  # noqa: E402
 from lab.net import CommandError, Namespace, join, why_no_namespaces  # noqa: E402
 
+import sweeps  # noqa: E402
 from faults import Conductor, Hosts, make_faults  # noqa: E402
 from walks import Walkers  # noqa: E402
 
@@ -38,6 +39,9 @@ KINDS_OF_REQUESTS = 8191  # a prime: they do not fall into step with anything
 SETTLED = 60  # seconds; then memory and descriptors are looked at for the first time
 OPENED = {transports.RAW: 8, transports.PLAIN: 600}  # descriptors that it opens until then, as it uses more ports
 PAUSE = 0.5  # seconds
+LOOK = 0.01  # seconds: how often to look at how long the daemons have waited for a processor
+WAITS = 1000  # of these looks are kept
+SPELLS = 5  # of late replies are told
 PAUSES = 8  # at the most
 PAUSE_EVERY = 3.75  # seconds
 LONGEST_TIMEOUT = 2.0
@@ -73,6 +77,9 @@ HABITS = [
     (UNREACHABLE, "", "no-route-host", 10),
     (ANSWERS, " ttl 1", "ttl-expired", 15),
 ]
+
+# To a sweep: where it goes, and how many answers each of its probes is due.
+SWEPT = [(ANSWERS, 1), (TWICE, 1), (SILENT, 0), (UNREACHABLE, 1)]
 
 TARGET_RULES = f"""
 table inet habits {{ chain input {{ type filter hook input priority 0;
@@ -200,9 +207,11 @@ def make_requests(chance, can, faults):
 class Load:
     """One daemon, its requests and what became of them. Tokens count from 1."""
 
-    def __init__(self, name, transport, process, requests, rate, seconds):
+    def __init__(self, name, transport, process, requests, swept, rate, seconds, allowed):
         self.name, self.transport, self.process = name, transport, process
+        self.allowed = allowed  # seconds after its timeout in which a reply is not late
         self.requests, self.rate, self.count = requests, rate, int(rate * seconds)
+        self.sweeps, self.seconds = swept, seconds
         self.to, self.answers = process.stdin.fileno(), process.stdout.fileno()
         os.set_blocking(self.to, False)
         self.sent, self.handed, self.pending, self.rest = 0, 0, b"", b""
@@ -210,6 +219,8 @@ class Load:
         self.empty = self.excused = 0.0  # when there was nothing to read, and until when nothing is late
         self.began = time.monotonic()
         self.latest, self.latest_one = 0.0, ""  # seconds after a timeout
+        self.late, self.spells = 0, []  # replies that were; when, how late the first, of that it waited (seconds)
+        self.waits = collections.deque([(0.0, 0.0)], WAITS)  # until when, how long it had waited for a processor
         self.answered = bytearray(self.count + 1)
         self.total, self.twice, self.missed, self.collected = 0, 0, 0, 0
         self.kinds, self.faults, self.wrong = collections.Counter(), collections.Counter(), []
@@ -220,6 +231,7 @@ class Load:
     def send(self, elapsed):
         """What is due by now."""
         if not self.pending:
+            self.sweeps.write(elapsed, self.seconds, self.write_whole)
             due = min(self.count, int(elapsed * self.rate), self.sent + 500)
             if due <= self.sent:
                 return
@@ -239,6 +251,13 @@ class Load:
             self.written[token % WRITTEN] = after
         self.handed += lines
 
+    def write_whole(self, line):
+        """Or not at all: a pipe takes a short line at once."""
+        try:
+            return os.write(self.to, line) == len(line)
+        except BlockingIOError:
+            return False
+
     def receive(self):
         before = time.monotonic()
         data = os.read(self.answers, PIPE)
@@ -248,6 +267,9 @@ class Load:
         for line in lines:
             words = line.split(b" ", 2)
             token, kind = int(words[0]), words[1]
+            if token >= sweeps.FIRST - 1:
+                self.sweeps.receive(token, kind, line)
+                continue
             if 0 < token <= self.sent and kind != self.due(token).kind == b"collected" and not self.answered[token]:
                 self.collected += 1  # its end tells how many there were
                 continue
@@ -259,6 +281,8 @@ class Load:
             self.total += 1
             expected, written = self.due(token), self.written[token % WRITTEN]
             late = self.empty - max(written, self.excused) - expected.timeout
+            if late > self.allowed:
+                late = self.note_late(now, late)
             if late > self.latest:
                 self.latest, self.latest_one = late, f"{line.decode()} at {now - self.began:.1f} s"
             if expected.played:
@@ -269,6 +293,21 @@ class Load:
                 self.judge(line, kind, expected)
         if len(data) < PIPE:
             self.empty = before
+
+    def note_late(self, now, late):
+        """Late by so much at NOW: how much of it is the daemon's own, that is, without what it waited for a processor."""
+        self.look_at_waits(now)
+        due = now - late
+        before = next((waited for then, waited in reversed(self.waits) if then <= due), 0.0)
+        waited = self.waits[-1][1] - before
+        self.late += 1
+        if not self.spells or now - self.began > self.spells[-1][0] + 1:
+            self.spells.append((now - self.began, late, waited))
+        return late - min(late, waited)
+
+    def look_at_waits(self, now):
+        with open(f"/proc/{self.process.pid}/schedstat", encoding="ascii") as file:
+            self.waits.append((now, int(file.read().split()[1]) / 1e9))
 
     def due(self, token):
         return self.requests[(token - 1) % KINDS_OF_REQUESTS]
@@ -283,9 +322,8 @@ class Load:
         """(resident memory in kB, descriptors, seconds that it has waited for a processor)"""
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
             memory = next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
-        with open(f"/proc/{self.process.pid}/schedstat", encoding="ascii") as file:
-            waited = int(file.read().split()[1]) / 1e9
-        return memory, len(os.listdir(f"/proc/{self.process.pid}/fd")), waited
+        self.look_at_waits(time.monotonic())
+        return memory, len(os.listdir(f"/proc/{self.process.pid}/fd")), self.waits[-1][1]
 
     def complaints(self, options):
         """What is wrong in the end."""
@@ -294,10 +332,14 @@ class Load:
             yield f"{self.sent} of {self.count} requests sent, {self.total} answered"
         if self.twice:
             yield f"{self.twice} replies to nothing that waited for one"
-        if self.missed > options.lost * self.count:
-            yield f"{self.missed} answers that were due did not come"
+        if self.sweeps.under_way:
+            yield f"{len(self.sweeps.under_way)} sweeps never ended"
+        if self.missed + self.sweeps.missed > options.lost * self.count:
+            yield f"{self.missed} answers that were due did not come, and {self.sweeps.missed} of sweeps"
+        yield from (f"wrong: {line}" for line in self.sweeps.wrong)
         if self.latest > options.late / 1000:
-            yield f"{self.latest_one}: {self.latest * 1000:.0f} ms after its timeout"
+            yield (f"{self.latest_one}: {self.latest * 1000:.0f} ms after its timeout, without what it waited for a "
+                   f"processor; {self.late} were late")
         yield from (f"wrong: {line}" for line in self.wrong)
         if abs(after[0] - before[0]) > before[0] * options.growth / 100:
             yield f"resident memory went from {before[0]} kB to {after[0]} kB"
@@ -328,7 +370,7 @@ def drive(loads, seconds):
         poll.register(descriptor, select.POLLIN)
     start, settled, pauses = time.monotonic(), False, 0
     settle = settles_after(seconds)
-    while any(load.total < load.count for load in loads):
+    while any(load.total < load.count or load.sweeps.under_way for load in loads):
         elapsed = time.monotonic() - start
         if elapsed > seconds + PATIENCE:
             break
@@ -344,6 +386,8 @@ def drive(loads, seconds):
                 load.before = load.state()
         for load in loads:
             load.send(elapsed)
+            if start + elapsed > load.waits[-1][0] + LOOK:
+                load.look_at_waits(start + elapsed)
         looked = time.monotonic()
         ready = dict(poll.poll(2))
         for load in loads:
@@ -378,7 +422,9 @@ def make_loads(client, programs, faults, environment, options):
     rows = [("the daemon", options.transport, options.rate)]
     rows += [("one beside it", transport, options.rate / BESIDE) for transport in programs]
     return [Load(f"{name} ({transport})", transport, start(client, programs[transport], environment),
-                 make_requests(random.Random(options.seed), Transport(transport), faults), rate, options.time)
+                 make_requests(random.Random(options.seed), Transport(transport), faults),
+                 sweeps.Sweeps(random.Random(options.seed), Transport(transport), SWEPT), rate, options.time,
+                 options.late / 1000)
             for name, transport, rate in rows]
 
 
@@ -412,6 +458,11 @@ def soak(options):
         return len(wrong) + sum(judge(load, lasted, options) for load in loads)
 
 
+def tell_spell(spell):
+    after, late, waited = spell
+    return f", at {after:.1f} s by {late * 1000:.0f} ms of which it waited {waited * 1000:.0f}"
+
+
 def judge(load, lasted, options):
     """Prints what became of it; the number of things that are wrong."""
     wrong = [*load.complaints(options), *finish(load)]
@@ -420,7 +471,9 @@ def judge(load, lasted, options):
     print(f"{load.name}: {load.sent} requests in {lasted:.1f} s ({load.sent / lasted:.0f} a second)\n"
           f"  replies: {kinds} with {load.collected} lines; by faults {sum(load.faults.values())}; lost {load.sent - load.total}, "
           f"twice {load.twice}, no-reply where an answer was due {load.missed}\n"
-          f"  latest {load.latest * 1000:.0f} ms after its timeout; waited {after[2]:.1f} s for a processor\n"
+          f"  sweeps: {load.sweeps.done} with {load.sweeps.answers} answers; missed {load.sweeps.missed}\n"
+          f"  latest {load.latest * 1000:.0f} ms after its timeout; waited {after[2]:.1f} s for a processor; late "
+          f"{load.late}{''.join(map(tell_spell, load.spells[:SPELLS]))}\n"
           f"  resident memory {before[0]} kB, then {after[0]} kB (each minute: {' '.join(map(str, load.memory))}); "
           f"descriptors {before[1]}, then {after[1]}\n"
           f"  {'; '.join(wrong) or 'all is well'}", flush=True)
@@ -432,7 +485,9 @@ def main():
     parser.add_argument("--time", type=float, default=600, help="seconds")
     parser.add_argument("--rate", type=float, default=20000, help="probes a second")
     parser.add_argument("--growth", type=float, default=1, help="per cent that the memory may differ by")
-    parser.add_argument("--late", type=float, default=50, help="milliseconds that a reply may come after its timeout")
+    parser.add_argument("--late", type=float, default=50,
+                        help="milliseconds that a reply may come after its timeout, without those in which the daemon "
+                        "waited for a processor")
     parser.add_argument("--lost", type=float, default=1e-5,
                         help="of the answers that are due may be lost on the way: hosts drop packets, too")
     parser.add_argument("--moment", type=float, default=1, help="seconds behind a fault in which replies to it may come")
