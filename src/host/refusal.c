@@ -46,10 +46,10 @@ static const struct {
 static bool
 can_be(int error, int kind)
 {
-    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
+    for (size_t i = 0; error && i < sizeof refusals / sizeof *refusals; i++)
         if (refusals[i].error == error)
             return refusals[i].can_be & kind;
-    return false;
+    return false; /* as a rule: it was sent */
 }
 
 bool
