@@ -9,7 +9,7 @@
 # make pictures   record the README's pictures of the tools; as root
 # make soak       ten minutes of 20,000 probes a second, all of them checked, with faults of the host at random; TIME=600
 #                 and RATE=20000 say how long and how many, TRANSPORT=plain sends them without privileges
-# make install    prefix, bindir, mandir come from ./configure; DESTDIR is honoured; make uninstall takes it back
+# make install    prefix, bindir, mandir, docdir come from ./configure; DESTDIR is honoured; make uninstall takes it back
 # make clean      remove the build directory; make distclean: also what configure and autoconf made
 #
 # Variables: V=1 shows the commands; CC, CPPFLAGS, CFLAGS, LDFLAGS, WARNINGS; BUILD=build/asan builds beside the usual.
@@ -90,6 +90,9 @@ $(LIBRARY): $(LIB_OBJ) $(BUILD)/objects.flags
 $(TOOL_ARCHIVE): $(filter-out $(TOOL_MAIN),$(TOOL_OBJ)) $(BUILD)/objects.flags
 	@echo "  AR  $@"
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+
+# Else make takes these for steps between, removes them, and builds them again the next time, with `make install`.
+.SECONDARY: $(TOOL_MAIN)
 
 $(BUILD)/probe-%: $(BUILD)/obj/src/tools/%.o $(TOOL_ARCHIVE) $(LIBRARY) $(BUILD)/link.flags
 	@echo "  LD  $@"
@@ -233,31 +236,45 @@ $(VENV)/.made: tests/system/requirements.txt
 
 # Installing
 
-MAN_PAGES := $(wildcard man/*.1 man/*.5 man/*.8)
+# A page in a folder of its section; a script knows its library by the line `lib=`.
+MAN_PAGES := $(wildcard man/*.1 man/*.5 man/*.7 man/*.8)
 SCRIPTS := $(filter-out %.sh %.awk $(TOOL_NAMES:%=scripts/probe-%),$(wildcard scripts/probe-*))
 SCRIPT_LIBRARY := $(wildcard scripts/probe-*.sh scripts/probe-*.awk)
-SCHEMA := man/probe-json.schema.json
 pkgdatadir = $(datarootdir)/hopline
-docdir = $(datarootdir)/doc/hopline
-INSTALLED = $(bindir)/mtr-packet $(TOOL_PROGRAMS:$(BUILD)/%=$(bindir)/%) $(docdir)/$(notdir $(SCHEMA))
-SCRIPTS_INSTALLED = $(SCRIPTS:scripts/%=$(bindir)/%) $(SCRIPT_LIBRARY:scripts/%=$(pkgdatadir)/%)
-MAN_INSTALLED = $(foreach page,$(MAN_PAGES),$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
+
+# put MODE, FOLDER, FILES: words MODE:FILE:PLACE. named: the same, with what --program-prefix makes of the names.
+put = $(foreach file,$3,$1:$(file):$2/$(notdir $(file)))
+named = $(foreach file,$3,$1:$(file):$2/$(shell echo '$(notdir $(file))' | sed '$(program_transform_name)'))
+places = $(foreach row,$1,$(lastword $(subst :, ,$(row))))
+
+# All that is installed. A line or a word more here is a file more, which `make uninstall` then knows too.
+define INSTALLED
+$(call named,0755,$(bindir),$(PROGRAM) $(TOOL_PROGRAMS) $(SCRIPTS))
+$(call put,0644,$(pkgdatadir),$(SCRIPT_LIBRARY))
+$(call put,0644,$(docdir),README.md LICENSE man/probe-json.schema.json)
+$(call put,0644,$(docdir)/examples,$(wildcard scripts/examples/*.py))
+$(foreach page,$(MAN_PAGES),$(call named,0644,$(mandir)/man$(subst .,,$(suffix $(page))),$(page)))
+endef
+
+# Folders that are nobody else's: removed with the last file in them.
+OWN_FOLDERS = $(docdir)/examples $(docdir) $(pkgdatadir)
+
+DAEMON_INSTALLED = $(DESTDIR)$(call places,$(call named,,$(bindir),$(PROGRAM)))
 
 # A package is staged with DESTDIR by an ordinary user, and its own scripts set the capability: nothing to say then.
 # +p, not +ep: with +ep the exec itself fails in a container that lacks cap_net_raw.
 install: all
-	$(Q)install -D -m 0755 -t '$(DESTDIR)$(bindir)' $(PROGRAM) $(TOOL_PROGRAMS)
-	$(Q)for script in $(SCRIPTS:scripts/%=%); do sed 's|^lib=.*|lib=$(pkgdatadir)|' "scripts/$$script" \
-		>'$(DESTDIR)$(bindir)/'"$$script" && chmod 0755 '$(DESTDIR)$(bindir)/'"$$script" || exit; done
-	$(Q)install -D -m 0644 -t '$(DESTDIR)$(pkgdatadir)' $(SCRIPT_LIBRARY)
-	$(Q)install -D -m 0644 -t '$(DESTDIR)$(docdir)' $(SCHEMA)
-	$(Q)for page in $(MAN_PAGES); do install -D -m 0644 -t "$(DESTDIR)$(mandir)/man$${page##*.}" "$$page" || exit; done
-	$(Q)PATH="$$PATH:/usr/sbin:/sbin"; setcap cap_net_raw+p '$(DESTDIR)$(bindir)/mtr-packet' 2>/dev/null || \
+	$(Q)set -e; for row in $(foreach row,$(INSTALLED),'$(row)'); do \
+		mode=$${row%%:*} row=$${row#*:}; install -D -m "$$mode" "$${row%%:*}" '$(DESTDIR)'"$${row#*:}"; done
+	$(Q)sed -i 's|^lib=.*|lib=$(pkgdatadir)|' \
+		$(foreach file,$(call places,$(call named,,$(bindir),$(SCRIPTS))),'$(DESTDIR)$(file)')
+	$(Q)PATH="$$PATH:/usr/sbin:/sbin"; setcap cap_net_raw+p '$(DAEMON_INSTALLED)' 2>/dev/null || \
 		test -n '$(DESTDIR)' -a "$$(id -u)" != 0 || \
-		echo 'To let every user probe, run as root: setcap cap_net_raw+p $(DESTDIR)$(bindir)/mtr-packet'
+		echo 'To let every user probe, run as root: setcap cap_net_raw+p $(DAEMON_INSTALLED)'
 
 uninstall:
-	$(Q)rm -f $(foreach file,$(INSTALLED) $(SCRIPTS_INSTALLED) $(MAN_INSTALLED),'$(DESTDIR)$(file)')
+	$(Q)rm -f $(foreach file,$(call places,$(INSTALLED)),'$(DESTDIR)$(file)')
+	$(Q)for folder in $(OWN_FOLDERS); do rmdir '$(DESTDIR)'"$$folder" 2>/dev/null || :; done
 
 clean:
 	$(Q)rm -rf $(BUILD)
