@@ -44,7 +44,9 @@ FORTIFY := $(if $(SANITIZED),,$(if $(OPTIMISED),-U_FORTIFY_SOURCE -D_FORTIFY_SOU
 
 ALL_CPPFLAGS = -D_GNU_SOURCE -DHOPLINE_VERSION='"$(VERSION)"' $(if $(HAVE_LIBSECCOMP),-DHAVE_LIBSECCOMP=1) -Isrc -I$(BUILD) \
 	$(LIBCAP_CFLAGS) $(if $(HAVE_LIBSECCOMP),$(LIBSECCOMP_CFLAGS)) $(FORTIFY) $(CPPFLAGS)
-TOOL_CFLAGS = -fno-math-errno $(CARES_CFLAGS) $(JANSSON_CFLAGS) $(IDN2_CFLAGS)
+BUILT_DAEMON := $(BUILT_DAEMONDIR)/$(shell echo mtr-packet | sed '$(program_transform_name)')
+TOOL_CFLAGS = -DHOPLINE_BINDIR='"$(BUILT_BINDIR)"' -DHOPLINE_DAEMON='"$(BUILT_DAEMON)"' -fno-math-errno \
+	$(CARES_CFLAGS) $(JANSSON_CFLAGS) $(IDN2_CFLAGS)
 TOOL_LIBS = $(CARES_LIBS) $(JANSSON_LIBS) -Wl,--as-needed -lm $(LIBS)
 ALL_CFLAGS = -std=c11 $(WARNINGS) $(HARDEN_CFLAGS) $(CFLAGS) $(WERROR)
 ALL_LIBS = $(LIBCAP_LIBS) $(if $(HAVE_LIBSECCOMP),$(LIBSECCOMP_LIBS)) $(LIBS)
@@ -249,17 +251,21 @@ places = $(foreach row,$1,$(lastword $(subst :, ,$(row))))
 
 # All that is installed. A line or a word more here is a file more, which `make uninstall` then knows too.
 define INSTALLED
-$(call named,0755,$(bindir),$(PROGRAM) $(TOOL_PROGRAMS) $(SCRIPTS))
+$(call named,0755,$(daemondir),$(PROGRAM))
+$(call named,0755,$(bindir),$(TOOL_PROGRAMS) $(SCRIPTS))
 $(call put,0644,$(pkgdatadir),$(SCRIPT_LIBRARY))
 $(call put,0644,$(docdir),README.md LICENSE man/probe-json.schema.json)
 $(call put,0644,$(docdir)/examples,$(wildcard scripts/examples/*.py))
-$(foreach page,$(MAN_PAGES),$(call named,0644,$(mandir)/man$(subst .,,$(suffix $(page))),$(page)))
+$(foreach page,$(MAN_PAGES),$(call named,0644,$(mandir)/man$(subst .,,$(suffix $(page))),$(page))$(call section,$(page)))
 endef
 
-# Folders that are nobody else's: removed with the last file in them.
-OWN_FOLDERS = $(docdir)/examples $(docdir) $(pkgdatadir)
+# mtr has the page of its own mtr-packet in section 8, wherever it has the program.
+section = $(if $(filter $(bindir),$(daemondir)),,$(if $(filter man/mtr-packet.8,$1),hopline))
 
-DAEMON_INSTALLED = $(DESTDIR)$(call places,$(call named,,$(bindir),$(PROGRAM)))
+# Folders that are nobody else's: removed with the last file in them.
+OWN_FOLDERS = $(docdir)/examples $(docdir) $(pkgdatadir) $(filter-out $(bindir),$(daemondir))
+
+DAEMON_INSTALLED = $(DESTDIR)$(call places,$(call named,,$(daemondir),$(PROGRAM)))
 
 # A package is staged with DESTDIR by an ordinary user, and its own scripts set the capability: nothing to say then.
 # +p, not +ep: with +ep the exec itself fails in a container that lacks cap_net_raw.

@@ -77,26 +77,37 @@ struct client {
 
 /* ---- starting */
 
-/* The daemon that was built or installed with this program. */
-static bool
+/* PATH: the mtr-packet in the folder of this program, or "" if that cannot be told. */
+static void
 find_beside(char *path, size_t size)
 {
     ssize_t length = readlink("/proc/self/exe", path, size - 1);
-    if (length < 0)
-        return false;
-    path[length] = 0;
+    path[length < 0 ? 0 : length] = 0;
     char *name = strrchr(path, '/');
-    if (!name || (size_t)(name + 1 - path) + sizeof DAEMON > size)
-        return false;
-    strcpy(name + 1, DAEMON);
-    return access(path, X_OK) == 0;
+    if (name && (size_t)(name + 1 - path) + sizeof DAEMON <= size)
+        strcpy(name + 1, DAEMON);
+    else
+        path[0] = 0;
+}
+
+/*
+ * Becomes the daemon that was built or installed with this program; returns where there is none. An installed program has
+ * it where `make install` puts it, and may have mtr's own beside itself; any other, as built or copied, beside itself.
+ */
+static void
+become_own(void)
+{
+    char beside[4096];
+    find_beside(beside, sizeof beside);
+    if (strcmp(beside, HOPLINE_BINDIR "/" DAEMON) != 0)
+        execl(beside, DAEMON, (char *)NULL);
+    execl(HOPLINE_DAEMON, DAEMON, (char *)NULL);
 }
 
 /* The child: Ctrl-C is for us, who have a sum to print. It inherits no signal mask of ours. */
 static _Noreturn void
 become_daemon(const char *command, int input, int output)
 {
-    char beside[4096];
     sigset_t none;
     sigemptyset(&none);
     signal(SIGINT, SIG_IGN);
@@ -105,10 +116,10 @@ become_daemon(const char *command, int input, int output)
     if (dup2(input, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0) {
         if (command)
             execl("/bin/sh", "sh", "-c", command, (char *)NULL);
-        if (!command && find_beside(beside, sizeof beside))
-            execl(beside, DAEMON, (char *)NULL);
-        if (!command)
+        if (!command) {
+            become_own();
             execlp(DAEMON, DAEMON, (char *)NULL);
+        }
     }
     _exit(127);
 }

@@ -36,9 +36,9 @@ struct client_user {
 };
 
 /*
- * Starts the daemon: by `sh -c "$MTR_PACKET"`, as other clients do; without that variable the mtr-packet that stands
- * beside this program, or else the one in PATH. Waits until it has said what it can do. NULL, and a line on standard
- * error, when there is none.
+ * Starts the daemon: by `sh -c "$MTR_PACKET"`, as other clients do; without that variable the one that was built or
+ * installed with this program, or else the mtr-packet in PATH. Waits until it has said what it can do. NULL, and a line on
+ * standard error, when there is none.
  */
 struct client *client_start(struct events *events, struct client_user user);
 

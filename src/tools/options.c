@@ -51,7 +51,7 @@ print_help(const struct command *command)
         print_row(row);
     puts("  -h, --help                      print this and exit\n"
          "      --version                   print the version and exit\n\n"
-         "The daemon is MTR_PACKET's if that is set, else the mtr-packet beside this program, else the one in PATH.");
+         "The daemon is MTR_PACKET's if that is set, else the one installed with this program, else mtr-packet in PATH.");
     exit(0);
 }
 
