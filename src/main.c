@@ -91,7 +91,8 @@ why_no_mark(const struct privileges *privileges)
 }
 
 static void
-tell_support(const struct transport *transport, const struct privileges *privileges, bool unprivileged)
+tell_support(const struct transport *transport, const struct privileges *privileges, const struct options *options,
+             bool unprivileged)
 {
     if (unprivileged && getuid() == 0)
         fputs("mtr-packet: no raw sockets, though this is root: the host does not have them, or refuses them here\n", stderr);
@@ -109,7 +110,7 @@ tell_support(const struct transport *transport, const struct privileges *privile
         }
     }
     if (!transport->body->supports_mark(transport))
-        fprintf(stderr, "mtr-packet: no mark: %s\n", why_no_mark(privileges));
+        fprintf(stderr, "mtr-packet: no mark: %s\n", options->no_mark ? "--no-mark" : why_no_mark(privileges));
     tell_refused(transport);
     if (transport->refusals[IPV4][PROTOCOL_ICMP] == EACCES)
         fputs("mtr-packet: to have icmp, run as root: sysctl net.ipv4.ping_group_range='0 2147483647'\n", stderr);
@@ -150,7 +151,12 @@ set_up(const struct options *options, struct loop *loop)
     loop->output = output_new(STDOUT_FILENO);
     if (loop->input && loop->output)
         loop->prober = prober_new(loop->transport, loop->output,
-                                  (struct prober_options){ options->strict, options->old_words });
+                                  (struct prober_options){
+                                      .strict = options->strict,
+                                      .old_words = options->old_words,
+                                      .limit_rate = options->limit_rate,
+                                      .limit_in_flight = options->limit_in_flight,
+                                  });
     errno = ENOMEM; /* there is nothing else that can be wrong */
     return loop->prober != NULL;
 }
@@ -168,12 +174,12 @@ tear_down(struct loop *loop)
 static int
 run(const struct options *options, struct privileges *privileges, bool unprivileged, struct loop *loop)
 {
-    if (!privileges_drop(privileges, sandbox_available()))
+    if (!privileges_drop(privileges, sandbox_available() && !options->no_mark))
         return fail("can't drop privileges");
     if (!set_up(options, loop))
         return fail("can't start");
     if (options->verbose)
-        tell_support(loop->transport, privileges, unprivileged);
+        tell_support(loop->transport, privileges, options, unprivileged);
     sigset_t ending = ending_signals(); /* from here on: who does not read what is told above can still end us */
     loop->signal_fd = open_signals(&ending);
     if (loop->signal_fd < 0)

@@ -4,11 +4,14 @@
 #define HOPLINE_OPTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct options {
     bool strict;
     bool verbose;
     bool old_words; /* --replies 0.95, or the environment's MTR_PACKET_REPLIES */
+    bool no_mark;
+    uint32_t limit_rate, limit_in_flight; /* 0: none */
 };
 
 enum options_result { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_WRONG };

@@ -5,6 +5,7 @@
 
 #include "host/random.h"
 #include "lines/reply.h"
+#include "probes/limits.h"
 #include "probes/prober.h"
 #include "probes/sweep.h"
 #include "probes/waiting.h"
@@ -17,7 +18,9 @@ struct prober {
     struct probes *probes;
     struct prober_options options;
     struct waiting waiting; /* requests of clients, */
-    struct waiting aside;   /* and of sweeps, which those go ahead of */
+    struct waiting aside;   /* and of sweeps, which those go ahead of; */
+    struct waiting held;    /* requests of clients that a limit keeps from being tried, see limiter.c */
+    struct limits limits;
     struct sweeps sweeps;
     struct random random;   /* of their seeds */
     uint64_t serial;        /* of the last request */
@@ -33,12 +36,38 @@ enum reason prober_find_lack(const struct prober *prober, const struct request *
 /* Says that a request is refused for an argument of this name. */
 void prober_complain(struct prober *prober, int32_t token, enum reason reason, const char *argument);
 
+/* Says what became of a request that is not in flight: REASON, or else ERROR of this host, with DETAIL as of send(). */
+void prober_say_refused(struct prober *prober, const struct request *request, enum reason reason, const char *argument,
+                        int error, uint32_t detail);
+
 /*
  * Sends a probe. 0, EAGAIN, or what the local host refused with; DETAIL: as of send() in transport.h. DEADLINE is that of a
  * request that has waited, or NULL: its timeout from its departure on.
  */
 int prober_launch(struct prober *prober, const struct clock *clock, const struct request *request,
                   const struct instant *deadline, uint32_t *detail);
+
+/*
+ * The same of a client's request that has not been tried before: it goes behind what waits in its lane. EAGAIN: to be set
+ * aside in *LANE, or abandoned; DETAIL is the reason.
+ */
+int prober_try(struct prober *prober, const struct clock *clock, const struct request *request, uint32_t *lane,
+               uint32_t *detail);
+
+/* ---- limiter.c ---- */
+
+/* Requests of clients are held by a limit until others have left or ended. True when this is such a time. */
+bool limiter_holds(const struct prober *prober, const struct clock *clock);
+
+/* Holds a request that was read from LINE. False: no room. */
+bool limiter_add(struct prober *prober, const struct clock *clock, const struct request *request, const char *line,
+                 size_t length);
+
+/* Lets those go that may, as many as do not keep others waiting. */
+void limiter_release(struct prober *prober, const struct clock *clock);
+
+/* When to call it again; false: when a probe has ended, or none is held. */
+bool limiter_next(const struct prober *prober, struct instant *when);
 
 /* ---- sweeper.c ---- */
 

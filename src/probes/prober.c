@@ -13,6 +13,7 @@
 #include "probes/inside.h"
 #include "probes/match.h"
 
+#define NUMBER_SIZE 12       /* bytes of an uint32_t as text */
 #define RECEIVE_ROUNDS 16    /* batches of answers before others have their turn */
 #define EXPIRE_AT_ONCE 4096  /* probes, likewise */
 #define RETRY_LOOKS 16       /* requests that waited, before the clock is looked at, */
@@ -34,6 +35,8 @@ prober_new(struct transport *transport, struct output *output, struct prober_opt
     prober->probes = probes_new(random_u64(&prober->random));
     waiting_init(&prober->waiting);
     waiting_init(&prober->aside);
+    waiting_init(&prober->held);
+    prober->limits = limits_of(options.limit_rate, options.limit_in_flight);
     if (prober->probes)
         return prober;
     free(prober);
@@ -48,6 +51,7 @@ prober_free(struct prober *prober)
     probes_free(prober->probes);
     waiting_free(&prober->waiting);
     waiting_free(&prober->aside);
+    waiting_free(&prober->held);
     sweeps_free(&prober->sweeps);
     free(prober);
 }
@@ -156,10 +160,23 @@ supports(const struct prober *prober, struct word feature)
     return word_is(feature, "send-probe") || supports_feature(prober, feature_find(feature));
 }
 
+/* The limit of this name, as a number in TEXT; NULL: it is no name of a limit, or there is none. */
+static const char *
+find_limit(const struct prober *prober, struct word feature, char text[NUMBER_SIZE])
+{
+    uint32_t limit = word_is(feature, "limit-rate")        ? prober->options.limit_rate
+                     : word_is(feature, "limit-in-flight") ? prober->options.limit_in_flight
+                                                           : 0;
+    snprintf(text, NUMBER_SIZE, "%" PRIu32, limit);
+    return limit ? text : NULL;
+}
+
 static void
 check_support(struct prober *prober, const struct request *request)
 {
-    const char *support = supports(prober, request->feature) ? "ok" : "no";
+    char text[NUMBER_SIZE];
+    const char *limit = find_limit(prober, request->feature, text);
+    const char *support = limit ? limit : supports(prober, request->feature) ? "ok" : "no";
     if (word_is(request->feature, "version"))
         support = HOPLINE_VERSION;
     prober_say(prober, &(struct reply){ .token = request->token, .kind = REPLY_FEATURE_SUPPORT, .support = support });
@@ -259,16 +276,35 @@ prober_launch(struct prober *prober, const struct clock *clock, const struct req
     if (!probes_reserve(prober->probes))
         return ENOSPC;
     int error = prober->transport->body->send(prober->transport, request, prober->probes, clock, &model, detail);
-    if (!error)
-        probes_add(prober->probes, &model,
-                   deadline ? *deadline : instant_after(model.departed, request->timeout * NS_PER_US));
+    if (error)
+        return error;
+    probes_add(prober->probes, &model,
+               deadline ? *deadline : instant_after(model.departed, request->timeout * NS_PER_US));
+    if (prober->limits.any)
+        limits_note(&prober->limits, clock->now.instant);
+    return 0;
+}
+
+int
+prober_try(struct prober *prober, const struct clock *clock, const struct request *request, uint32_t *lane,
+           uint32_t *detail)
+{
+    const struct waiting *waiting = &prober->waiting;
+    bool others_wait = waiting->count > 0;
+    int error = EAGAIN;
+    *detail = EAGAIN;
+    if (others_wait)
+        *lane = waiting_lane(prober->transport->body->find_queue(prober->transport, request));
+    if (!others_wait || !waiting_keeps_order(waiting, *lane, clock->now.instant))
+        error = prober_launch(prober, clock, request, NULL, detail);
+    if (error == EAGAIN && !others_wait)
+        *lane = waiting_lane(prober->transport->body->find_queue(prober->transport, request));
     return error;
 }
 
-/* What became of a request that is not in flight; DETAIL: as above. */
-static void
-say_refused(struct prober *prober, const struct request *request, enum reason lack, const char *argument, int error,
-            uint32_t detail)
+void
+prober_say_refused(struct prober *prober, const struct request *request, enum reason lack, const char *argument, int error,
+                   uint32_t detail)
 {
     if (error == EOVERFLOW) {
         lack = REASON_NO_ROOM_FOR_IDENTITY;
@@ -308,26 +344,18 @@ say_never_sent(struct prober *prober, const struct waiting_request *one)
 static bool
 send_probe(struct prober *prober, const struct clock *clock, struct request *request, const char *line, size_t length)
 {
-    uint32_t detail = EAGAIN, lane = 0;
+    uint32_t detail = 0, lane = 0;
     const char *argument;
-    int error = 0;
-    struct waiting *waiting = &prober->waiting;
     enum reason lack = prober_find_lack(prober, request, &argument);
     request->serial = ++prober->serial;
-    bool others_wait = lack == REASON_NONE && waiting->count > 0;
-    if (others_wait)
-        lane = waiting_lane(prober->transport->body->find_queue(prober->transport, request));
-    if (others_wait && waiting_keeps_order(waiting, lane, clock->now.instant))
-        error = EAGAIN;
-    else if (lack == REASON_NONE)
-        error = prober_launch(prober, clock, request, NULL, &detail);
+    if (lack == REASON_NONE && limiter_holds(prober, clock))
+        return limiter_add(prober, clock, request, line, length);
+    int error = lack == REASON_NONE ? prober_try(prober, clock, request, &lane, &detail) : 0;
     if (error != EAGAIN) {
-        say_refused(prober, request, lack, argument, error, detail);
+        prober_say_refused(prober, request, lack, argument, error, detail);
         return true;
     }
-    if (!others_wait)
-        lane = waiting_lane(prober->transport->body->find_queue(prober->transport, request));
-    if (waiting_add(waiting, line, length, request, lane, (int)detail, clock->now.instant))
+    if (waiting_add(&prober->waiting, line, length, request, lane, (int)detail, clock->now.instant))
         return true;
     prober->transport->body->abandon(prober->transport, request);
     return false;
@@ -338,6 +366,8 @@ static bool
 may_try(const struct prober *prober, const struct clock *clock, const struct waiting *waiting,
         const struct waiting_request *one)
 {
+    if (prober->limits.any && !limits_allow(&prober->limits, probes_count(prober->probes), clock->now.instant))
+        return false;
     return waiting_may_try(waiting, one) && (waiting == &prober->waiting ||
                                              !waiting_keeps_order(&prober->waiting, one->lane, clock->now.instant));
 }
@@ -347,7 +377,7 @@ static void
 end_waiting(struct prober *prober, const struct request *request, int error, uint32_t detail)
 {
     if (!request->part.sweep)
-        say_refused(prober, request, REASON_NONE, NULL, error, detail);
+        prober_say_refused(prober, request, REASON_NONE, NULL, error, detail);
     else if (error)
         sweeper_refused(prober, request, error, detail);
     else
@@ -399,6 +429,7 @@ void
 prober_retry(struct prober *prober, const struct clock *clock)
 {
     retry_all(prober, clock, &prober->waiting);
+    limiter_release(prober, clock);
     retry_all(prober, clock, &prober->aside);
 }
 
@@ -642,7 +673,10 @@ sooner(struct instant *when, bool *set, struct instant other)
 bool
 prober_next_deadline(const struct prober *prober, struct instant *when)
 {
+    struct instant other;
     bool set = probes_next_to_expire(prober->probes, when) != NULL;
+    if (limiter_next(prober, &other))
+        sooner(when, &set, other);
     if (prober->waiting.count > 0)
         sooner(when, &set, prober->waiting.next);
     if (prober->aside.count > 0)
@@ -653,5 +687,6 @@ prober_next_deadline(const struct prober *prober, struct instant *when)
 uint32_t
 prober_in_flight(const struct prober *prober)
 {
-    return probes_count(prober->probes) + prober->waiting.count + prober->aside.count + prober->sweeps.count;
+    return probes_count(prober->probes) + prober->waiting.count + prober->aside.count + prober->held.count +
+           prober->sweeps.count;
 }

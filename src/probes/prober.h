@@ -14,6 +14,10 @@ struct prober;
 struct prober_options {
     bool strict;
     bool old_words; /* replies as mtr 0.95 knows them */
+
+    /* Of single probes and those of sweeps, beyond which requests wait; 0: no limit. */
+    uint32_t limit_rate;      /* probes a second, at most LIMIT_RATE_MAX (limits.h) */
+    uint32_t limit_in_flight; /* probes */
 };
 
 /* Does not take ownership of TRANSPORT and OUTPUT. NULL: no memory. */

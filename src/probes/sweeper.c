@@ -136,13 +136,23 @@ set_aside(struct prober *prober, const struct clock *clock, const struct request
     return false;
 }
 
+/* When to try again what is not taken now: in a moment, or when a limit may be over. */
+static struct instant
+next_try(const struct prober *prober, struct instant now)
+{
+    struct instant again = instant_after(now, HOLD), allowed;
+    bool known = prober->limits.any && limits_next(&prober->limits, probes_count(prober->probes), &allowed);
+    return known && allowed.ns > again.ns ? allowed : again;
+}
+
 /* Sends the probe of a sweep that is due, or holds the sweep for a moment. */
 static void
 send_next(struct prober *prober, const struct clock *clock, struct sweep *sweep)
 {
-    struct instant now = clock->now.instant, again = instant_after(now, HOLD);
+    struct instant now = clock->now.instant, again = next_try(prober, now);
     uint32_t detail = 0, lane, in_flight = probes_count(prober->probes);
-    struct request *request = in_flight < PROBES_MAX - ROOM ? sweep_next(sweep) : NULL;
+    bool may = in_flight < PROBES_MAX - ROOM && !limiter_holds(prober, clock);
+    struct request *request = may ? sweep_next(sweep) : NULL;
     if (!request || must_wait(prober, clock, request, &lane)) {
         sweep_hold(sweep, again);
         return;

@@ -54,6 +54,36 @@ moved_word(struct word word, const char *from, const char *to)
     return from && word.length ? (struct word){ to + (word.at - from), word.length } : word;
 }
 
+static void
+append(struct waiting *waiting, struct waiting_request *one, uint32_t lane, int reason, struct instant now)
+{
+    if (waiting->lanes[lane].count++ == 0)
+        waiting->lanes[lane] = (struct lane){ .count = 1, .moved = now };
+    one->next = NULL;
+    one->deadline = instant_after(now, one->request.timeout * NS_PER_US);
+    one->reason = reason;
+    one->lane = lane;
+    one->pass = waiting->lanes[lane].pass;
+    if (waiting->count++ == 0)
+        waiting->next = instant_after(now, RETRY_AFTER);
+    waiting->bytes += one->length;
+    *waiting->end = one;
+    waiting->end = &one->next;
+}
+
+static struct waiting_request *
+take_out(struct waiting *waiting, struct waiting_request **place)
+{
+    struct waiting_request *one = *place;
+    waiting->lanes[one->lane].count--;
+    waiting->count--;
+    waiting->bytes -= one->length;
+    *place = one->next;
+    if (waiting->end == &one->next)
+        waiting->end = place;
+    return one;
+}
+
 bool
 waiting_add(struct waiting *waiting, const char *line, size_t length, const struct request *request, uint32_t lane,
             int reason, struct instant now)
@@ -61,12 +91,7 @@ waiting_add(struct waiting *waiting, const char *line, size_t length, const stru
     struct waiting_request *one = waiting->count < WAITING_MAX ? malloc(sizeof *one + length) : NULL;
     if (!one)
         return false;
-    *one = (struct waiting_request){
-        .deadline = instant_after(now, request->timeout * NS_PER_US),
-        .reason = reason,
-        .lane = lane,
-        .request = *request,
-    };
+    *one = (struct waiting_request){ .length = length, .request = *request };
     if (length)
         memcpy(one->line, line, length);
     const char *from = length ? line : NULL;
@@ -74,14 +99,14 @@ waiting_add(struct waiting *waiting, const char *line, size_t length, const stru
     one->request.local_scope = moved_word(request->local_scope, from, one->line);
     one->request.interface.name = moved_word(request->interface.name, from, one->line);
     one->request.payload = moved_word(request->payload, from, one->line);
-    if (waiting->lanes[lane].count++ == 0)
-        waiting->lanes[lane] = (struct lane){ .count = 1, .moved = now };
-    one->pass = waiting->lanes[lane].pass;
-    if (waiting->count++ == 0)
-        waiting->next = instant_after(now, RETRY_AFTER);
-    *waiting->end = one;
-    waiting->end = &one->next;
+    append(waiting, one, lane, reason, now);
     return true;
+}
+
+void
+waiting_move(struct waiting *from, struct waiting *to, uint32_t lane, int reason, struct instant now)
+{
+    append(to, take_out(from, &from->first), lane, reason, now);
 }
 
 void
@@ -116,19 +141,13 @@ waiting_refused(struct waiting *waiting, struct waiting_request *one, int reason
 void
 waiting_done(struct waiting *waiting, struct waiting_request **place, bool sent, struct instant now)
 {
-    struct waiting_request *one = *place;
-    struct lane *lane = &waiting->lanes[one->lane];
+    struct lane *lane = &waiting->lanes[(*place)->lane];
     if (sent) {
         if (!lane->stopped || lane->freed)
             lane->moved = now;
         lane->freed -= lane->freed > 0;
     }
-    lane->count--;
-    waiting->count--;
-    *place = one->next;
-    if (waiting->end == &one->next)
-        waiting->end = place;
-    free(one);
+    free(take_out(waiting, place));
 }
 
 void

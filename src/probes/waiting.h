@@ -25,6 +25,7 @@ struct waiting_request {
     int reason;              /* errno value with which it was refused last */
     uint32_t lane;
     uint32_t pass;           /* the lane's, when it was tried last */
+    size_t length;           /* of `line` */
     struct request request;  /* its words point into `line` */
     char line[];
 };
@@ -42,6 +43,7 @@ struct lane {
 struct waiting {
     struct waiting_request *first, **end; /* in the order in which they were read */
     uint32_t count;
+    size_t bytes;        /* of their lines */
     struct instant next; /* when to try again */
     struct lane lanes[LANES];
 };
@@ -61,6 +63,12 @@ bool waiting_keeps_order(const struct waiting *waiting, uint32_t lane, struct in
  */
 bool waiting_add(struct waiting *waiting, const char *line, size_t length, const struct request *request, uint32_t lane,
                  int reason, struct instant now);
+
+/*
+ * Sets the first of FROM aside in TO, which has room, as if it had been read and refused only at NOW: so that its timeout
+ * runs from then.
+ */
+void waiting_move(struct waiting *from, struct waiting *to, uint32_t lane, int reason, struct instant now);
 
 /* Begins a round, in which each request for which waiting_may_try() says so is tried once. */
 void waiting_begin(struct waiting *waiting, struct instant now);

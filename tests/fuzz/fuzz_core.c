@@ -35,12 +35,13 @@ enum {
     OPTION_NO_SCTP = 16,
     OPTION_NO_ADDRESS = 32,
     OPTION_NO_FLOW = 64,
+    OPTION_LIMITED = 128, /* requests are held, and none is set aside: no timeout runs but from when a probe left */
 };
 
 /* One line given, by its token; and the probe that it became, if any. */
 struct entry {
     bool sent, released;
-    bool waited;         /* it was set aside, */
+    bool waited;         /* it was set aside, or held by a limit, */
     struct instant read; /* and when */
     bool due; /* an answer that must count arrived in time */
     bool collect, detail;
@@ -209,7 +210,8 @@ fake_send(struct transport *transport, const struct request *request, const stru
     MUST(model->collect == entry->collect && model->detail == entry->detail && model->collected == 0);
     model->scope = (uint32_t)request->token;
     entry->probe = *model;
-    entry->deadline = instant_after(entry->waited ? entry->read : world.now, request->timeout * NS_PER_US);
+    bool set_aside = entry->waited && !(world.options & OPTION_LIMITED);
+    entry->deadline = instant_after(set_aside ? entry->read : world.now, request->timeout * NS_PER_US);
     struct writer nonce = { .start = entry->nonce, .size = NONCE_SIZE };
     write_u64(&nonce, model->identity.nonce);
     return 0;
@@ -430,7 +432,7 @@ give(const char *line, size_t length)
     MUST(taken || (world.error == EAGAIN && output_waiting(world.output) == before && world.sent == sent));
     bool replied = output_waiting(world.output) > before, left = world.sent > sent;
     MUST(!replied || !left);
-    if (taken && !replied && !left && !entry->sweep) { /* it is set aside: others may wait, too, so whatever the error */
+    if (taken && !replied && !left && !entry->sweep) { /* it waits: others may wait, too, so whatever the error */
         entry->waited = true;
         entry->read = world.clock.now.instant;
     }
@@ -468,9 +470,11 @@ give_probe(void)
                                         " tcp-ecn accurate", " reply-payload 9" };
     char tail[200];
     uint8_t target = take_u8(&world.input), timeout = take_u8(&world.input), last = take_u8(&world.input);
+    /* Under a limit of those in flight each waits for the end of others: time would not last for the longest. */
+    size_t lasting = COUNT(timeouts) - (world.options & OPTION_LIMITED ? 1 : 0);
     int length = snprintf(tail, sizeof tail, "send-probe %s protocol %s timeout %s%s",
                           targets[target / PROTOCOLS % COUNT(targets)], protocols[target % PROTOCOLS]->name,
-                          timeouts[timeout % COUNT(timeouts)], rest[last % COUNT(rest)]);
+                          timeouts[timeout % lasting], rest[last % COUNT(rest)]);
     give_new(tail, (size_t)length);
 }
 
@@ -510,6 +514,8 @@ give_text(void)
     length = length < world.input.left ? length : world.input.left;
     take_bytes(&world.input, tail, length);
     const char *newline = memchr(tail, '\n', length);
+    if (world.options & OPTION_LIMITED)
+        return; /* it may ask for a timeout of decades, see give_probe() */
     give_new(tail, newline ? (size_t)(newline - tail) : length);
 }
 
@@ -534,6 +540,8 @@ choose_error(void)
     static const int errors[] = { 0, EAGAIN, ENETUNREACH, EMSGSIZE, ENOSPC, EPERM, ENODEV, EINVAL };
     uint8_t choice = take_u8(&world.input);
     world.error = choice < COUNT(errors) ? errors[choice] : choice;
+    if (world.error == EAGAIN && world.options & OPTION_LIMITED)
+        world.error = ENETUNREACH;
 }
 
 static void
@@ -622,6 +630,8 @@ set_up(struct reader input)
     world.prober = prober_new(&world.transport, world.output, (struct prober_options){
                                   .strict = world.options & OPTION_STRICT,
                                   .old_words = world.options & OPTION_OLD_WORDS,
+                                  .limit_rate = world.options & OPTION_LIMITED ? 1000 : 0,
+                                  .limit_in_flight = world.options & OPTION_LIMITED ? 8 : 0,
                               });
     turn();
 }
@@ -652,7 +662,7 @@ finish(void)
     for (int turns = 0; turns < 4 || (prober_in_flight(world.prober) > 0 && turns < LINES_MAX); turns++) {
         world.ready = true;
         turn();
-        world.now.ns += 10 * NS_PER_MS;
+        world.now.ns += world.options & OPTION_LIMITED ? 10 * NS_PER_S : 10 * NS_PER_MS;
         while (output_waiting(world.output)) {
             MUST(output_flush(world.output));
             hear(OUTPUT_BYTES);

@@ -24,6 +24,7 @@ Suite *icmpext_suite(void);
 Suite *index_suite(void);
 Suite *input_suite(void);
 Suite *leases_suite(void);
+Suite *limits_suite(void);
 Suite *match_suite(void);
 Suite *output_suite(void);
 Suite *plan_suite(void);

@@ -35,6 +35,7 @@ static struct {
     uint32_t received;    /* calls of it */
 } fake;
 
+#define LINE_BYTES 32000
 #define PORT_TOS 255 /* of requests that wait for a port */
 
 static const struct instant departure = { 1000 * NS_PER_MS };
@@ -536,6 +537,206 @@ START_TEST(no_more_room)
 }
 END_TEST
 
+/* ---- limits ---- */
+
+static struct instant
+next_deadline(void)
+{
+    struct instant when;
+    ck_assert(prober_next_deadline(prober, &when));
+    return when;
+}
+
+static void
+set_up_limited(struct prober_options options)
+{
+    tear_down();
+    set_up_with(options);
+}
+
+/* A tenth of a second's probes leave at once, the others at the rate, in their order; what is no probe goes past them. */
+START_TEST(held_by_rate)
+{
+    set_up_limited((struct prober_options){ .limit_rate = 50 });
+    for (int token = 1; token <= 8; token++) {
+        char line[80];
+        snprintf(line, sizeof line, TCP("%d"), token);
+        ck_assert(take(line));
+    }
+    ck_assert_uint_eq(fake.sent, 5);
+    ck_assert_uint_eq(prober_in_flight(prober), 8);
+    ck_assert(take("9 check-support feature tcp"));
+    ck_assert(take("10 send-probe ip-4 192.0.2.9 protocol none"));
+    ck_assert_str_eq(said(), "9 feature-support support ok\n10 invalid-argument reason protocol-not-supported argument protocol\n");
+    ck_assert_int_eq(next_deadline().ns, 1020 * NS_PER_MS);
+    retry(19);
+    ck_assert_uint_eq(fake.sent, 5);
+    retry(20);
+    ck_assert_int_eq(fake.last, 6);
+    ck_assert_int_eq(next_deadline().ns, 1040 * NS_PER_MS);
+    ck_assert(take_later(70, TCP("11"))); /* not before 7 and 8, which are late */
+    ck_assert_uint_eq(fake.sent, 6);
+    retry(70);
+    ck_assert_uint_eq(fake.sent, 8);
+    ck_assert_int_eq(fake.last, 8);
+    retry(80);
+    ck_assert_int_eq(fake.last, 11);
+}
+END_TEST
+
+/* The next leaves as soon as another has ended; until then nothing is to be done but at deadlines. */
+START_TEST(held_by_those_in_flight)
+{
+    set_up_limited((struct prober_options){ .limit_in_flight = 2 });
+    for (int token = 1; token <= 4; token++) {
+        char line[80];
+        snprintf(line, sizeof line, TCP("%d"), token);
+        ck_assert(take(line));
+    }
+    ck_assert_uint_eq(fake.sent, 2);
+    ck_assert_int_eq(next_deadline().ns, departure.ns + 5 * NS_PER_S);
+    receive(answer_to(1, NS_PER_MS));
+    ck_assert_int_le(next_deadline().ns, departure.ns); /* at once */
+    retry(1);
+    ck_assert_int_eq(fake.last, 3);
+    ck_assert_uint_eq(fake.sent, 3);
+    struct clock clock = at_ms(7000);
+    prober_expire(prober, &clock);
+    prober_retry(prober, &clock);
+    ck_assert_int_eq(fake.last, 4);
+    ck_assert_str_eq(said(), "1 reply ip-4 192.0.2.9 round-trip-time 1000\n2 no-reply\n3 no-reply\n");
+}
+END_TEST
+
+/* A limit loses nothing: however long a request was held, its timeout runs from when it left. */
+START_TEST(timeout_of_the_held)
+{
+    set_up_limited((struct prober_options){ .limit_rate = 1 });
+    ck_assert(take(TCP("1")));
+    ck_assert(take(TCP("2") " timeout 0.5"));
+    ck_assert(take(TCP("3") " timeout 0.1"));
+    retry(900);
+    ck_assert_str_eq(said(), "");
+    retry(1000);
+    ck_assert_int_eq(fake.last, 2);
+    ck_assert_int_eq(next_deadline().ns, departure.ns + NS_PER_S / 2); /* as the transport says that it left */
+}
+END_TEST
+
+/* What the host does not take once it may leave waits as any does, its timeout from then; others of its lane behind it. */
+START_TEST(held_then_refused_for_now)
+{
+    set_up_limited((struct prober_options){ .limit_rate = 10 });
+    ck_assert(take(TCP("1")));
+    ck_assert(take(TCP("2") " timeout 0.2 tos 3 detail 1"));
+    ck_assert(take(TCP("3") " timeout 5 tos 3"));
+    ck_assert(take(TCP("4") " timeout 5 tos 4"));
+    fake.error = EAGAIN;
+    fake.refused_device = 3;
+    retry(100);
+    ck_assert_uint_eq(fake.sent, 2);
+    ck_assert_int_eq(fake.last, 4); /* a refused one has not left: the limit lets the next go */
+    retry(299);
+    ck_assert_str_eq(said(), "");
+    retry(310);
+    ck_assert_str_eq(said(), "2 no-reply errno 105\n");
+    fake.error = 0;
+    retry(360);
+    ck_assert_int_eq(fake.last, 3);
+    ck_assert_uint_eq(fake.sent, 3);
+    ck_assert_uint_eq(prober_in_flight(prober), 3);
+}
+END_TEST
+
+/* What waits for its interface is bound by limits, too, when that takes it again. */
+START_TEST(set_aside_then_limited)
+{
+    set_up_limited((struct prober_options){ .limit_rate = 10 });
+    fake.error = EAGAIN;
+    ck_assert(take(TCP("1")));
+    ck_assert(take(TCP("2")));
+    ck_assert(take(TCP("3")));
+    fake.error = 0;
+    retry(1);
+    ck_assert_uint_eq(fake.sent, 1);
+    for (int64_t ms = 2; ms < 101; ms++)
+        retry(ms);
+    ck_assert_uint_eq(fake.sent, 1);
+    for (int64_t ms = 101; ms < 200; ms++)
+        retry(ms);
+    ck_assert_uint_eq(fake.sent, 2);
+    ck_assert_int_eq(fake.last, 2);
+}
+END_TEST
+
+/* Sweeps share the limit, and single requests that are held go before them. */
+START_TEST(limited_sweeps)
+{
+    struct instant when;
+    set_up_limited((struct prober_options){ .limit_rate = 20 });
+    ck_assert(take("1 sweep ip-4 192.0.2.0/24 protocol tcp rate 1000"));
+    struct clock clock = at_ms(1500);
+    prober_sweep(prober, &clock);
+    ck_assert_uint_eq(fake.sent, 2);
+    ck_assert(prober_next_sweep(prober, &when) && when.ns == 1550 * NS_PER_MS);
+    ck_assert(take_later(500, TCP("7")));
+    ck_assert_uint_eq(prober_in_flight(prober), 4);
+    clock = at_ms(1550);
+    prober_sweep(prober, &clock);
+    ck_assert_uint_eq(fake.sent, 2);
+    retry(550);
+    ck_assert_int_eq(fake.last, 7);
+    clock = at_ms(1600);
+    prober_sweep(prober, &clock);
+    ck_assert_uint_eq(fake.sent, 4);
+    ck_assert_int_eq(fake.last, 1);
+}
+END_TEST
+
+START_TEST(sweeps_limited_in_flight)
+{
+    set_up_limited((struct prober_options){ .limit_in_flight = 3 });
+    ck_assert(take("1 sweep ip-4 192.0.2.0/24 protocol tcp rate 1000000"));
+    for (int64_t ms = 1000; ms < 1020; ms++) {
+        struct clock clock = at_ms(ms);
+        prober_sweep(prober, &clock);
+    }
+    ck_assert_uint_eq(fake.sent, 3);
+}
+END_TEST
+
+/* A line is not taken when so much is held already: so who sends it waits, and nothing grows. */
+START_TEST(held_no_more)
+{
+    static char line[LINE_BYTES];
+    set_up_limited((struct prober_options){ .limit_in_flight = 1 });
+    ck_assert(take(TCP("1")));
+    for (uint32_t i = 0; i < 4096; i++)
+        ck_assert(take(TCP("7")));
+    ck_assert(!take(TCP("7")));
+    ck_assert(take("5 check-support feature tcp"));
+
+    set_up_limited((struct prober_options){ .limit_in_flight = 1 });
+    int length = snprintf(line, sizeof line, "7 send-probe ip-4 192.0.2.9 ");
+    memset(line + length, ' ', sizeof line - (size_t)length - 1);
+    ck_assert(take(TCP("1")));
+    uint32_t taken = 0;
+    while (take(line))
+        ck_assert_uint_lt(taken++, 1024 * 1024 / LINE_BYTES + 2);
+}
+END_TEST
+
+START_TEST(limits_are_told)
+{
+    ck_assert(take("1 check-support feature limit-rate"));
+    ck_assert_str_eq(said(), "1 feature-support support no\n");
+    set_up_limited((struct prober_options){ .limit_rate = 200, .limit_in_flight = 1048576 });
+    ck_assert(take("1 check-support feature limit-rate"));
+    ck_assert(take("2 check-support feature limit-in-flight"));
+    ck_assert_str_eq(said(), "1 feature-support support 200\n2 feature-support support 1048576\n");
+}
+END_TEST
+
 /* ---- answers ---- */
 
 START_TEST(replied_to_once)
@@ -1026,6 +1227,15 @@ prober_suite(void)
     tcase_add_test(tests, port_is_freed);
     tcase_add_test(tests, port_is_freed_for_a_sweep);
     tcase_add_test(tests, no_more_room);
+    tcase_add_test(tests, held_by_rate);
+    tcase_add_test(tests, held_by_those_in_flight);
+    tcase_add_test(tests, timeout_of_the_held);
+    tcase_add_test(tests, held_then_refused_for_now);
+    tcase_add_test(tests, set_aside_then_limited);
+    tcase_add_test(tests, limited_sweeps);
+    tcase_add_test(tests, sweeps_limited_in_flight);
+    tcase_add_test(tests, held_no_more);
+    tcase_add_test(tests, limits_are_told);
     tcase_add_test(tests, replied_to_once);
     tcase_add_test(tests, round_trips);
     tcase_add_loop_test(tests, words_for_errors, 0, 2);
