@@ -30,9 +30,6 @@ struct prober {
 
 void prober_say(struct prober *prober, const struct reply *reply);
 
-/* What this process can't send, though the request is right, and the argument that asks for it. REASON_NONE: it can. */
-enum reason prober_find_lack(const struct prober *prober, const struct request *request, const char **argument);
-
 /* Says that a request is refused for an argument of this name. */
 void prober_complain(struct prober *prober, int32_t token, enum reason reason, const char *argument);
 

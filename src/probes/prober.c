@@ -12,6 +12,7 @@
 #include "packets/protocol.h"
 #include "probes/inside.h"
 #include "probes/match.h"
+#include "probes/support.h"
 
 #define NUMBER_SIZE 12       /* bytes of an uint32_t as text */
 #define RECEIVE_ROUNDS 16    /* batches of answers before others have their turn */
@@ -65,101 +66,6 @@ prober_say(struct prober *prober, const struct reply *reply)
 
 /* ---- check-support ---- */
 
-static bool
-can_send(const struct prober *prober, enum family_id family, enum protocol_id protocol)
-{
-    return prober->transport->refusals[family][protocol] == 0;
-}
-
-static bool
-can_send_family(const struct prober *prober, enum family_id family)
-{
-    bool any = false;
-    for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++)
-        any = any || can_send(prober, family, protocol);
-    return any;
-}
-
-static bool
-supports_family(const struct prober *prober, enum family_id family)
-{
-    return can_send_family(prober, family) && prober->transport->body->has_address(prober->transport, family);
-}
-
-static bool
-supports_protocol(const struct prober *prober, enum protocol_id protocol)
-{
-    bool any = false;
-    for (enum family_id family = 0; family < FAMILIES; family++)
-        any = any || can_send(prober, family, protocol);
-    return any;
-}
-
-static bool
-supports_flows(const struct prober *prober)
-{
-    bool any = false;
-    for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++)
-        any = any || (supports_protocol(prober, protocol) &&
-                      prober->transport->body->has_flows(prober->transport, protocol));
-    return any;
-}
-
-/* That no SYN of ours has the ECN bits is not worth asking for. */
-static bool
-supports_tcp_ecn(const struct prober *prober)
-{
-    const bool *can = prober->transport->tcp_ecn;
-    return supports_protocol(prober, PROTOCOL_TCP) && (can[TCP_ECN_CLASSIC] || can[TCP_ECN_ACCURATE]);
-}
-
-/* The same of echo requests, which are what is sent anyway. */
-static bool
-supports_icmp_requests(const struct prober *prober)
-{
-    bool any = false;
-    for (enum family_id family = 0; family < FAMILIES; family++)
-        for (enum icmp_request kind = ICMP_REQUEST_ECHO + 1; kind < ICMP_REQUESTS; kind++)
-            any = any || (can_send(prober, family, PROTOCOL_ICMP) && prober->transport->icmp_requests[family][kind]);
-    return any;
-}
-
-static bool
-supports_feature(const struct prober *prober, enum feature feature)
-{
-    switch (feature) {
-    case FEATURE_NONE:
-        return false;
-    case FEATURE_SCOPE_ID:
-    case FEATURE_FLOW_LABEL:
-        return can_send_family(prober, IPV6);
-    case FEATURE_BROADCAST:
-        return can_send_family(prober, IPV4);
-    case FEATURE_FLOW:
-        return supports_flows(prober);
-    case FEATURE_ICMP_REQUEST:
-        return supports_icmp_requests(prober);
-    case FEATURE_TCP_ECN:
-        return supports_tcp_ecn(prober);
-    default:
-        return true;
-    }
-}
-
-static bool
-supports(const struct prober *prober, struct word feature)
-{
-    for (enum family_id family = 0; family < FAMILIES; family++)
-        if (word_is(feature, families[family].target_name))
-            return supports_family(prober, family);
-    for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++)
-        if (word_is(feature, protocols[protocol]->name))
-            return supports_protocol(prober, protocol);
-    if (word_is(feature, "mark"))
-        return prober->transport->body->supports_mark(prober->transport);
-    return word_is(feature, "send-probe") || supports_feature(prober, feature_find(feature));
-}
-
 /* The limit of this name, as a number in TEXT; NULL: it is no name of a limit, or there is none. */
 static const char *
 find_limit(const struct prober *prober, struct word feature, char text[NUMBER_SIZE])
@@ -176,7 +82,7 @@ check_support(struct prober *prober, const struct request *request)
 {
     char text[NUMBER_SIZE];
     const char *limit = find_limit(prober, request->feature, text);
-    const char *support = limit ? limit : supports(prober, request->feature) ? "ok" : "no";
+    const char *support = limit ? limit : support_has(prober->transport, request->feature) ? "ok" : "no";
     if (word_is(request->feature, "version"))
         support = HOPLINE_VERSION;
     prober_say(prober, &(struct reply){ .token = request->token, .kind = REPLY_FEATURE_SUPPORT, .support = support });
@@ -205,28 +111,6 @@ prober_complain(struct prober *prober, int32_t token, enum reason reason, const 
 {
     struct word name = { argument, strlen(argument) };
     complain(prober, &(struct complaint){ token, COMPLAINT_INVALID_ARGUMENT, reason, name });
-}
-
-enum reason
-prober_find_lack(const struct prober *prober, const struct request *request, const char **argument)
-{
-    *argument = families[request->family].target_name;
-    if (!can_send_family(prober, request->family))
-        return REASON_IP_VERSION_NOT_SUPPORTED;
-    *argument = "protocol";
-    if (!can_send(prober, request->family, request->protocol))
-        return REASON_PROTOCOL_NOT_SUPPORTED;
-    *argument = "flow";
-    if (request_has(request, FEATURE_FLOW) && !prober->transport->body->has_flows(prober->transport, request->protocol))
-        return REASON_PROTOCOL_NOT_SUPPORTED;
-    *argument = "icmp-request";
-    if (request->icmp_request != ICMP_REQUEST_ECHO &&
-        !prober->transport->icmp_requests[request->family][request->icmp_request])
-        return REASON_PROTOCOL_NOT_SUPPORTED;
-    *argument = "tcp-ecn";
-    if (request_has(request, FEATURE_TCP_ECN) && !prober->transport->tcp_ecn[request->tcp_ecn])
-        return REASON_PROTOCOL_NOT_SUPPORTED;
-    return REASON_NONE;
 }
 
 static struct probe
@@ -346,7 +230,7 @@ send_probe(struct prober *prober, const struct clock *clock, struct request *req
 {
     uint32_t detail = 0, lane = 0;
     const char *argument;
-    enum reason lack = prober_find_lack(prober, request, &argument);
+    enum reason lack = support_find_lack(prober->transport, request, &argument);
     request->serial = ++prober->serial;
     if (lack == REASON_NONE && limiter_holds(prober, clock))
         return limiter_add(prober, clock, request, line, length);

@@ -5,6 +5,7 @@
 
 #include "probes/inside.h"
 #include "probes/probe.h"
+#include "probes/support.h"
 
 #define SWEEP_AT_ONCE 32        /* probes, before sockets and lines are looked at */
 #define HOLD NS_PER_MS          /* until what can't be sent now is tried again */
@@ -87,7 +88,7 @@ sweeper_begin(struct prober *prober, const struct clock *clock, const struct req
               size_t length)
 {
     const char *argument;
-    enum reason lack = prober_find_lack(prober, request, &argument);
+    enum reason lack = support_find_lack(prober->transport, request, &argument);
     bool may_not = request->mark && !prober->transport->body->supports_mark(prober->transport);
     int error = may_not ? EPERM : 0;
     if (lack == REASON_NONE && !error)
