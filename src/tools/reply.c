@@ -39,6 +39,19 @@ static const char *const field_names[FIELDS] = {
     [FIELD_INTERFACE] = "interface",
     [FIELD_NODE] = "node",
     [FIELD_ROUND_TRIP_NS] = "round-trip-ns",
+    [FIELD_SENT] = "sent",
+    [FIELD_RECEIVED] = "received",
+    [FIELD_REPLY_ID] = "reply-id",
+    [FIELD_TCP_ECN] = "tcp-ecn",
+    [FIELD_ORIGINATE] = "originate",
+    [FIELD_RECEIVE] = "receive",
+    [FIELD_TRANSMIT] = "transmit",
+    [FIELD_EXTENDED_CODE] = "extended-code",
+    [FIELD_STATE] = "state",
+    [FIELD_ACTIVE] = "active",
+    [FIELD_IP_4_ACTIVE] = "ip-4-active",
+    [FIELD_IP_6_ACTIVE] = "ip-6-active",
+    [FIELD_REPLY_PAYLOAD] = "reply-payload",
 };
 
 static const struct {

@@ -36,8 +36,10 @@ Suite *reply_suite(void);
 Suite *request_suite(void);
 Suite *target_suite(void);
 Suite *rtnetlink_suite(void);
+Suite *service_suite(void);
 Suite *sweep_suite(void);
 Suite *timer_suite(void);
+Suite *told_suite(void);
 Suite *trace_suite(void);
 Suite *turns_suite(void);
 
