@@ -35,6 +35,9 @@ static const char *const feature_names[FEATURES] = {
     [FEATURE_FLOW] = "flow",
     [FEATURE_DONT_FRAGMENT] = "dont-fragment",
     [FEATURE_FRACTION] = "timeout-fraction",
+    [FEATURE_REPLY_PAYLOAD] = "reply-payload",
+    [FEATURE_ICMP_REQUEST] = "icmp-request",
+    [FEATURE_TCP_ECN] = "tcp-ecn",
 };
 
 /* A request that waits for its answers, or a slot that is free. Packed: a sweep has three of them for each target. */

@@ -22,6 +22,9 @@ enum feature {
     FEATURE_FLOW,
     FEATURE_DONT_FRAGMENT,
     FEATURE_FRACTION, /* timeouts of less than a second */
+    FEATURE_REPLY_PAYLOAD,
+    FEATURE_ICMP_REQUEST,
+    FEATURE_TCP_ECN,
     FEATURES,
 };
 

@@ -84,28 +84,53 @@ put_extensions(json_t *object, const struct reply *reply)
         set(object, "extensions", list);
 }
 
-/* Facts by their names in JSON: numbers and texts as the daemon tells them. */
+/* Facts by their names in JSON: numbers and texts as the daemon tells them, 0 and 1 as false and true. */
 static const struct {
     enum field field;
     const char *key;
-    bool number;
+    enum { TEXT, NUMBER, TRUTH } form;
 } facts[] = {
-    { FIELD_REPLY_SIZE, "bytes", true },
-    { FIELD_REPLY_TTL, "ttl", true },
-    { FIELD_REPLY_TOS, "reply_tos", true },
-    { FIELD_ICMP_TYPE, "icmp_type", true },
-    { FIELD_ICMP_CODE, "icmp_code", true },
-    { FIELD_TCP_FLAGS, "tcp_flags", false },
-    { FIELD_MTU, "mtu", true },
-    { FIELD_QUOTED_TTL, "quoted_ttl", true },
-    { FIELD_QUOTED_TOS, "quoted_tos", true },
-    { FIELD_QUOTED_MSS, "quoted_mss", true },
-    { FIELD_INTERFACE, "interface", false },
-    { FIELD_NODE, "node", false },
-    { FIELD_ERRNO, "errno", true },
-    { FIELD_REASON, "reason", false },
-    { FIELD_ARGUMENT, "argument", false },
+    { FIELD_REPLY_SIZE, "bytes", NUMBER },
+    { FIELD_REPLY_TTL, "ttl", NUMBER },
+    { FIELD_REPLY_TOS, "reply_tos", NUMBER },
+    { FIELD_ICMP_TYPE, "icmp_type", NUMBER },
+    { FIELD_ICMP_CODE, "icmp_code", NUMBER },
+    { FIELD_TCP_FLAGS, "tcp_flags", TEXT },
+    { FIELD_MTU, "mtu", NUMBER },
+    { FIELD_QUOTED_TTL, "quoted_ttl", NUMBER },
+    { FIELD_QUOTED_TOS, "quoted_tos", NUMBER },
+    { FIELD_QUOTED_MSS, "quoted_mss", NUMBER },
+    { FIELD_INTERFACE, "interface", TEXT },
+    { FIELD_NODE, "node", TEXT },
+    { FIELD_ERRNO, "errno", NUMBER },
+    { FIELD_REASON, "reason", TEXT },
+    { FIELD_ARGUMENT, "argument", TEXT },
+    { FIELD_REPLY_ID, "reply_id", NUMBER },
+    { FIELD_REPLY_PAYLOAD, "reply_payload", TEXT },
+    { FIELD_TCP_ECN, "tcp_ecn", TEXT },
+    { FIELD_ORIGINATE, "originate", NUMBER },
+    { FIELD_RECEIVE, "receive", NUMBER },
+    { FIELD_TRANSMIT, "transmit", NUMBER },
+    { FIELD_EXTENDED_CODE, "extended_code", NUMBER },
+    { FIELD_STATE, "neighbour_state", NUMBER },
+    { FIELD_ACTIVE, "active", TRUTH },
+    { FIELD_IP_4_ACTIVE, "ip_4_active", TRUTH },
+    { FIELD_IP_6_ACTIVE, "ip_6_active", TRUTH },
 };
+
+static void
+put_fact(json_t *object, const struct reply *reply, size_t i)
+{
+    const char *value = reply->value[facts[i].field];
+    switch (facts[i].form) {
+    case TEXT: json_put(object, facts[i].key, value); break;
+    case NUMBER: json_put_number(object, facts[i].key, reply_number(reply, facts[i].field)); break;
+    case TRUTH:
+        if (value)
+            set(object, facts[i].key, json_boolean(strcmp(value, "1") == 0));
+        break;
+    }
+}
 
 void
 json_put_reply(json_t *object, const struct reply *reply)
@@ -117,13 +142,20 @@ json_put_reply(json_t *object, const struct reply *reply)
     if (reply->round_trip_us >= 0)
         json_put_ms(object, "ms", (double)reply->round_trip_us);
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
-        if (facts[i].number)
-            json_put_number(object, facts[i].key, reply_number(reply, facts[i].field));
-        else
-            json_put(object, facts[i].key, reply->value[facts[i].field]);
+        put_fact(object, reply, i);
     json_put_true(object, "nat", reply->value[FIELD_NAT] != NULL);
     put_labels(object, reply);
     put_extensions(object, reply);
+}
+
+void
+json_put_service(json_t *object, const struct service_question *question, const struct reply *reply)
+{
+    enum service_verdict verdict = service_hear(question, reply);
+    if (verdict == SERVICE_UNASKED)
+        return;
+    json_put(object, "service", question->service->name);
+    set(object, "service_answers", json_boolean(verdict == SERVICE_ANSWERS));
 }
 
 void

@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <stdint.h>
 
-#include "tools/reply.h"
+#include "tools/service.h"
 
 /*
  * What each begins with: its type, the time now (seconds since the epoch, to the millisecond), the host as it was given
@@ -22,6 +22,9 @@ void json_put_true(json_t *object, const char *key, bool value);
 
 /* Round trips are told in ms. What there is to say of a reply: kind, error in words, facts of `detail`, labels. */
 void json_put_reply(json_t *object, const struct reply *reply);
+
+/* Whether it is an answer of the service that was asked for; nothing without one. */
+void json_put_service(json_t *object, const struct service_question *question, const struct reply *reply);
 
 /* Prints it, a line on standard output, and lets go of it. */
 void json_print(json_t *object);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "packets/instant.h"
 #include "tools/text.h"
@@ -180,7 +181,7 @@ command_read(struct command *command, int argc, char **argv)
 struct probing
 probing_default(int64_t timeout)
 {
-    return (struct probing){ .protocol_word = "icmp", .size = -1, .tos = -1, .ttl = -1, .timeout = timeout };
+    return (struct probing){ .size = -1, .tos = -1, .ttl = -1, .timeout = timeout };
 }
 
 static bool
@@ -219,11 +220,23 @@ command_add_probing(struct command *command, struct probing *probing)
     command->rows[count] = (struct option_row){ 0 };
 }
 
+void
+command_add_service(struct command *command, struct probing *probing)
+{
+    size_t count = 0;
+    while (command->rows[count].name)
+        count++;
+    command->rows[count] = (struct option_row){ 0, "service", "NAME", WORD, &probing->service_word,
+                                                "ask as a client of " SERVICE_NAMES " does, by udp", 0, 0 };
+    command->rows[count + 1] = (struct option_row){ 0 };
+}
+
 static void
 check_protocol(struct probing *probing)
 {
     static const char *const known[] = { "icmp", "udp", "tcp", "sctp" };
-    const char *word = probing->protocol_word, *colon = strchr(word, ':');
+    const char *word = probing->protocol_word ? probing->protocol_word : probing->service_word ? "udp" : "icmp";
+    const char *colon = strchr(word, ':');
     size_t length = colon ? (size_t)(colon - word) : strlen(word);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strlen(known[i]) == length && strncmp(known[i], word, length) == 0)
@@ -234,6 +247,24 @@ check_protocol(struct probing *probing)
         wrong("icmp has no ports");
     if (colon && (!text_whole(colon + 1, &probing->port) || probing->port < 1 || probing->port > 65535))
         wrong("a port is a number from 1 to 65535, not %s", colon + 1);
+}
+
+static void
+check_service(struct probing *probing)
+{
+    uint8_t random[SERVICE_RANDOM];
+    if (!probing->service_word)
+        return;
+    if (getrandom(random, sizeof random, 0) != sizeof random)
+        err(2, "getrandom");
+    if (!service_ask(&probing->question, probing->service_word, random))
+        wrong("--service takes " SERVICE_NAMES ", not %s", probing->service_word);
+    if (strcmp(probing->protocol, "udp") != 0)
+        wrong("--service goes by udp, not by %s", probing->protocol);
+    if (probing->size >= 0)
+        wrong("what --service sends has a size of its own");
+    if (!probing->port)
+        probing->port = probing->question.service->port;
 }
 
 static void
@@ -266,6 +297,7 @@ probing_check(struct probing *probing)
         wrong("either -4 or -6");
     probing->family = probing->ipv4 ? 4 : probing->ipv6 ? 6 : 0;
     check_protocol(probing);
+    check_service(probing);
     check_source(probing);
 }
 

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tools/service.h"
+
 enum value {
     NO_VALUE, /* `to` is a bool */
     WHOLE,    /* int64_t, from `low` to `high` */
@@ -45,13 +47,15 @@ struct probing {
     int64_t port;        /* 0: none given */
     const char *source;  /* "local-ip-4", "local-ip-6" or "local-device"; NULL: none */
     const char *source_value;
+    struct service_question question; /* of --service */
     int64_t size, tos, ttl; /* -1: not given */
     int64_t timeout;        /* ns */
     bool numeric, json;
 
     /* as they were given */
     bool ipv4, ipv6;
-    const char *protocol_word, *source_word;
+    const char *protocol_word, *source_word; /* protocol_word: NULL: not given */
+    const char *service_word;
 };
 
 /* Its defaults. TIMEOUT in ns. */
@@ -59,6 +63,9 @@ struct probing probing_default(int64_t timeout);
 
 /* Puts the rows of what is common behind COMMAND's own, but those that it has its own of. */
 void command_add_probing(struct command *command, struct probing *probing);
+
+/* Puts --service there, of the tools that have it. */
+void command_add_service(struct command *command, struct probing *probing);
 
 /*
  * Reads the words, and moves the operands to argv[1] and on; returns how many there are. --help and --version are answered
@@ -70,8 +77,8 @@ int command_read(struct command *command, int argc, char **argv);
 void probing_check(struct probing *probing);
 
 /*
- * The arguments of send-probe that it stands for, but target and timeout: " protocol icmp size 64...", in BUFFER. Returns
- * BUFFER.
+ * The arguments of send-probe that it stands for, but target, timeout and those of the service: " protocol icmp size 64...",
+ * in BUFFER. Returns BUFFER.
  */
 #define ARGUMENTS_MAX 512
 const char *probing_arguments(const struct probing *probing, char buffer[ARGUMENTS_MAX]);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "host/clock.h"
+#include "tools/asking.h"
 #include "tools/client.h"
 #include "tools/json.h"
 #include "tools/names.h"
@@ -26,6 +27,7 @@
 
 struct ping_options {
     struct probing probing;
+    struct asking asking;
     int64_t count, interval, deadline;
     bool quiet, flood, stamps, live, fping, metrics;
     const char *fragments, *plot;
@@ -114,9 +116,9 @@ print_stamp(const struct ping *ping, FILE *to)
 
 /* What stands behind who answered. */
 static void
-print_facts(FILE *to, const struct reply *reply, const struct sent *sent, bool late, bool duplicate)
+print_facts(const struct ping *ping, FILE *to, const struct reply *reply, const struct sent *sent, bool late, bool duplicate)
 {
-    char ms[32], words[200];
+    char ms[32], words[300];
     struct label labels[LABELS_MAX];
     size_t count = reply_labels(reply, labels);
     int64_t ttl = reply_number(reply, FIELD_REPLY_TTL);
@@ -130,6 +132,8 @@ print_facts(FILE *to, const struct reply *reply, const struct sent *sent, bool l
         fprintf(to, " %s", reply->value[FIELD_TCP_FLAGS]);
     if (*error)
         fprintf(to, " %s", error);
+    if (*asking_words(&ping->options->asking, sent->number, reply, words, sizeof words))
+        fprintf(to, " %s", words);
     for (size_t i = 0; i < count; i++)
         fprintf(to, "%s%u class %u ttl %u", i ? ", " : " mpls ", labels[i].label, labels[i].traffic_class, labels[i].ttl);
     fprintf(to, "%s%s\n", late ? " (late)" : "", duplicate ? " (duplicate)" : "");
@@ -181,7 +185,7 @@ print_router(struct ping *ping, const struct reply *reply, const struct sent *se
         err(2, NULL);
     print_stamp(ping, before);
     fputs("from ", before);
-    print_facts(behind, reply, sent, late, duplicate);
+    print_facts(ping, behind, reply, sent, late, duplicate);
     if (fclose(before) != 0 || fclose(behind) != 0)
         err(2, NULL);
     snprintf(line->address, sizeof line->address, "%s", reply->from);
@@ -216,7 +220,7 @@ print_answer(struct ping *ping, const struct reply *reply, const struct sent *se
     fputs(pinged_label(host, label), stdout);
     if (elsewhere)
         printf(" by %s, another address", reply->from);
-    print_facts(stdout, reply, sent, late, duplicate);
+    print_facts(ping, stdout, reply, sent, late, duplicate);
 }
 
 static void
@@ -226,6 +230,7 @@ print_answer_json(struct ping *ping, const struct reply *reply, const struct sen
     json_t *answer = json_begin("answer", host->host, host->address);
     json_put_number(answer, "seq", sent->number);
     json_put_reply(answer, reply);
+    asking_put_json(&ping->options->asking, sent->number, reply, answer);
     json_put_true(answer, "late", late);
     json_put_true(answer, "duplicate", duplicate);
     json_print(answer);
@@ -318,7 +323,7 @@ add_sent(struct ping *ping)
 static void
 send_probe(struct ping *ping, struct chain *chain)
 {
-    char seconds[SECONDS_MAX], flow[40] = "";
+    char seconds[SECONDS_MAX], flow[40] = "", asked[ASKING_ARGUMENTS_MAX];
     struct pinged *host = &ping->hosts[chain - ping->chains];
     bool collect = client_can(ping->client, FEATURE_COLLECT);
     struct instant now = clock_now();
@@ -334,8 +339,9 @@ send_probe(struct ping *ping, struct chain *chain)
         events_set(ping->events, &ping->timeouts, instant_after(now, ping->options->probing.timeout));
     if (ping->may_change_flow && host->unanswered >= UNANSWERED_MAX)
         snprintf(flow, sizeof flow, " flow %d", (int)(host->unanswered / UNANSWERED_MAX % 1024));
-    client_ask(ping->client, tag, collect ? COLLECTED : ONE_ANSWER, "send-probe ip-%c %s%s%s timeout %s",
-               strchr(host->address, ':') ? '6' : '4', host->address, ping->arguments, flow,
+    client_ask(ping->client, tag, collect ? COLLECTED : ONE_ANSWER, "send-probe ip-%c %s%s%s%s timeout %s",
+               strchr(host->address, ':') ? '6' : '4', host->address, ping->arguments,
+               asking_arguments(&ping->options->asking, host->sent, asked), flow,
                client_seconds(ping->client, (collect ? COLLECT_FOR : 1) * ping->options->probing.timeout, seconds));
 }
 
@@ -359,10 +365,13 @@ send_next(void *owner)
 static void
 count_answer(struct ping *ping, struct sent *sent, const struct reply *reply, bool late, bool duplicate)
 {
+    const struct asking *asking = &ping->options->asking;
     struct pinged *host = &ping->hosts[sent->host];
+    if (!late && !duplicate)
+        asking_keep(asking, sent->number, reply, &host->told);
     if (duplicate)
         host->duplicates++;
-    else if (reply->kind != KIND_REPLY)
+    else if (!asking_is_met(asking, reply))
         host->errors++;
     else if (late)
         host->late++;
@@ -389,7 +398,7 @@ heard(void *owner, uint64_t tag, const struct reply *reply, bool last)
     sent->answered = true;
     count_answer(ping, sent, reply, late, duplicate);
     if (!again)
-        settle(ping, sent, reply->kind != KIND_REPLY ? FAILED : late ? LOST : ANSWERED, reply->round_trip_us);
+        settle(ping, sent, !asking_is_met(&ping->options->asking, reply) ? FAILED : late ? LOST : ANSWERED, reply->round_trip_us);
     if (!is_quiet(ping->options) && ping->options->probing.json)
         print_answer_json(ping, reply, sent, late, duplicate);
     else if (!is_quiet(ping->options))
@@ -505,11 +514,11 @@ sum_up(struct ping *ping)
         pinged_open_metrics(ping->hosts, ping->count);
     for (size_t i = 0; i < ping->count && !options->metrics; i++)
         if (options->probing.json)
-            pinged_sum_up_json(&ping->hosts[i]);
+            pinged_sum_up_json(&ping->hosts[i], &options->asking);
         else if (options->fping)
             pinged_sum_up_fping(&ping->hosts[i], widest);
         else
-            pinged_sum_up(&ping->hosts[i]);
+            pinged_sum_up(&ping->hosts[i], &options->asking);
     if (options->plot && !pinged_plot(ping->hosts, ping->count, options->plot))
         status = 1;
     return ping->died ? 2 : status;
@@ -519,6 +528,7 @@ static bool
 can_do(struct ping *ping)
 {
     return client_needs_protocol(ping->client, ping->options->probing.protocol) &&
+           asking_can(&ping->options->asking, ping->client) &&
            (!ping->options->fragments || client_needs(ping->client, FEATURE_DONT_FRAGMENT));
 }
 
@@ -537,7 +547,7 @@ prepare(struct ping *ping)
                  strcmp(options->fragments, "do") == 0);
     if (!client_can(ping->client, FEATURE_COLLECT) || !client_can(ping->client, FEATURE_DETAIL))
         client_says_less(ping->client, "no size, no time to live, no late and no double answers");
-    ping->may_change_flow = strcmp(options->probing.protocol, "icmp") == 0 && client_can(ping->client, FEATURE_FLOW) &&
+    ping->may_change_flow = strcmp(options->probing.protocol, "icmp") == 0 && !options->asking.row && client_can(ping->client, FEATURE_FLOW) &&
                             (options->probing.size < 0 || options->probing.size >= ROOM_FOR_FLOW);
     for (size_t i = 0; i < ping->count; i++)
         ping->chains[i] = (struct chain){ ping, { .rings = send_next, .owner = &ping->chains[i] }, { 0 }, 0 };
@@ -610,15 +620,26 @@ read_options(int argc, char **argv, struct ping_options *options, size_t *hosts)
             { 0, "live", NULL, NO_VALUE, &options->live, "a table that is drawn anew, a bar of the last probes of each host", 0, 0 },
             { 0, "fping", NULL, NO_VALUE, &options->fping, "a line for each host at the end, as fping -C", 0, 0 },
             { 0, "openmetrics", NULL, NO_VALUE, &options->metrics, "metrics at the end, for Prometheus' node_exporter", 0, 0 },
+            { 0, "clock", NULL, NO_VALUE, &options->asking.clock,
+              "ask for the host's clock: offset, drift, the way there and back", 0, 0 },
+            { 0, "interface", "NAME|INDEX|ADDRESS", WORD, &options->asking.interface,
+              "ask whether this interface of the host is up (RFC 8335)", 0, 0 },
+            { 0, "ecn", NULL, NO_VALUE, &options->asking.ecn,
+              "by tcp: which ECN codepoints reach the host, each in turn (-c 4)", 0, 0 },
             { 0, "plot", "FILE.svg", WORD, &options->plot, "draw the round trips over time, losses marked, by gnuplot", 0, 0 },
         },
         hint,
     };
+    command_add_service(&command, &options->probing);
     command_add_probing(&command, &options->probing);
     *hosts = (size_t)command_read(&command, argc, argv);
     if (!*hosts)
         wrong("no host; usage: %s", command.usage);
+    asking_begin(&options->asking, &options->probing);
     probing_check(&options->probing);
+    asking_check(&options->asking);
+    if (options->asking.ecn && !options->count && !options->deadline)
+        options->count = ECN_CODEPOINTS;
     if (options->interval < LEAST_INTERVAL)
         wrong("--interval takes 0.01 or more");
     if (options->fragments && strcmp(options->fragments, "do") != 0 && strcmp(options->fragments, "dont") != 0)

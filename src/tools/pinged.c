@@ -51,7 +51,7 @@ print_some(int64_t count, const char *what)
 }
 
 void
-pinged_sum_up(const struct pinged *host)
+pinged_sum_up(const struct pinged *host, const struct asking *asking)
 {
     char label[400];
     const struct statistics *times = &host->times;
@@ -71,10 +71,11 @@ pinged_sum_up(const struct pinged *host)
         printf("min/avg/max/stddev %.3f/%.3f/%.3f/%.3f ms, jitter %.3f ms\n", (double)times->least / 1000,
                times->mean / 1000, (double)times->most / 1000, statistics_deviation(times) / 1000,
                statistics_jitter(times) / 1000);
+    asking_sum_up(asking, &host->told);
 }
 
 void
-pinged_sum_up_json(const struct pinged *host)
+pinged_sum_up_json(const struct pinged *host, const struct asking *asking)
 {
     const struct statistics *times = &host->times;
     json_t *sum = json_begin("summary", host->host, host->address);
@@ -96,6 +97,7 @@ pinged_sum_up_json(const struct pinged *host)
         json_put_ms(sum, "p95_ms", (double)statistics_percentile(times, 95));
         json_put_ms(sum, "p99_ms", (double)statistics_percentile(times, 99));
     }
+    asking_sum_up_json(asking, &host->told, sum);
     json_print(sum);
 }
 
@@ -279,5 +281,6 @@ void
 pinged_free(struct pinged *host)
 {
     statistics_free(&host->times);
+    told_free(&host->told);
     free(host->kept);
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "tools/asking.h"
 #include "tools/host.h"
 #include "tools/statistics.h"
 
@@ -27,6 +28,7 @@ struct pinged {
     int64_t open;             /* probes of which nothing is known yet */
     int64_t unanswered;       /* in a row, until now */
     struct statistics times;  /* of what was received in time */
+    struct told told;
     struct { enum outcome outcome; int64_t us; } recent[RECENT]; /* by number of the probe, modulo RECENT */
     struct kept *kept;
     int64_t kept_room;
@@ -41,8 +43,8 @@ void pinged_keep(struct pinged *host, double at);
 /* Percent of the probes of which something is known that were lost. */
 double pinged_loss(const struct pinged *host);
 
-void pinged_sum_up(const struct pinged *host);
-void pinged_sum_up_json(const struct pinged *host);
+void pinged_sum_up(const struct pinged *host, const struct asking *asking);
+void pinged_sum_up_json(const struct pinged *host, const struct asking *asking);
 
 /* "host : 1.23 - 4.56", as fping -C. */
 void pinged_sum_up_fping(const struct pinged *host, int widest);
