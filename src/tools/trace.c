@@ -245,10 +245,13 @@ begin_tracing(struct traced *host)
 {
     struct trace *trace = host->trace;
     const struct trace_options *options = trace->options;
-    char seconds[SECONDS_MAX];
+    char seconds[SECONDS_MAX], asked[SERVICE_ARGUMENTS_MAX];
+    bool six = strchr(host->address, ':') != NULL;
     int64_t timeout = options->probing.timeout * (options->format == FORMAT_ATLAS ? LATE : 1);
-    if (asprintf(&host->request, "send-probe ip-%c %s%s timeout %s", strchr(host->address, ':') ? '6' : '4',
-                 host->address, trace->arguments, client_seconds(trace->client, timeout, seconds)) < 0)
+    if (asprintf(&host->request, "send-probe ip-%c %s%s%s timeout %s", six ? '6' : '4', host->address, trace->arguments,
+                 six && trace->use_flow ? service_flow_arguments(&options->probing.question, asked)
+                                        : service_arguments(&options->probing.question, asked),
+                 client_seconds(trace->client, timeout, seconds)) < 0)
         err(2, NULL);
     host->stage = STAGE_TRACING;
     host->path = path_of(trace, host->address);
@@ -350,6 +353,10 @@ can_do(struct trace *trace)
         return false;
     if (options->mtu && !client_needs(trace->client, FEATURE_DONT_FRAGMENT))
         return false;
+    if (options->probing.question.service && !client_needs(trace->client, FEATURE_REPLY_PAYLOAD))
+        return false;
+    if (options->ecn && !client_needs(trace->client, FEATURE_TCP_ECN))
+        return false;
     return !(options->flows > 1 || options->mda) || client_needs(trace->client, FEATURE_FLOW);
 }
 
@@ -360,6 +367,8 @@ prepare(struct trace *trace)
     size_t used = strlen(trace->arguments);
     if (client_can(trace->client, FEATURE_DETAIL))
         used += (size_t)snprintf(trace->arguments + used, sizeof trace->arguments - used, " detail 1");
+    if (trace->options->ecn)
+        used += (size_t)snprintf(trace->arguments + used, sizeof trace->arguments - used, " tcp-ecn accurate");
     if (trace->options->format == FORMAT_ATLAS && client_can(trace->client, FEATURE_COLLECT))
         snprintf(trace->arguments + used, sizeof trace->arguments - used, " collect 1");
     if (!client_can(trace->client, FEATURE_DETAIL) || !client_can(trace->client, FEATURE_FLOW))

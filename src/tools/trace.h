@@ -23,7 +23,7 @@ enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_ATLAS, FORMAT_CSV, FORMAT_DOT };
 struct trace_options {
     struct probing probing;
     int64_t queries, first, last, flows, rounds, interval;
-    bool dot, mtu, mtr, mda, systems, csv, wide;
+    bool dot, mtu, mtr, mda, systems, csv, wide, ecn;
     const char *json; /* NULL, "" or "atlas" */
     enum format format;
 };

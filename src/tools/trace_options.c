@@ -5,6 +5,8 @@
 
 #include "tools/trace.h"
 
+#define ECT_0 2 /* the codepoint that senders of ECN use, RFC 3168 */
+
 static const char *
 hint(char letter)
 {
@@ -39,6 +41,12 @@ check(struct trace_options *options, bool queries_given)
         wrong("--first %" PRId64 " is behind --last %" PRId64, options->first, options->last);
     if (options->mtu && (strcmp(protocol, "tcp") == 0 || strcmp(protocol, "sctp") == 0))
         wrong("--mtu needs -p icmp or udp, whose size can be chosen");
+    if (options->mtu && probing->service_word)
+        wrong("--mtu chooses sizes, and what --service sends has its own");
+    if (options->ecn && strcmp(protocol, "tcp") != 0)
+        wrong("--ecn goes by tcp, not by %s", protocol);
+    if (options->ecn && probing->tos < 0)
+        probing->tos = ECT_0;
     if ((options->flows > 1 || options->mda) && strcmp(protocol, "sctp") == 0)
         wrong("%s needs -p icmp, udp or tcp", options->mda ? "--mda" : "--flows");
     if (options->json && *options->json && strcmp(options->json, "atlas") != 0)
@@ -78,6 +86,8 @@ trace_read_options(int argc, char **argv, struct trace_options *options)
             { 0, "mtr", "N", WHOLE, &options->rounds,
               "so many rounds, then loss, round trips and percentiles of each hop", 1, 999999 },
             { 'i', "interval", "SECONDS", SECONDS, &options->interval, "from one round of --mtr to the next (1)", 0, 0 },
+            { 0, "ecn", NULL, NO_VALUE, &options->ecn,
+              "by tcp: ask the target how the ECN of -Q (ect-0) has reached it", 0, 0 },
             { 0, "as", NULL, NO_VALUE, &options->systems, "numbers of autonomous systems, by DNS (Team Cymru)", 0, 0 },
             { 0, "wide", NULL, NO_VALUE, &options->wide, "columns of all that is known, for wide screens", 0, 0 },
             { 0, "csv", NULL, NO_VALUE, &options->csv, "comma separated values", 0, 0 },
@@ -87,10 +97,13 @@ trace_read_options(int argc, char **argv, struct trace_options *options)
         hint,
     };
     options->queries = 0; /* not given */
+    command_add_service(&command, &options->probing);
     command_add_probing(&command, &options->probing);
     size_t hosts = (size_t)command_read(&command, argc, argv);
     if (!hosts)
         wrong("no host; usage: %s", command.usage);
+    if (options->ecn && !options->probing.protocol_word)
+        options->probing.protocol_word = "tcp";
     probing_check(&options->probing);
     options->mtr = options->rounds > 0;
     check(options, options->queries > 0);

@@ -33,6 +33,7 @@ put_answer(json_t *object, struct traced *host, int ttl, int flow, const struct 
         return;
     }
     json_put_reply(object, answer);
+    json_put_service(object, &host->trace->options->probing.question, answer);
     json_put_names(object, host->trace, answer->from);
     json_put(object, "mark", reply_mark(answer, mark, sizeof mark));
     json_put_number(object, "back", words_back(answer, ttl));

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/ecn.h"
 #include "tools/text.h"
 #include "tools/trace_show.h"
 
@@ -57,7 +58,9 @@ show_said(struct traced *host, int flow)
         if (!host->said)
             err(2, NULL);
         while (host->said_count < count)
-            host->said[host->said_count++] = (struct said){ .tos = trace_tos(host->trace) };
+            host->said[host->said_count++] = (struct said){ .question = &host->trace->options->probing.question,
+                                                            .sent_tos = trace_tos(host->trace),
+                                                            .tos = trace_tos(host->trace) };
     }
     return &host->said[flow];
 }
@@ -242,13 +245,12 @@ print_columns_head(const struct traced *host)
 static void
 print_tos_columns(const struct traced *host, const struct reply *answer)
 {
-    static const char *const ecn[] = { "not-ect", "ect-1", "ect-0", "ce" };
     int64_t tos = answer ? reply_number(answer, FIELD_QUOTED_TOS) : -1;
     char dscp[8] = "";
     (void)host;
     if (tos >= 0 && tos < 256)
         snprintf(dscp, sizeof dscp, "%d", (int)tos >> 2);
-    printf(" %4s %-9s", dscp, tos >= 0 && tos < 256 ? ecn[tos & 3] : "");
+    printf(" %4s %-9s", dscp, tos >= 0 && tos < 256 ? ecn_name((unsigned)tos & ECN_MASK) : "");
 }
 
 static void

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ECN 3u
+#include "tools/ecn.h"
 
 static const char *const roles[][2] = {
     { "incoming", "in" },
@@ -30,14 +30,6 @@ add(char *text, size_t size, const char *format, ...)
 
 /* ---- the type of service */
 
-static const char *
-ecn_word(unsigned before, unsigned now)
-{
-    if (now == 0)
-        return "bleached";
-    return now == ECN && before != 0 ? "congested" : "mangled";
-}
-
 static void
 add_tos(struct said *said, const struct reply *answer, char *text)
 {
@@ -45,11 +37,30 @@ add_tos(struct said *said, const struct reply *answer, char *text)
     if (tos < 0 || tos > 255 || tos == said->tos)
         return;
     unsigned before = (unsigned)said->tos, now = (unsigned)tos;
-    if ((before & ECN) != (now & ECN))
-        add(text, WORDS_MAX, "ecn %s", ecn_word(before & ECN, now & ECN));
+    const char *change = ecn_change(before & ECN_MASK, now & ECN_MASK);
+    if (*change)
+        add(text, WORDS_MAX, "ecn %s", change);
     if (before >> 2 != now >> 2)
         add(text, WORDS_MAX, "dscp %u->%u", before >> 2, now >> 2);
     said->tos = tos;
+}
+
+/* What the target says of a SYN: how it came. */
+static void
+add_ecn(const struct said *said, const struct reply *answer, char *text)
+{
+    char words[200];
+    const char *word = answer->value[FIELD_TCP_ECN];
+    if (word)
+        add(text, WORDS_MAX, "ecn %s", ecn_words((unsigned)said->sent_tos & ECN_MASK, word, words, sizeof words));
+}
+
+static void
+add_service(const struct said *said, const struct reply *answer, char *text)
+{
+    char words[100];
+    if (said->question && *service_words(said->question, service_hear(said->question, answer), words, sizeof words))
+        add(text, WORDS_MAX, "%s", words);
 }
 
 /* ---- the way back */
@@ -128,7 +139,9 @@ words_of(struct said *said, const struct reply *answer, int ttl, const char *add
 {
     char interface[400];
     *text = 0;
+    add_service(said, answer, text);
     add_tos(said, answer, text);
+    add_ecn(said, answer, text);
     if (answer->value[FIELD_NAT] && !said->nat)
         add(text, WORDS_MAX, "nat");
     said->nat |= answer->value[FIELD_NAT] != NULL;

@@ -3,10 +3,12 @@
 #ifndef HOPLINE_TOOLS_TRACE_WORDS_H
 #define HOPLINE_TOOLS_TRACE_WORDS_H
 
-#include "tools/reply.h"
+#include "tools/service.h"
 
 /* What was said of the hops before, of one flow. */
 struct said {
+    const struct service_question *question; /* that was asked; NULL: none */
+    int64_t sent_tos;
     int64_t tos; /* the probe's, as the last hop saw it */
     bool nat;    /* that it was translated */
     int back;    /* hops that the way back is longer than the way there */

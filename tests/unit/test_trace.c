@@ -229,6 +229,31 @@ START_TEST(words_are_said_once)
 }
 END_TEST
 
+/* What the target says of what it was asked. */
+START_TEST(words_of_the_target)
+{
+    static const uint8_t random[SERVICE_RANDOM];
+    static const struct {
+        const char *facts, *expected;
+    } rows[] = {
+        { "reply-payload 000081800000000000000000", "dns answers" },
+        { "reply-payload 00", "not an answer of dns" },
+        { "icmp-type 3 icmp-code 3 reply-ttl 60", "no dns: port unreachable, back 5 hops" },
+        { "tcp-flags syn-ack tcp-ecn not-ect", "not an answer of dns, ecn ect-0 came as not-ect: bleached" },
+    };
+    struct service_question question = { 0 };
+    char line[300], text[WORDS_MAX];
+    struct reply reply;
+    ck_assert(service_ask(&question, "dns", random));
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct said said = { .question = &question, .sent_tos = 0xba, .tos = 0xba };
+        snprintf(line, sizeof line, "1 reply ip-4 " TARGET " round-trip-time 5 %s", rows[i].facts);
+        ck_assert(reply_read(line, &reply));
+        ck_assert_str_eq(words_of(&said, &reply, 3, TARGET, text), rows[i].expected);
+    }
+}
+END_TEST
+
 /* ---- rounds */
 
 /* Rounds in which a hop answers where PATTERN, of which each letter is a round, has an x. */
@@ -314,6 +339,7 @@ trace_suite(void)
     tcase_add_test(tests, the_target_itself_is_believed);
     tcase_add_test(tests, flows_that_are_enough);
     tcase_add_test(tests, words_are_said_once);
+    tcase_add_test(tests, words_of_the_target);
     tcase_add_test(tests, limits_are_told_from_loss);
     tcase_add_test(tests, balancing_and_changes);
     suite_add_tcase(suite, tests);
