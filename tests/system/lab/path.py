@@ -78,6 +78,22 @@ class Hop:
 
 
 @dataclasses.dataclass(frozen=True)
+class Clock:
+    """That of a target: so many ms ahead of ours when it began (ns since the epoch), and so many parts per million too fast."""
+
+    began: int
+    ahead: float = 0
+    ppm: float = 0
+
+    def ahead_now(self):
+        return self.ahead + (time.time_ns() - self.began) / 1e12 * self.ppm
+
+    def __call__(self):
+        ms = int(time.time_ns() / 1e6 + self.ahead_now()) % 86_400_000
+        return ms, ms
+
+
+@dataclasses.dataclass(frozen=True)
 class Target(Hop):
     """A host at the end of the path. Each protocol may also be "silent", or "error": the ICMP error below."""
 
@@ -86,7 +102,7 @@ class Target(Hop):
     tcp: str = "open"  # or closed, or accurate: says the SYN's IP ECN as RFC 9768 has it
     sctp: str = "open"  # or closed
     error: tuple = ()  # type, code
-    clock: tuple = (1, 2)  # what it says to ICMP timestamp requests: receive, transmit
+    clock: tuple = (1, 2)  # what it says to ICMP timestamp requests: receive, transmit; or what returns both, as a Clock
     interface: tuple = (0, 7)  # to extended echo requests: code, state with flags
     payload: bytes = b"answer"  # of its datagrams
     sender: typing.Optional[dict] = None  # family -> address of the router that sends the error; None: the target

@@ -57,7 +57,7 @@ def reply(target, probe, how):
     there, here = probe.dst, probe.src
     if probe.icmp_request == "timestamp":
         originate, = struct.unpack_from("!I", probe.payload)
-        return wire.timestamp_reply(there, here, probe.icmp_id, probe.seq, (originate, *target.clock))
+        return wire.timestamp_reply(there, here, probe.icmp_id, probe.seq, (originate, *(target.clock() if callable(target.clock) else target.clock)))
     if probe.icmp_request == "extended-echo":
         return wire.extended_reply(there, here, probe.icmp_id, probe.seq, *target.interface)
     if probe.protocol == "icmp":
