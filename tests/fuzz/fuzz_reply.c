@@ -26,13 +26,15 @@ must_be_printable(const char *text)
 
 static const char *const services[] = { "dns", "ntp", "quic", "stun", "sip", "snmp", "dtls" };
 
-/* Of the bytes themselves, and of a reply that has them in hex. */
+/* Of the bytes themselves, and of a reply that has them in hex. Chance is as in the unit tests, whose answers are seeds. */
 static void
 check_services(const uint8_t *data, size_t size, const struct reply *reply)
 {
-    static const uint8_t random[SERVICE_RANDOM];
+    uint8_t random[SERVICE_RANDOM];
     struct service_question question;
     char buffer[200];
+    for (size_t i = 0; i < sizeof random; i++)
+        random[i] = (uint8_t)(0x80 + i);
     for (size_t i = 0; i < sizeof services / sizeof *services; i++) {
         MUST(service_ask(&question, services[i], random));
         if (data && service_judges(&question, (struct reader){ data, size }))
