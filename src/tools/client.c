@@ -38,17 +38,18 @@ static const char *const feature_names[FEATURES] = {
     [FEATURE_REPLY_PAYLOAD] = "reply-payload",
     [FEATURE_ICMP_REQUEST] = "icmp-request",
     [FEATURE_TCP_ECN] = "tcp-ecn",
+    [FEATURE_SWEEP] = "sweep",
 };
 
 /* A request that waits for its answers, or a slot that is free. Packed: a sweep has three of them for each target. */
 struct slot {
     uint64_t tag;        /* of a free one: index + 1 of the next that is free */
-    uint16_t round : 14; /* from 1; how often the slot was used, so that no late reply is taken for another's */
+    uint16_t round : 13; /* from 1; how often the slot was used, so that no late reply is taken for another's */
     uint16_t used : 1;
-    uint16_t collected : 1;
+    uint16_t answers : 2; /* enum answers */
 } __attribute__((packed, aligned(2)));
 
-_Static_assert(ROUNDS_MAX < 1 << 14, "the round of a slot");
+_Static_assert(ROUNDS_MAX < 1 << 13, "the round of a slot");
 
 struct client {
     struct events *events;
@@ -68,6 +69,8 @@ struct client {
     size_t out_start, out_end, out_size;
 
     struct watch from;
+    int64_t pause;     /* between readings */
+    struct alarm again; /* to read */
     char *in; /* an incomplete line */
     size_t in_used, in_size;
     bool skipping; /* the rest of a line that was too long */
@@ -161,6 +164,7 @@ end_daemon(struct client *client)
     client->gone = true;
     events_unwatch(client->events, &client->to);
     events_unwatch(client->events, &client->from);
+    events_unset(client->events, &client->again);
 }
 
 static void
@@ -293,7 +297,7 @@ take_slot(struct client *client, uint32_t *index)
     }
     struct slot *slot = &client->slots[*index];
     slot->used = true;
-    slot->round = (slot->round % ROUNDS_MAX + 1u) & 0x3fffu;
+    slot->round = (slot->round % ROUNDS_MAX + 1u) & 0x1fffu;
     client->open++;
     return slot;
 }
@@ -320,21 +324,22 @@ find_slot(const struct client *client, int64_t token)
     return slot->used && slot->round == token >> INDEX_BITS ? slot : NULL;
 }
 
-void
+int64_t
 client_ask(struct client *client, uint64_t tag, enum answers answers, const char *format, ...)
 {
     uint32_t index = 0;
     va_list values;
     struct slot *slot = client->gone ? NULL : take_slot(client, &index);
     if (client->gone)
-        return;
+        return 0;
+    int64_t token = slot ? (int64_t)slot->round << INDEX_BITS | index : 0;
     va_start(values, format);
-    bool put = slot && put_line(client, (int64_t)slot->round << INDEX_BITS | index, format, values);
+    bool put = slot && put_line(client, token, format, values);
     va_end(values);
     if (put) {
         slot->tag = tag;
-        slot->collected = answers == COLLECTED;
-        return;
+        slot->answers = answers & 3;
+        return token;
     }
     if (slot)
         free_slot(client, slot);
@@ -342,6 +347,7 @@ client_ask(struct client *client, uint64_t tag, enum answers answers, const char
     struct reply reply;
     if (reply_read(line, &reply))
         client->user.heard(client->user.owner, tag, &reply, true);
+    return 0;
 }
 
 /* ---- replies */
@@ -360,7 +366,22 @@ learn(struct client *client, const struct reply *reply)
         client->can[-2 - reply->token] = support && strcmp(support, "ok") == 0;
 }
 
-/* With `collect`, what names nobody (this host's own refusal) is the end, and so is `collected`. */
+/*
+ * With `collect`, what names nobody (this host's own refusal) is the end, and so is `collected`. Of a sweep it is a line that
+ * tells of none of its probes.
+ */
+static bool
+is_last(enum answers answers, const struct reply *reply)
+{
+    if (answers == COLLECTED)
+        return reply->kind == KIND_COLLECTED || !reply->from;
+    if (answers == SWEPT)
+        return reply->kind == KIND_SWEPT ||
+               (!reply->from && !reply->value[FIELD_TARGET] && !reply->value[FIELD_PROBE_TTL] &&
+                reply->kind != KIND_SWEEPING && reply->kind != KIND_NO_REPLY);
+    return true;
+}
+
 static void
 hear(struct client *client, char *line)
 {
@@ -375,7 +396,7 @@ hear(struct client *client, char *line)
     struct slot *slot = find_slot(client, reply.token);
     if (!slot)
         return;
-    bool last = !slot->collected || reply.kind == KIND_COLLECTED || !reply.from;
+    bool last = is_last((enum answers)slot->answers, &reply);
     uint64_t tag = slot->tag;
     if (last)
         free_slot(client, slot);
@@ -414,7 +435,17 @@ take_replies(void *owner, short came)
         return;
     }
     client->in_used += (size_t)count;
+    if (client->pause) {
+        client->from.wanted = 0;
+        events_set(client->events, &client->again, instant_after(events_now(client->events), client->pause));
+    }
     hear_lines(client);
+}
+
+static void
+read_again(void *owner)
+{
+    ((struct client *)owner)->from.wanted = POLLIN;
 }
 
 /* ---- what others call */
@@ -439,6 +470,7 @@ begin(struct client *client)
     client->from.ready = take_replies;
     client->from.wanted = POLLIN;
     client->to.owner = client->from.owner = client;
+    client->again = (struct alarm){ .rings = read_again, .owner = client };
     return events_watch(client->events, &client->to) && events_watch(client->events, &client->from) &&
            ask_features(client);
 }
@@ -496,6 +528,18 @@ client_can(const struct client *client, enum feature feature)
     return client->can[feature];
 }
 
+void
+client_gather(struct client *client, int64_t pause)
+{
+    client->pause = pause;
+}
+
+const char *
+client_version(const struct client *client)
+{
+    return *client->version ? client->version : "unknown";
+}
+
 const char *
 client_name(const struct client *client)
 {
@@ -508,14 +552,14 @@ client_needs(const struct client *client, enum feature feature)
     if (client->can[feature])
         return true;
     warnx("this daemon does not support %s here: %s, version %s; see check-support in mtr-packet(8)",
-          feature_names[feature], client->name, *client->version ? client->version : "unknown");
+          feature_names[feature], client->name, client_version(client));
     return false;
 }
 
 void
 client_says_less(const struct client *client, const char *what)
 {
-    warnx("the daemon %s, version %s, tells less: %s", client->name, *client->version ? client->version : "unknown", what);
+    warnx("the daemon %s, version %s, tells less: %s", client->name, client_version(client), what);
 }
 
 bool

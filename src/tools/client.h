@@ -25,6 +25,7 @@ enum feature {
     FEATURE_REPLY_PAYLOAD,
     FEATURE_ICMP_REQUEST,
     FEATURE_TCP_ECN,
+    FEATURE_SWEEP,
     FEATURES,
 };
 
@@ -53,6 +54,9 @@ bool client_can(const struct client *client, enum feature feature);
 /* "mtr-packet 0.95", and the command if it was MTR_PACKET's: for messages. */
 const char *client_name(const struct client *client);
 
+/* What it says of its version, or "unknown". */
+const char *client_version(const struct client *client);
+
 /* False, and a line on standard error, when it cannot do this. */
 MUST_USE bool client_needs(const struct client *client, enum feature feature);
 
@@ -63,14 +67,21 @@ MUST_USE bool client_needs_protocol(const struct client *client, const char *pro
 enum answers {
     ONE_ANSWER,
     COLLECTED, /* asked with `collect 1`: all answers until `collected` */
+    SWEPT,     /* a sweep: all its lines until `swept`, or the one that refuses it */
 };
 
 /*
  * Writes "TOKEN FORMAT...", a line without its newline. TAG comes back with its replies. A request that there is no
- * memory for is answered as probes-exhausted, at once.
+ * memory for is answered as probes-exhausted, at once. Returns TOKEN, by which another request may name this one, or 0.
  */
-__attribute__((format(printf, 4, 5))) void client_ask(struct client *client, uint64_t tag, enum answers answers,
-                                                      const char *format, ...);
+__attribute__((format(printf, 4, 5))) int64_t client_ask(struct client *client, uint64_t tag, enum answers answers,
+                                                         const char *format, ...);
+
+/*
+ * From now on replies are read no more often than each PAUSE ns: where thousands come in a second, to wake for each of
+ * them costs more than to read them.
+ */
+void client_gather(struct client *client, int64_t pause);
 
 /* Says, on standard error, that it is an older daemon or another's, and WHAT is left out for that. */
 void client_says_less(const struct client *client, const char *what);

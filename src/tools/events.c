@@ -268,6 +268,13 @@ events_end(struct events *events)
     events->ended = true;
 }
 
+void
+events_go_on(struct events *events)
+{
+    events->signal = 0;
+    events->ended = false;
+}
+
 struct instant
 events_now(const struct events *events)
 {

@@ -55,6 +55,9 @@ void events_turn(struct events *events, int64_t longest);
 /* The instant when this turn began to be worked on. */
 struct instant events_now(const struct events *events);
 
+/* The signal that ended it ends it no more, so that what is under way can come to its end; another one does. */
+void events_go_on(struct events *events);
+
 /* The signal that ended it, or 0; SIGPIPE when nobody reads standard output any more. */
 int events_signal(const struct events *events);
 

@@ -52,6 +52,14 @@ static const char *const field_names[FIELDS] = {
     [FIELD_IP_4_ACTIVE] = "ip-4-active",
     [FIELD_IP_6_ACTIVE] = "ip-6-active",
     [FIELD_REPLY_PAYLOAD] = "reply-payload",
+    [FIELD_TARGET] = "target",
+    [FIELD_PROBE_TTL] = "probe-ttl",
+    [FIELD_ANSWERED] = "answered",
+    [FIELD_SILENT] = "silent",
+    [FIELD_REFUSED] = "refused",
+    [FIELD_IN_FLIGHT] = "in-flight",
+    [FIELD_LEFT] = "left",
+    [FIELD_NEXT] = "next",
 };
 
 static const struct {
@@ -68,6 +76,9 @@ static const struct {
     { "packet-too-big", KIND_TOO_BIG, "packet too big" },
     { "collected", KIND_COLLECTED, NULL },
     { "feature-support", KIND_FEATURE, NULL },
+    { "sweeping", KIND_SWEEPING, NULL },
+    { "swept", KIND_SWEPT, NULL },
+    { "stopped", KIND_STOPPED, NULL },
 };
 
 #define KINDS (sizeof kinds / sizeof *kinds)

@@ -22,6 +22,9 @@ enum kind {
     KIND_TOO_BIG,
     KIND_COLLECTED,
     KIND_FEATURE,
+    KIND_SWEEPING,
+    KIND_SWEPT,
+    KIND_STOPPED,
 };
 
 /* The arguments that a tool may ask for. A name that is none of these is passed over. */
@@ -66,6 +69,14 @@ enum field {
     FIELD_IP_4_ACTIVE,
     FIELD_IP_6_ACTIVE,
     FIELD_REPLY_PAYLOAD,
+    FIELD_TARGET, /* of a sweep, as those that follow */
+    FIELD_PROBE_TTL,
+    FIELD_ANSWERED,
+    FIELD_SILENT,
+    FIELD_REFUSED,
+    FIELD_IN_FLIGHT,
+    FIELD_LEFT,
+    FIELD_NEXT,
     FIELDS,
 };
 

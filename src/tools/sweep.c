@@ -8,17 +8,14 @@
 
 #include "host/clock.h"
 #include "tools/client.h"
-#include "tools/options.h"
+#include "tools/sweep_exclude.h"
+#include "tools/sweep_large.h"
 #include "tools/sweep_list.h"
+#include "tools/sweep_options.h"
 #include "tools/sweep_pace.h"
 #include "tools/sweep_report.h"
+#include "tools/sweep_words.h"
 #include "tools/text.h"
-
-struct sweep_options {
-    struct probing probing;
-    int64_t retries, rate;
-    bool quiet, ignore_lookup_errors, list;
-};
 
 struct sweep {
     const struct sweep_options *options;
@@ -28,6 +25,11 @@ struct sweep {
     struct list *list;
     struct pace *pace;
     struct report *report;
+    struct pace_rules rules;
+    struct large *large; /* in place of pace and report: the daemon sweeps */
+    struct ranges targets[FAMILIES], exclude[FAMILIES]; /* those that are addresses and no names */
+    bool all_ranges; /* all targets are in `targets` */
+    uint64_t no_targets; /* words that are none */
     bool unresolved, died;
     struct instant start;
     char first[ARGUMENTS_MAX], again[ARGUMENTS_MAX];
@@ -54,12 +56,17 @@ heard(void *owner, uint64_t tag, const struct reply *reply, bool last)
     struct sweep *sweep = owner;
     size_t number;
     unsigned try;
-    (void)last;
+    if (sweep->large) {
+        large_heard(sweep->large, tag, reply, last);
+        return;
+    }
     if (pace_take(sweep->pace, tag, reply, &number, &try)) {
         struct swept *swept = list_at(sweep->list, number);
         if (!swept->answered && reply->kind == KIND_REPLY) {
             report_answer(sweep->report, swept, reply, try);
             end_if_all_answered(sweep);
+            if (report_answered(sweep->report) == (size_t)sweep->options->limit)
+                end(sweep);
         } else if (!swept->answered && reply->kind != KIND_NO_REPLY) {
             report_error(sweep->report, swept, reply);
         }
@@ -72,6 +79,8 @@ died(void *owner)
 {
     struct sweep *sweep = owner;
     sweep->died = true;
+    if (sweep->large)
+        large_died(sweep->large);
     end(sweep);
 }
 
@@ -81,11 +90,13 @@ room(void *owner)
     pace_go_on(((struct sweep *)owner)->pace);
 }
 
-/* With --list there is nobody to probe them. */
+/* With --list there is nobody to probe them. Of a list that is read, a large block is known no earlier. */
 static void
 grew(void *owner)
 {
     struct sweep *sweep = owner;
+    if (sweep->pace && !sweep->options->rate && sweep->rules.rate != LARGE_RATE)
+        sweep->rules.rate = large_rate(0, list_largest(sweep->list));
     if (sweep->pace)
         pace_go_on(sweep->pace);
     else if (list_is_complete(sweep->list))
@@ -113,7 +124,13 @@ lost(void *owner, const struct lost *lost)
     warnx("%s: %s", lost->word, lost->why);
 }
 
-/* ---- all of it */
+/* ---- by single requests */
+
+static uint64_t
+count_ranges(const struct sweep *sweep)
+{
+    return ranges_count(&sweep->targets[IPV4]) + ranges_count(&sweep->targets[IPV6]);
+}
 
 /* Facts cost as much as the rest of an answer, so of the first try they are told where they are all that one wants. */
 static void
@@ -134,6 +151,7 @@ prepare(struct sweep *sweep)
 static void
 read_targets(struct sweep *sweep, char **words, size_t count)
 {
+    list_exclude(sweep->list, sweep->exclude);
     for (size_t i = 0; i < count; i++)
         list_add(sweep->list, words[i]);
     if (count)
@@ -158,79 +176,125 @@ list_only(struct sweep *sweep, char **words, size_t count)
     return sweep->unresolved;
 }
 
+static struct report_pace
+pace_of(void *owner)
+{
+    const struct sweep *sweep = owner;
+    struct pace_state state = pace_state(sweep->pace, report_answered(sweep->report));
+    return (struct report_pace){ state.probes, state.left };
+}
+
+/* By single requests: names, a list that is not known at the start, few targets, and any on a daemon that can't sweep. */
+static int
+probe_each(struct sweep *sweep, char **words, size_t count)
+{
+    const struct sweep_options *options = sweep->options;
+    struct report_rules says = { .json = options->probing.json, .quiet = options->quiet,
+                                 .lost_is_silent = options->ignore_lookup_errors };
+    sweep->rules = (struct pace_rules){ .rate = large_rate(options->rate, count_ranges(sweep)),
+                                        .tries = options->retries + 1, .timeout = options->probing.timeout,
+                                        .first = sweep->first, .again = sweep->again };
+    prepare(sweep);
+    sweep->start = clock_now();
+    sweep->pace = pace_new(sweep->events, sweep->client, sweep->list, &sweep->rules, end, sweep);
+    sweep->report = report_new(sweep->events, sweep->list, &says);
+    client_on_room(sweep->client, room);
+    report_show_bar(sweep->report, pace_of, sweep);
+    read_targets(sweep, words, count);
+    events_run(sweep->events);
+    size_t answered = report_answered(sweep->report);
+    report_end(sweep->report, pace_state(sweep->pace, answered).probes, instant_since(clock_now(), sweep->start));
+    return sweep->died ? 2 : !answered || sweep->unresolved;
+}
+
+/* ---- by the daemon's own sweep */
+
+/* Of what is no address of one meaning everywhere, only single requests can be made. */
+static void
+take_word(void *owner, const char *word)
+{
+    struct sweep *sweep = owner;
+    char clean[NAME_TEXT_MAX];
+    struct target target = target_read_wide(word, sweep->options->probing.family);
+    bool is_range = target.kind == TARGET_BLOCK || (target.kind == TARGET_ADDRESS && !*target.scope);
+    if (is_range) {
+        ranges_add(&sweep->targets[target.family], &target.first, &target.last);
+    } else if (!sweep->options->needs_sweep) {
+        sweep->all_ranges = false;
+    } else {
+        warnx("%s: %s", text_printable(word, clean, sizeof clean), target.kind == TARGET_WRONG ? target.why
+              : target.kind == TARGET_NAME ? "a name is no target of such a sweep" : "an address with a scope is no target of such a sweep");
+        sweep->no_targets++;
+        sweep->unresolved = true;
+    }
+}
+
+static void
+take_some(void *owner)
+{
+    (void)owner;
+}
+
+static void
+read_ranges(struct sweep *sweep, char **words, size_t count)
+{
+    struct words *read = NULL;
+    sweep->all_ranges = true;
+    for (size_t i = 0; i < count; i++)
+        take_word(sweep, words[i]);
+    if (!count && sweep->options->needs_sweep) {
+        read = words_read(sweep->events, STDIN_FILENO, (struct words_user){ take_word, take_some, end, sweep });
+        events_run(sweep->events);
+        if (!events_signal(sweep->events))
+            events_go_on(sweep->events);
+    }
+    words_free(read);
+    for (int family = 0; family < FAMILIES; family++) {
+        ranges_sort(&sweep->targets[family]);
+        ranges_subtract(&sweep->targets[family], &sweep->exclude[family]);
+    }
+}
+
+static int
+probe_at_once(struct sweep *sweep)
+{
+    struct large_place place = { .events = sweep->events, .client = sweep->client, .list = sweep->list,
+                                 .options = sweep->options, .targets = sweep->targets, .lost = sweep->no_targets };
+    sweep->large = large_new(&place);
+    int64_t answered = large_sweep(sweep->large);
+    return sweep->died || answered < 0 ? 2 : !answered || sweep->unresolved;
+}
+
 static int
 probe_all(struct sweep *sweep, char **words, size_t count)
 {
     const struct sweep_options *options = sweep->options;
-    struct pace_rules rules = { .rate = options->rate, .tries = options->retries + 1, .timeout = options->probing.timeout,
-                                .first = sweep->first, .again = sweep->again };
-    struct report_rules says = { .json = options->probing.json, .quiet = options->quiet,
-                                 .lost_is_silent = options->ignore_lookup_errors };
     sweep->client = client_start(sweep->events, (struct client_user){ heard, died, sweep });
     if (!sweep->client)
         return events_signal(sweep->events) ? 1 : 2;
     if (!client_needs_protocol(sweep->client, options->probing.protocol))
         return 2;
-    prepare(sweep);
-    sweep->start = clock_now();
-    sweep->pace = pace_new(sweep->events, sweep->client, sweep->list, &rules, end, sweep);
-    sweep->report = report_new(sweep->events, sweep->list, &says);
-    client_on_room(sweep->client, room);
-    report_show_bar(sweep->report, sweep->pace);
-    read_targets(sweep, words, count);
-    events_run(sweep->events);
-    size_t answered = report_answered(sweep->report);
-    report_end(sweep->report, pace_state(sweep->pace, answered), instant_since(clock_now(), sweep->start));
-    return sweep->died ? 2 : !answered || sweep->unresolved;
-}
-
-static const char *
-hint(char letter)
-{
-    switch (letter) {
-    case 'g': return "a block or a range is a target as it is: 192.0.2.0/24, 192.0.2.1-192.0.2.99";
-    case 'f': return "a list of targets is read from standard input";
-    case 'a': return "those that answer are listed in any case, -q leaves out the others";
-    case 'i': return "the pace is probes a second, -R";
-    case 'c': case 'C': return "probe-ping sends more than one probe to a host that answers";
-    case 'T': return "the timeout is -W";
-    case 'P': return "the protocol and its port are -p tcp:80";
-    default: return NULL;
+    if (options->needs_sweep && !client_can(sweep->client, FEATURE_SWEEP)) {
+        warnx("%s is of sweeps, which this daemon does not have: %s, version %s", options->needs_sweep,
+              client_name(sweep->client), client_version(sweep->client));
+        return 2;
     }
-}
-
-static size_t
-read_options(int argc, char **argv, struct sweep_options *options)
-{
-    struct command command = {
-        "probe-sweep [OPTION]... [TARGET...]",
-        "Probes every TARGET, a name, an address, a block (192.0.2.0/24) or a range (192.0.2.1-192.0.2.99), or those on\n"
-        "standard input, all at once. Prints those that answer as they do, then those that stay silent.",
-        {
-            { 'r', "retries", "N", WHOLE, &options->retries,
-              "so many more probes to a silent target, spread over the timeout (2)", 0, TRIES_MAX - 1 },
-            { 'R', "rate", "N", WHOLE, &options->rate, "probes a second (20000)", 1, 1000000 },
-            { 'q', "quiet", NULL, NO_VALUE, &options->quiet, "do not list the silent ones", 0, 0 },
-            { 0, "ignore-lookup-errors", NULL, NO_VALUE, &options->ignore_lookup_errors,
-              "a name without an address counts as silent", 0, 0 },
-            { 0, "list", NULL, NO_VALUE, &options->list, "print the targets and send nothing", 0, 0 },
-        },
-        hint,
-    };
-    command_add_probing(&command, &options->probing);
-    int count = command_read(&command, argc, argv);
-    probing_check(&options->probing);
-    if (options->list && options->probing.json)
-        wrong("either --list or --json");
-    return (size_t)count;
+    read_ranges(sweep, words, count);
+    if (events_signal(sweep->events) || sweep->died)
+        return sweep->died ? 2 : 1;
+    bool large = sweep->all_ranges && count_ranges(sweep) > LARGE && client_can(sweep->client, FEATURE_SWEEP);
+    return large || options->needs_sweep ? probe_at_once(sweep) : probe_each(sweep, words, count);
 }
 
 int
 main(int argc, char **argv)
 {
-    struct sweep_options options = { .probing = probing_default(4 * NS_PER_S), .retries = 2, .rate = 20000 };
-    struct sweep sweep = { .options = &options };
-    size_t count = read_options(argc, argv, &options);
+    struct sweep_options options;
+    struct sweep sweep = { .options = &options, .targets = { { .family = IPV4 }, { .family = IPV6 } },
+                           .exclude = { { .family = IPV4 }, { .family = IPV6 } } };
+    size_t count = sweep_read_options(argc, argv, &options);
+    if (options.exclude)
+        exclude_read(options.exclude, sweep.exclude);
     sweep.events = events_new();
     if (!sweep.events)
         err(2, NULL);
@@ -238,10 +302,15 @@ main(int argc, char **argv)
     sweep.list = list_new(sweep.events, sweep.names, options.probing.family, (struct list_user){ grew, named, lost, &sweep });
     int status = options.list ? list_only(&sweep, argv + 1, count) : probe_all(&sweep, argv + 1, count);
     client_stop(sweep.client);
+    large_free(sweep.large);
     pace_free(sweep.pace);
     report_free(sweep.report);
     names_free(sweep.names);
     list_free(sweep.list);
+    for (int family = 0; family < FAMILIES; family++) {
+        ranges_free(&sweep.targets[family]);
+        ranges_free(&sweep.exclude[family]);
+    }
     events_free(sweep.events);
     return status;
 }

@@ -2,16 +2,13 @@
 #include "tools/sweep_list.h"
 
 #include <err.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "tools/sweep_words.h"
 #include "tools/text.h"
 
 #define LOOKUPS_MAX 256 /* at once: twice as many answers fit into what the kernel keeps of them */
-#define READ_AT_ONCE (64 * 1024)
-#define LINE_MAX_BYTES (16 * 1024 * 1024)
 #define SCOPES_MAX 1024
 
 /* A name that is looked up, or waits for its turn. */
@@ -25,6 +22,7 @@ struct list {
     struct names *names;
     int family;
     struct list_user user;
+    const struct ranges *exclude; /* of both families; NULL: nobody is */
 
     struct swept *all;
     size_t count, room;
@@ -46,10 +44,8 @@ struct list {
     size_t lost_count, lost_room;
 
     uint32_t words;
-    struct watch input;
-    char *line; /* what was read and not looked at yet */
-    size_t line_used, line_room;
-    bool begun; /* something was read */
+    uint64_t largest;
+    struct words *input;
     bool closed;
 };
 
@@ -181,11 +177,19 @@ scope_number(struct list *list, const char *scope)
     return ++list->scope_count;
 }
 
+static bool
+is_excluded(const struct list *list, enum family_id family, const struct address *address)
+{
+    return list->exclude && ranges_hold(&list->exclude[family], address);
+}
+
 /* NAME is kept text, 0: it was given as an address. */
 static void
 add_address(struct list *list, const struct target *target, const struct address *address, uint32_t place, uint32_t name)
 {
     struct swept fresh = { .address = *address, .family = (uint8_t)target->family, .place = place };
+    if (is_excluded(list, target->family, address))
+        return;
     fresh.scope = scope_number(list, target->scope);
     grow_index(list);
     uint32_t *slot = place_of(list, &fresh);
@@ -204,6 +208,8 @@ static void
 add_all(struct list *list, const struct target *target, uint32_t place)
 {
     struct address address = target->first;
+    if ((uint64_t)target->count > list->largest)
+        list->largest = (uint64_t)target->count;
     for (int64_t left = target->count; left > 0; left--) {
         add_address(list, target, &address, place, 0);
         for (size_t i = families[target->family].address_size; i-- > 0 && ++address.bytes[i] == 0;)
@@ -241,11 +247,11 @@ found(void *owner, uint64_t tag, char (*addresses)[ADDRESS_TEXT_MAX], size_t cou
     list->under_way--;
     if (count)
         target = target_read(addresses[0], 0);
-    if (target.kind == TARGET_ADDRESS) {
+    if (target.kind == TARGET_ADDRESS && !is_excluded(list, target.family, &target.first)) {
         add_address(list, &target, &target.first, asked->place, asked->text);
     } else {
         char *word = checked(strdup(text_at(list, asked->text)));
-        lose(list, asked->place, true, word, count ? "no address found" : why);
+        lose(list, asked->place, true, word, target.kind == TARGET_ADDRESS ? "its address is excluded" : count ? "no address found" : why);
         free(word);
     }
     look_up_more(list);
@@ -293,6 +299,12 @@ add_word(struct list *list, const char *word)
 }
 
 void
+list_exclude(struct list *list, const struct ranges exclude[FAMILIES])
+{
+    list->exclude = exclude;
+}
+
+void
 list_add(struct list *list, const char *word)
 {
     add_word(list, word);
@@ -305,78 +317,32 @@ list_close(struct list *list)
     if (list->closed)
         return;
     list->closed = true;
-    if (list->input.owner)
-        events_unwatch(list->events, &list->input);
     list->user.grew(list->user.owner);
 }
 
 static void
-take_line(struct list *list, char *line)
+read_word(void *owner, const char *word)
 {
-    for (char *rest = line, *word; (word = target_next_word(&rest));)
-        add_word(list, word);
-}
-
-/* All lines that are whole; at the end of the file the last one may lack its newline. */
-static void
-take_lines(struct list *list)
-{
-    char *start = list->line, *end = list->line + list->line_used, *newline;
-    while ((newline = memchr(start, '\n', (size_t)(end - start)))) {
-        *newline = 0;
-        take_line(list, start);
-        start = newline + 1;
-    }
-    list->line_used = (size_t)(end - start);
-    memmove(list->line, start, list->line_used);
-}
-
-/* Some systems save texts in two bytes a character: half of these are zeros, and no word would be one. */
-static void
-refuse_other_encodings(struct list *list, size_t count)
-{
-    if (!list->begun && count >= 2 && (memcmp(list->line, "\xff\xfe", 2) == 0 || memcmp(list->line, "\xfe\xff", 2) == 0))
-        errx(2, "the list is UTF-16: save it as UTF-8");
-    list->begun = true;
+    add_word(owner, word);
 }
 
 static void
-input_ready(void *owner, short came)
+read_some(void *owner)
 {
     struct list *list = owner;
-    (void)came;
-    if (list->line_room - list->line_used < READ_AT_ONCE + 1) {
-        list->line_room = 2 * list->line_room + READ_AT_ONCE + 1;
-        list->line = checked(realloc(list->line, list->line_room));
-    }
-    char *fresh = list->line + list->line_used;
-    ssize_t count = read(list->input.descriptor, fresh, READ_AT_ONCE);
-    if (count < 0 && (errno == EINTR || errno == EAGAIN))
-        return;
-    if (count < 0)
-        warn("standard input");
-    if (count <= 0) {
-        list->line[list->line_used] = 0;
-        take_line(list, list->line);
-        list_close(list);
-        return;
-    }
-    refuse_other_encodings(list, (size_t)count);
-    for (char *at = fresh; (at = memchr(at, 0, (size_t)(fresh + count - at)));)
-        *at = ' ';
-    list->line_used += (size_t)count;
-    take_lines(list);
-    if (list->line_used > LINE_MAX_BYTES)
-        errx(2, "the list has a line of more than %d bytes", LINE_MAX_BYTES);
     list->user.grew(list->user.owner);
+}
+
+static void
+read_all(void *owner)
+{
+    list_close(owner);
 }
 
 void
 list_read(struct list *list, int descriptor)
 {
-    list->input = (struct watch){ descriptor, POLLIN, input_ready, list };
-    if (!events_watch(list->events, &list->input))
-        err(2, NULL);
+    list->input = words_read(list->events, descriptor, (struct words_user){ read_word, read_some, read_all, list });
 }
 
 /* ---- what others see */
@@ -404,7 +370,7 @@ list_free(struct list *list)
     free(list->texts);
     free(list->scopes);
     free(list->asked);
-    free(list->line);
+    words_free(list->input);
     free(list);
 }
 
@@ -418,6 +384,12 @@ size_t
 list_count(const struct list *list)
 {
     return list->count;
+}
+
+uint64_t
+list_largest(const struct list *list)
+{
+    return list->largest;
 }
 
 struct swept *

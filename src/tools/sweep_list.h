@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #include "tools/names.h"
-#include "tools/target.h"
+#include "tools/sweep_ranges.h"
 
 /* One address, in 36 bytes. The first part is the list's, the second belongs to those who probe and tell. */
 struct swept {
@@ -48,6 +48,9 @@ struct list;
 struct list *list_new(struct events *events, struct names *names, int family, struct list_user user);
 void list_free(struct list *list);
 
+/* What is in EXCLUDE, by family and sorted, is passed over from now on; it must outlive the list. */
+void list_exclude(struct list *list, const struct ranges exclude[FAMILIES]);
+
 /* A word. */
 void list_add(struct list *list, const char *word);
 
@@ -61,6 +64,9 @@ void list_close(struct list *list);
 bool list_is_complete(const struct list *list);
 
 size_t list_count(const struct list *list);
+
+/* Addresses of the largest block that was named. */
+uint64_t list_largest(const struct list *list);
 struct swept *list_at(struct list *list, size_t number);
 
 /* Its address, with the scope. BUFFER holds 64 bytes. */

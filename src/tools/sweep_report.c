@@ -30,8 +30,9 @@ struct report {
     struct events *events;
     struct list *list;
     const struct report_rules *rules;
-    const struct pace *pace; /* of the bar */
-    size_t answered, not_probed, silent, failed, lost;
+    struct report_pace (*pace)(void *owner); /* for the bar */
+    void *pace_owner;
+    size_t answered;
 
     void *known; /* tsearch(3)'s tree of struct outcome */
     struct outcome **outcomes; /* by number - 1 */
@@ -96,7 +97,7 @@ draw_bar(void *owner)
     struct report *report = owner;
     static const char full[] = "##############################", empty[] = "..............................";
     struct instant now = clock_now();
-    struct pace_state state = pace_state(report->pace, report->answered);
+    struct report_pace state = report->pace(report->pace_owner);
     int64_t gone = instant_since(now, report->start);
     double part = (double)gone / (double)(gone + state.left + 1);
     double rate = (double)(state.probes - report->probes_then) * 1e9 / (double)(instant_since(now, report->shown_at) + 1);
@@ -112,14 +113,22 @@ draw_bar(void *owner)
 }
 
 void
-report_show_bar(struct report *report, const struct pace *pace)
+report_show_bar(struct report *report, struct report_pace (*pace)(void *owner), void *owner)
 {
     if (!isatty(STDERR_FILENO))
         return;
     report->pace = pace;
+    report->pace_owner = owner;
     report->start = report->shown_at = clock_now();
     report->redraw = (struct alarm){ .rings = draw_bar, .owner = report };
     events_set(report->events, &report->redraw, instant_after(report->start, BAR_EVERY));
+}
+
+void
+report_close_bar(struct report *report)
+{
+    events_unset(report->events, &report->redraw);
+    report_hide_bar(report);
 }
 
 /* ---- a target */
@@ -193,13 +202,37 @@ report_answer(struct report *report, struct swept *swept, const struct reply *re
     if (report->rules->json) {
         json_t *answer = begin_json(report, "answer", swept, address);
         json_put_reply(answer, reply);
-        json_put_number(answer, "try", swept->answered);
+        if (try != TRY_UNKNOWN)
+            json_put_number(answer, "try", swept->answered);
         json_print(answer);
         return;
     }
     print_label(report, swept, address);
     print_answer(reply->round_trip_us, reply->value[FIELD_TCP_FLAGS],
                  reply->from && strcmp(reply->from, address) != 0 ? reply->from : NULL);
+}
+
+void
+report_hop(struct report *report, const struct swept *swept, unsigned ttl, const struct reply *reply)
+{
+    char address[64], ms[32], words[200];
+    list_address(report->list, swept, address);
+    report_hide_bar(report);
+    report->answered += reply->from != NULL;
+    if (report->rules->json) {
+        json_t *hop = begin_json(report, "hop", swept, address);
+        json_put_number(hop, "hop", ttl);
+        json_put_reply(hop, reply);
+        json_print(hop);
+        return;
+    }
+    printf("%s %u", address, ttl);
+    if (reply->from)
+        printf(" %s", reply->from);
+    if (reply->round_trip_us >= 0)
+        printf(" %s ms", text_ms(reply->round_trip_us, ms));
+    const char *mark = reply->kind == KIND_NO_REPLY ? "*" : reply_mark(reply, words, sizeof words);
+    printf("%s%s\n", *mark ? " " : "", mark);
 }
 
 void
@@ -303,14 +336,11 @@ tell_silent_json(const struct report *report, const struct swept *swept, const c
     json_print(silent);
 }
 
-static void
-tell_silent(void *owner, struct swept *swept)
+void
+report_silent(const struct report *report, const struct swept *swept)
 {
-    const struct report *report = owner;
     char address[64], line[500], words[200];
     struct reply reply;
-    if (swept->answered)
-        return;
     list_address(report->list, swept, address);
     bool failed = swept->outcome && read_outcome(report, swept, address, line, sizeof line, &reply);
     if (report->rules->json) {
@@ -323,6 +353,13 @@ tell_silent(void *owner, struct swept *swept)
                reply.from ? reply.from : "");
     else
         puts(was_asked(swept) ? " silent" : " not probed");
+}
+
+static void
+tell_silent(void *owner, struct swept *swept)
+{
+    if (!swept->answered)
+        report_silent(owner, swept);
 }
 
 /* A word without an address: LOST, or one of which nothing is known yet. */
@@ -350,80 +387,92 @@ tell_waiting(void *owner, const char *name)
 static void
 count_one(void *owner, struct swept *swept)
 {
-    struct report *report = owner;
+    struct report_sums *sums = owner;
     if (swept->answered)
         return;
     if (swept->outcome)
-        report->failed++;
+        sums->failed++;
     else if (was_asked(swept))
-        report->silent++;
+        sums->silent++;
     else
-        report->not_probed++;
+        sums->not_probed++;
 }
 
 static void
-count_all(struct report *report)
+count_all(const struct report *report, struct report_sums *sums)
 {
-    report->not_probed = list_waiting(report->list);
-    report->silent = report->failed = report->lost = 0;
-    for (size_t i = 0; i < list_count(report->list); i++)
-        count_one(report, list_at(report->list, i));
-    for (size_t i = 0; i < list_lost_count(report->list); i++)
-        if (list_lost(report->list, i)->is_name && report->rules->lost_is_silent)
-            report->silent++;
+    struct list *list = report->list;
+    sums->targets = list_count(list) + list_lost_count(list) + list_waiting(list);
+    sums->answered = report->answered;
+    sums->not_probed = list_waiting(list);
+    for (size_t i = 0; i < list_count(list); i++)
+        count_one(sums, list_at(list, i));
+    for (size_t i = 0; i < list_lost_count(list); i++)
+        if (list_lost(list, i)->is_name && report->rules->lost_is_silent)
+            sums->silent++;
         else
-            report->lost++;
+            sums->lost++;
 }
 
 static void
-sum_up_json(const struct report *report, size_t targets, int64_t probes, int64_t took)
+sum_up_json(const struct report_sums *sums)
 {
     json_t *sum = json_begin("summary", NULL, NULL);
-    json_put_number(sum, "targets", (int64_t)targets);
-    json_put_number(sum, "answered", (int64_t)report->answered);
-    json_put_number(sum, "silent", (int64_t)report->silent);
-    json_put_number(sum, "errors", (int64_t)report->failed);
-    json_put_number(sum, "no_address", (int64_t)report->lost);
-    json_put_number(sum, "not_probed", (int64_t)report->not_probed);
-    json_put_number(sum, "probes", probes);
-    json_put_ms(sum, "seconds", (double)took / (double)NS_PER_MS); /* ms of us are s of ms */
+    json_put_number(sum, "targets", (int64_t)sums->targets);
+    if (sums->hops)
+        json_put_number(sum, "hops", sums->hops);
+    json_put_number(sum, "answered", (int64_t)sums->answered);
+    json_put_number(sum, "silent", (int64_t)sums->silent);
+    json_put_number(sum, "errors", (int64_t)sums->failed);
+    json_put_number(sum, "no_address", (int64_t)sums->lost);
+    json_put_number(sum, "not_probed", (int64_t)sums->not_probed);
+    json_put_number(sum, "probes", sums->probes);
+    json_put_ms(sum, "seconds", (double)sums->took / (double)NS_PER_MS); /* ms of us are s of ms */
     json_print(sum);
 }
 
 static void
-print_part(size_t count, const char *what)
+print_part(uint64_t count, const char *what)
 {
     if (count)
-        printf(", %zu %s", count, what);
+        printf(", %" PRIu64 " %s", count, what);
 }
 
 static void
-sum_up(const struct report *report, size_t targets, int64_t probes, int64_t took)
+sum_up(const struct report_sums *sums)
 {
-    int64_t tenths = (took + NS_PER_S / 20) / (NS_PER_S / 10);
-    printf("%zu targets: %zu answered, %zu silent", targets, report->answered, report->silent);
-    print_part(report->failed, "with an error");
-    print_part(report->lost, "without an address");
-    print_part(report->not_probed, "not probed");
-    printf("; %" PRId64 " probes in %" PRId64 ".%" PRId64 " s\n", probes, tenths / 10, tenths % 10);
+    int64_t tenths = (sums->took + NS_PER_S / 20) / (NS_PER_S / 10);
+    printf("%" PRIu64 " targets", sums->targets);
+    if (sums->hops)
+        printf(" by %u hops", sums->hops);
+    printf(": %" PRIu64 " answered, %" PRIu64 " silent", sums->answered, sums->silent);
+    print_part(sums->failed, "with an error");
+    print_part(sums->lost, "without an address");
+    print_part(sums->not_probed, "not probed");
+    printf("; %" PRId64 " probes in %" PRId64 ".%" PRId64 " s\n", sums->probes, tenths / 10, tenths % 10);
 }
 
 void
-report_end(struct report *report, struct pace_state state, int64_t took)
+report_sums(const struct report *report, const struct report_sums *sums)
+{
+    if (report->rules->json)
+        sum_up_json(sums);
+    else
+        sum_up(sums);
+}
+
+void
+report_end(struct report *report, int64_t probes, int64_t took)
 {
     struct list *list = report->list;
-    size_t targets = list_count(list) + list_lost_count(list) + list_waiting(list);
-    events_unset(report->events, &report->redraw);
-    report_hide_bar(report);
-    count_all(report);
+    struct report_sums sums = { .probes = probes, .took = took };
+    report_close_bar(report);
+    count_all(report, &sums);
     if (!report->rules->quiet) {
         list_visit(list, tell_silent, report);
         for (size_t i = 0; i < list_lost_count(list); i++)
             tell_word(report, list_lost(list, i)->word, "no-address", list_lost(list, i)->why);
         list_visit_waiting(list, tell_waiting, report);
     }
-    if (report->rules->json)
-        sum_up_json(report, targets, state.probes, took);
-    else
-        sum_up(report, targets, state.probes, took);
+    report_sums(report, &sums);
 }

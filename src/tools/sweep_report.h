@@ -5,7 +5,6 @@
 
 #include "tools/reply.h"
 #include "tools/sweep_list.h"
-#include "tools/sweep_pace.h"
 
 struct report_rules {
     bool json, quiet;
@@ -14,15 +13,32 @@ struct report_rules {
 
 struct report;
 
+/* What is told at the end: of targets, or, of a sweep by several ttls, of probes. */
+struct report_sums {
+    uint64_t targets;
+    unsigned hops; /* of each; 0: it is no sweep by several ttls */
+    uint64_t answered, silent, failed, lost, not_probed;
+    int64_t probes;
+    int64_t took; /* ns */
+};
+
+/* How far it is, for the bar. */
+struct report_pace {
+    int64_t probes; /* sent */
+    int64_t left;   /* ns, until the end, as it seems */
+};
+
 /* Never NULL: ends the program without memory. */
 struct report *report_new(struct events *events, struct list *list, const struct report_rules *rules);
 void report_free(struct report *report);
 
 /* Shows a bar from now on, if standard error is a terminal. */
-void report_show_bar(struct report *report, const struct pace *pace);
+void report_show_bar(struct report *report, struct report_pace (*pace)(void *owner), void *owner);
 
 /* Takes the bar away until it is drawn again: for whoever writes on standard error. */
 void report_hide_bar(struct report *report);
+
+#define TRY_UNKNOWN 62 /* the daemon counts them */
 
 /* The first answer of a target, to its try number TRY from 0: it is told. */
 void report_answer(struct report *report, struct swept *swept, const struct reply *reply, unsigned try);
@@ -35,7 +51,18 @@ void report_error(struct report *report, struct swept *swept, const struct reply
 
 size_t report_answered(const struct report *report);
 
+/* A probe with this ttl, what came of it: it is told. */
+void report_hop(struct report *report, const struct swept *swept, unsigned ttl, const struct reply *reply);
+
+/* One that did not answer, by its outcome, is told. */
+void report_silent(const struct report *report, const struct swept *swept);
+
+/* The bar is gone for good. */
+void report_close_bar(struct report *report);
+
+void report_sums(const struct report *report, const struct report_sums *sums);
+
 /* Those that did not answer, unless it is quiet, and the sums. TOOK is ns. */
-void report_end(struct report *report, struct pace_state state, int64_t took);
+void report_end(struct report *report, int64_t probes, int64_t took);
 
 #endif

@@ -37,6 +37,7 @@ take_address(const char *word, size_t length, struct target *target)
     target->kind = TARGET_ADDRESS;
     if (!address_parse(target->family, word, bare, &target->first))
         return false;
+    target->last = target->first;
     if (!percent)
         return true;
     snprintf(target->scope, sizeof target->scope, "%.*s", (int)(length - bare - 1), percent + 1);
@@ -55,7 +56,7 @@ advance(struct address *address, enum family_id family, int64_t number)
     return number == 0;
 }
 
-/* From FIRST to LAST, or BLOCK_MAX where it is more; 0 when LAST is before FIRST. */
+/* From FIRST to LAST, or BLOCK_MAX + 1 where it is more; 0 when LAST is before FIRST. */
 static int64_t
 distance(const struct address *first, const struct address *last, enum family_id family)
 {
@@ -78,12 +79,13 @@ read_block(const char *word, const char *slash)
     int64_t width = 8 * (int64_t)families[target.family].address_size;
     if (!text_whole(slash + 1, &bits) || bits > width)
         return wrong_target("not a block of addresses: the number behind / is from 0 to %d", (int)width);
-    if (width - bits > 20)
-        return wrong_target("more than %" PRId64 " addresses", BLOCK_MAX);
     target.kind = TARGET_BLOCK;
-    target.count = INT64_C(1) << (width - bits);
-    for (int64_t bit = bits; bit < width; bit++)
+    target.last = target.first;
+    for (int64_t bit = bits; bit < width; bit++) {
         target.first.bytes[bit / 8] &= (uint8_t)~(0x80 >> bit % 8);
+        target.last.bytes[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+    }
+    target.count = distance(&target.first, &target.last, target.family);
     return target;
 }
 
@@ -102,11 +104,10 @@ read_range(const char *word, const char *hyphen)
         return wrong_target("not a range of addresses");
     }
     target.kind = TARGET_BLOCK;
+    target.last = last.first;
     target.count = distance(&target.first, &last.first, target.family);
     if (target.count == 0)
         return wrong_target("the range ends before it begins");
-    if (target.count > BLOCK_MAX)
-        return wrong_target("more than %" PRId64 " addresses", BLOCK_MAX);
     return target;
 }
 
@@ -174,12 +175,21 @@ read_any(const char *word)
 }
 
 struct target
-target_read(const char *word, int family)
+target_read_wide(const char *word, int family)
 {
     struct target target = read_any(word);
     bool has_family = target.kind == TARGET_ADDRESS || target.kind == TARGET_BLOCK;
     if (has_family && family && (target.family == IPV4) != (family == 4))
         return wrong_target("not an IPv%d address", family);
+    return target;
+}
+
+struct target
+target_read(const char *word, int family)
+{
+    struct target target = target_read_wide(word, family);
+    if (target.kind == TARGET_BLOCK && target.count > BLOCK_MAX)
+        return wrong_target("more than %" PRId64 " addresses", BLOCK_MAX);
     return target;
 }
 

@@ -18,7 +18,7 @@ enum target_kind {
 struct target {
     enum target_kind kind;
     enum family_id family;
-    struct address first;
+    struct address first, last;
     int64_t count;           /* of addresses, 1 to BLOCK_MAX */
     char scope[32];          /* "" or an interface, behind the address */
     char why[TARGET_WHY_MAX]; /* of TARGET_WRONG: what is wrong and what to write, of printable ASCII */
@@ -26,6 +26,9 @@ struct target {
 
 /* FAMILY is 4, 6 or 0: an address of the other one is wrong. */
 struct target target_read(const char *word, int family);
+
+/* The same, but a block or range may be of any size; `count` is BLOCK_MAX + 1 of those that have more. */
+struct target target_read_wide(const char *word, int family);
 
 /* The NUMBER-th address from FIRST, as text with the scope; BUFFER holds 64 bytes. */
 const char *target_address(const struct target *target, int64_t number, char buffer[64]);

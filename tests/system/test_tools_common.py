@@ -29,7 +29,7 @@ FAKE = """sh -c '
 while read -r token command rest; do
     case $command in
     check-support)
-        case $rest in *icmp|*udp|*tcp) rest=ok ;; *) rest=%s ;; esac
+        case $rest in *icmp|*udp|*tcp) rest=ok ;; *sweep) rest=no ;; *) rest=%s ;; esac
         echo $token feature-support support $rest ;;
     send-probe) echo "$token %s" ;;
     *) echo $token unknown-command ;;

@@ -32,6 +32,7 @@ Suite *ports_suite(void);
 Suite *probe_suite(void);
 Suite *prober_suite(void);
 Suite *random_suite(void);
+Suite *ranges_suite(void);
 Suite *reply_suite(void);
 Suite *request_suite(void);
 Suite *target_suite(void);

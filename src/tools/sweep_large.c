@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/sweep_large.h"
+
+#include <err.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "host/clock.h"
+#include "tools/sweep_resume.h"
+#include "tools/sweep_run.h"
+
+#define RATE 20000
+#define LISTED_MAX (UINT64_C(1) << 24) /* addresses, of each of which is kept what came of it */
+#define WRITE_EVERY (10 * NS_PER_S)
+
+/* What is kept of an address: what came of it, in four bytes. Else it is the number of its outcome, and FIRST_OUTCOME. */
+enum known { KNOWN_NOTHING, KNOWN_ANSWERED, KNOWN_SILENT, FIRST_OUTCOME };
+
+struct large {
+    struct large_place place;
+    struct run *run;
+    struct run_rules rules;
+    struct report *report;
+    struct report_rules says;
+    char arguments[ARGUMENTS_MAX];
+    uint32_t *known; /* of each address, IPv4 first; NULL: of none */
+    uint64_t answered, failed;
+    bool closed; /* what comes now is too late */
+    bool died;   /* the daemon */
+    struct instant start;
+    struct resume resume;
+    struct alarm write;
+};
+
+int64_t
+large_rate(int64_t given, uint64_t probes)
+{
+    if (given || probes <= LARGE)
+        return given ? given : RATE;
+    warnx("%" PRIu64 " probes, so %d a second, which takes %" PRIu64 " s; -R sets another rate", probes, LARGE_RATE,
+          (probes + LARGE_RATE - 1) / LARGE_RATE);
+    return LARGE_RATE;
+}
+
+static bool
+by_ttls(const struct large *large)
+{
+    return large->rules.ttl_low >= 0;
+}
+
+/* ---- what comes */
+
+/* The number of an address in `known`. */
+static uint64_t
+number_of(const struct large *large, enum family_id family, const struct address *address)
+{
+    const struct ranges *targets = large->place.targets;
+    uint64_t number = ranges_find(&targets[family], address);
+    return number < ADDRESSES_MAX && family == IPV6 ? number + ranges_count(&targets[IPV4]) : number;
+}
+
+static void
+keep(struct large *large, const struct swept *swept, uint32_t known)
+{
+    uint64_t number = large->known ? number_of(large, (enum family_id)swept->family, &swept->address) : ADDRESSES_MAX;
+    if (number < ADDRESSES_MAX)
+        large->known[number] = known;
+}
+
+static void
+take_answer(struct large *large, struct swept *swept, const struct reply *reply)
+{
+    bool once = large->rules.retries == 0;
+    large->answered++;
+    report_answer(large->report, swept, reply, once ? 0 : TRY_UNKNOWN);
+    keep(large, swept, KNOWN_ANSWERED);
+    if (large->place.options->limit && large->answered >= (uint64_t)large->place.options->limit)
+        events_end(large->place.events);
+}
+
+/* Refusals of this host are counted by the daemon. */
+static void
+take_error(struct large *large, struct swept *swept, const struct reply *reply)
+{
+    large->failed += reply->from != NULL;
+    if (!large->known)
+        return;
+    report_error(large->report, swept, reply);
+    keep(large, swept, swept->outcome + FIRST_OUTCOME);
+}
+
+static void
+heard(void *owner, enum family_id family, const struct address *target, unsigned ttl, const struct reply *reply)
+{
+    struct large *large = owner;
+    struct swept swept = { .address = *target, .family = (uint8_t)family, .sent = 1 };
+    if (large->closed)
+        return;
+    if (ttl) {
+        large->answered += reply->from != NULL;
+        report_hop(large->report, &swept, ttl, reply);
+    } else if (reply->kind == KIND_REPLY) {
+        take_answer(large, &swept, reply);
+    } else if (reply->kind == KIND_NO_REPLY) {
+        keep(large, &swept, KNOWN_SILENT);
+    } else {
+        take_error(large, &swept, reply);
+    }
+}
+
+void
+large_heard(struct large *large, uint64_t tag, const struct reply *reply, bool last)
+{
+    run_take(large->run, tag, reply, last);
+}
+
+void
+large_died(struct large *large)
+{
+    large->died = true;
+}
+
+static void
+ended(void *owner)
+{
+    events_end(((struct large *)owner)->place.events);
+}
+
+static struct report_pace
+pace(void *owner)
+{
+    const struct large *large = owner;
+    return (struct report_pace){ (int64_t)run_tally(large->run).probes, run_left(large->run) };
+}
+
+/* ---- the file by which it goes on */
+
+static void
+write_place(struct large *large)
+{
+    if (run_place(large->run, &large->resume.place))
+        resume_write(large->place.options->resume, &large->resume);
+}
+
+static void
+write_again(void *owner)
+{
+    struct large *large = owner;
+    write_place(large);
+    events_set(large->place.events, &large->write, instant_after(events_now(large->place.events), WRITE_EVERY));
+}
+
+static void
+begin_resume(struct large *large)
+{
+    const struct sweep_options *options = large->place.options;
+    const char *version = client_version(large->place.client);
+    char arguments[ARGUMENTS_MAX];
+    uint64_t identity = resume_identity(&large->rules, probing_arguments(&options->probing, arguments));
+    struct resume before;
+    if (resume_read(options->resume, &before)) {
+        if (before.identity != identity || (options->seed_given && before.seed != large->rules.seed))
+            errx(2, "%s is of another sweep: of other targets or exclusions, another seed, shard, ttl or kind of probe",
+                 options->resume);
+        if (strcmp(before.version, version) != 0)
+            errx(2, "%s is of a daemon of version %s, whose order may be another than that of %s, version %s",
+                 options->resume, before.version, client_name(large->place.client), version);
+        large->rules.seed = before.seed;
+        large->rules.from = before.place;
+    }
+    large->resume = (struct resume){ .identity = identity, .seed = large->rules.seed };
+    snprintf(large->resume.version, sizeof large->resume.version, "%s", version);
+    large->write = (struct alarm){ .rings = write_again, .owner = large };
+    events_set(large->place.events, &large->write, instant_after(clock_now(), WRITE_EVERY));
+}
+
+static void
+end_resume(struct large *large)
+{
+    events_unset(large->place.events, &large->write);
+    if (!run_is_done(large->run))
+        write_place(large);
+    else if (unlink(large->place.options->resume) != 0 && access(large->place.options->resume, F_OK) == 0)
+        warn("%s", large->place.options->resume);
+}
+
+/* ---- all of it */
+
+static uint64_t
+seed_of(const struct sweep_options *options)
+{
+    uint64_t seed = options->seed;
+    if (!options->seed_given && getrandom(&seed, sizeof seed, 0) != sizeof seed)
+        err(2, "no random number");
+    return seed;
+}
+
+/* Facts cost as much as the rest of an answer: told where they are all that one wants, and of errors, which are listed. */
+static void
+prepare(struct large *large)
+{
+    const struct sweep_options *options = large->place.options;
+    uint64_t addresses = ranges_count(&large->place.targets[IPV4]) + ranges_count(&large->place.targets[IPV6]);
+    uint64_t ttls = (uint64_t)(options->ttl_high - options->ttl_low) + 1;
+    bool facts = !options->quiet || strcmp(options->probing.protocol, "tcp") == 0;
+    if (addresses * ttls > ADDRESSES_MAX)
+        errx(2, "more than %" PRIu64 " probes: --exclude some, or sweep part of it", ADDRESSES_MAX);
+    if (!options->quiet && options->ttl_low < 0) {
+        if (addresses > LISTED_MAX)
+            errx(2, "more than %" PRIu64 " addresses: with -q, as no list of the silent ones can be kept", LISTED_MAX);
+        large->known = calloc(addresses + 1, sizeof *large->known);
+        if (!large->known)
+            err(2, NULL);
+    }
+    probing_arguments(&options->probing, large->arguments);
+    if (facts)
+        snprintf(large->arguments + strlen(large->arguments), sizeof large->arguments - strlen(large->arguments), " detail 1");
+    large->rules = (struct run_rules){
+        .targets = large->place.targets, .arguments = large->arguments, .seed = seed_of(options), .shard = options->shard,
+        .shards = options->shards, .ttl_low = options->ttl_low, .ttl_high = options->ttl_high, .retries = options->retries,
+        .timeout = options->probing.timeout, .limit = (uint64_t)options->limit, .report_all = !options->quiet,
+        .rate = large_rate(options->rate, addresses * ttls / options->shards),
+    };
+}
+
+struct large *
+large_new(const struct large_place *place)
+{
+    struct large *large = calloc(1, sizeof *large);
+    if (!large)
+        err(2, NULL);
+    large->place = *place;
+    prepare(large);
+    large->says = (struct report_rules){ .json = place->options->probing.json, .quiet = place->options->quiet };
+    large->report = report_new(place->events, place->list, &large->says);
+    if (place->options->resume)
+        begin_resume(large);
+    large->run = run_new(place->events, place->client, &large->rules, (struct run_user){ heard, ended, large });
+    return large;
+}
+
+void
+large_free(struct large *large)
+{
+    if (!large)
+        return;
+    report_free(large->report);
+    run_free(large->run);
+    free(large->known);
+    free(large);
+}
+
+/* Those of which something is known: first who had the time to answer or an error, as they stand in the network. */
+static void
+list_silent(const struct large *large)
+{
+    uint64_t number = 0;
+    for (int family = 0; family < FAMILIES; family++)
+        for (uint64_t i = 0; i < ranges_count(&large->place.targets[family]); i++, number++) {
+            uint32_t known = large->known[number];
+            if (known == KNOWN_NOTHING || known == KNOWN_ANSWERED)
+                continue;
+            struct swept swept = { .address = ranges_at(&large->place.targets[family], i), .family = (uint8_t)family,
+                                   .sent = 1, .outcome = known == KNOWN_SILENT ? 0 : known - FIRST_OUTCOME };
+            report_silent(large->report, &swept);
+        }
+}
+
+static void
+tell_sums(const struct large *large)
+{
+    struct run_tally tally = run_tally(large->run);
+    uint64_t all = tally.answered + tally.silent + tally.refused + tally.in_flight + tally.left;
+    uint64_t ttls = (uint64_t)(large->rules.ttl_high - large->rules.ttl_low) + 1, came = large->answered + large->failed;
+    struct report_sums sums = {
+        .targets = all / ttls + (all % ttls != 0) + large->place.lost,
+        .hops = by_ttls(large) ? (unsigned)ttls : 0,
+        .answered = large->answered,
+        .failed = large->failed + tally.refused,
+        /* answers that were still under way to us are of those */
+        .silent = tally.silent + tally.in_flight + (tally.answered > came ? tally.answered - came : 0),
+        .lost = large->place.lost,
+        .not_probed = tally.left,
+        .probes = (int64_t)tally.probes,
+        .took = instant_since(clock_now(), large->start),
+    };
+    report_sums(large->report, &sums);
+}
+
+int64_t
+large_sweep(struct large *large)
+{
+    struct events *events = large->place.events;
+    large->start = clock_now();
+    report_show_bar(large->report, pace, large);
+    run_begin(large->run);
+    events_run(events);
+    bool refused = run_is_refused(large->run);
+    large->closed = large->place.options->limit && large->answered >= (uint64_t)large->place.options->limit;
+    if (!run_is_done(large->run) && !refused && !large->died)
+        run_stop(large->run);
+    if (large->place.options->resume)
+        end_resume(large);
+    report_close_bar(large->report);
+    if (large->known)
+        list_silent(large);
+    tell_sums(large);
+    return refused ? -1 : (int64_t)large->answered;
+}

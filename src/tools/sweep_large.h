@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* A sweep of many addresses, by the daemon's own command: what is told of it, and the file by which it goes on. */
+#ifndef HOPLINE_TOOLS_SWEEP_LARGE_H
+#define HOPLINE_TOOLS_SWEEP_LARGE_H
+
+#include "tools/client.h"
+#include "tools/sweep_list.h"
+#include "tools/sweep_options.h"
+#include "tools/sweep_ranges.h"
+#include "tools/sweep_report.h"
+
+#define LARGE 1024 /* addresses: more are swept in one request, */
+#define LARGE_RATE 1000 /* and not too fast */
+
+struct large;
+
+struct large_place {
+    struct events *events;
+    struct client *client;
+    struct list *list; /* that is empty, for the report */
+    const struct sweep_options *options;
+    const struct ranges *targets; /* by family, sorted, without those that are excluded */
+    uint64_t lost;                /* words that are no target */
+};
+
+/* Never NULL: ends the program without memory, and when it is asked for what can't be. */
+struct large *large_new(const struct large_place *place);
+void large_free(struct large *large);
+
+/* A reply to what was asked of the client. */
+void large_heard(struct large *large, uint64_t tag, const struct reply *reply, bool last);
+
+/* All of it, until its end or a signal. Returns how many answered, or -1: the daemon refuses. */
+int64_t large_sweep(struct large *large);
+
+/* The daemon has ended. */
+void large_died(struct large *large);
+
+/* The rate that was given, or if that is 0 the one for so many probes; that it is LARGE_RATE is said. */
+int64_t large_rate(int64_t given, uint64_t probes);
+
+#endif

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/sweep_run.h"
+
+#include <err.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/clock.h"
+
+#define LIST_MAX 30000 /* bytes of addresses in a line, of which the daemon takes 32767 */
+#define PROGRESS (200 * NS_PER_MS)
+#define PROGRESS_OF_PARTS (50 * NS_PER_MS) /* the next one waits for it */
+#define OPEN_MAX 32             /* parts at once, most of them only waiting for answers: the daemon takes 64 */
+#define SETTLE NS_PER_S         /* the daemon has so long to say how far it came */
+#define LATE (200 * NS_PER_MS)  /* what it says may be older than that it is heard, by so much */
+#define GATHER (2 * NS_PER_MS)
+#define MARKS 64
+#define STOP_TAG (UINT64_C(1) << 32) /* added to the part's */
+
+/* What is asked for in one line. */
+struct part {
+    enum family_id family;
+    size_t range, end; /* of the family's ranges */
+    uint64_t start, stop; /* positions in the daemon's order: of this shard */
+    int64_t token;
+    bool begun, over, settled;
+    struct run_tally tally;
+};
+
+/* At that instant, all before that place had left. */
+struct mark {
+    struct instant when;
+    struct run_place place;
+};
+
+struct run {
+    struct events *events;
+    struct client *client;
+    const struct run_rules *rules;
+    struct run_user user;
+    struct part *parts;
+    size_t count, next; /* NEXT: the first that is not begun */
+    bool stopped, refused, limited, lost_count;
+    struct mark marks[MARKS];
+    size_t mark_count;
+};
+
+/* ---- the parts */
+
+static uint64_t
+ttls_of(const struct run_rules *rules)
+{
+    return (uint64_t)(rules->ttl_high - rules->ttl_low) + 1;
+}
+
+static uint64_t
+part_total(const struct run *run, const struct part *part)
+{
+    const struct ranges *ranges = &run->rules->targets[part->family];
+    return (ranges_before(ranges, part->end) - ranges_before(ranges, part->range)) * ttls_of(run->rules);
+}
+
+/* Where a shard begins: the daemon makes them as equal as can be, and the first ones longer by one. */
+static uint64_t
+shard_start(uint64_t total, uint64_t shard, uint64_t shards)
+{
+    uint64_t rest = total % shards;
+    return total / shards * shard + (rest < shard ? rest : shard);
+}
+
+static void
+add_part(struct run *run, enum family_id family, size_t range, size_t end)
+{
+    run->parts = realloc(run->parts, (run->count + 1) * sizeof *run->parts);
+    if (!run->parts)
+        err(2, NULL);
+    struct part *part = &run->parts[run->count];
+    *part = (struct part){ .family = family, .range = range, .end = end };
+    uint64_t total = part_total(run, part), shards = run->rules->shards;
+    part->start = shard_start(total, run->rules->shard - 1, shards);
+    part->stop = shard_start(total, run->rules->shard, shards);
+    if (run->count < run->rules->from.part)
+        part->start = part->stop;
+    if (run->count == run->rules->from.part && run->rules->from.next > part->start)
+        part->start = run->rules->from.next < part->stop ? run->rules->from.next : part->stop;
+    part->over = part->start == part->stop;
+    part->tally.left = part->stop - part->start;
+    run->count++;
+}
+
+static void
+cut_into_parts(struct run *run)
+{
+    char list[LIST_MAX];
+    for (int family = 0; family < FAMILIES; family++) {
+        const struct ranges *ranges = &run->rules->targets[family];
+        for (size_t range = 0, end; range < ranges->count; range = end) {
+            end = ranges_write(ranges, range, list, sizeof list);
+            add_part(run, (enum family_id)family, range, end);
+        }
+    }
+}
+
+struct run *
+run_new(struct events *events, struct client *client, const struct run_rules *rules, struct run_user user)
+{
+    struct run *run = calloc(1, sizeof *run);
+    if (!run)
+        err(2, NULL);
+    *run = (struct run){ .events = events, .client = client, .rules = rules, .user = user };
+    cut_into_parts(run);
+    return run;
+}
+
+void
+run_free(struct run *run)
+{
+    if (!run)
+        return;
+    free(run->parts);
+    free(run);
+}
+
+/* ---- how far it is */
+
+struct run_tally
+run_tally(const struct run *run)
+{
+    struct run_tally sum = { 0 };
+    for (size_t i = 0; i < run->count; i++) {
+        const struct run_tally *one = &run->parts[i].tally;
+        sum.probes += one->probes;
+        sum.answered += one->answered;
+        sum.silent += one->silent;
+        sum.refused += one->refused;
+        sum.in_flight += one->in_flight;
+        sum.left += one->left;
+    }
+    return sum;
+}
+
+/* From the first probe of a combination until nothing more comes of it. */
+static int64_t
+time_of_each(const struct run_rules *rules)
+{
+    return rules->timeout * (rules->retries + 1);
+}
+
+int64_t
+run_left(const struct run *run)
+{
+    struct run_tally tally = run_tally(run);
+    int64_t to_send = (int64_t)((double)tally.left * (double)NS_PER_S / (double)run->rules->rate);
+    return to_send + (tally.left || tally.in_flight ? time_of_each(run->rules) : 0);
+}
+
+/* Keeps no more marks than are needed: the oldest is the one that is old enough, and each is so much later. */
+static void
+note_mark(struct run *run, size_t part, uint64_t next)
+{
+    struct instant now = events_now(run->events);
+    int64_t age = time_of_each(run->rules) + LATE;
+    while (run->mark_count > 1 && instant_since(now, run->marks[1].when) > age)
+        memmove(run->marks, run->marks + 1, --run->mark_count * sizeof *run->marks);
+    if (run->mark_count && instant_since(now, run->marks[run->mark_count - 1].when) < age / (MARKS - 2))
+        return;
+    if (run->mark_count < MARKS)
+        run->marks[run->mark_count++] = (struct mark){ now, { part, next } };
+}
+
+bool
+run_place(const struct run *run, struct run_place *place)
+{
+    struct instant now = clock_now();
+    *place = run->rules->from;
+    for (size_t i = 0; i < run->mark_count; i++)
+        if (instant_since(now, run->marks[i].when) > time_of_each(run->rules) + LATE)
+            *place = run->marks[i].place;
+    return !run->lost_count;
+}
+
+bool
+run_is_done(const struct run *run)
+{
+    bool done = !run->refused && !run->stopped && !run->limited;
+    for (size_t i = 0; i < run->count; i++)
+        done = done && run->parts[i].over;
+    return done;
+}
+
+bool
+run_is_refused(const struct run *run)
+{
+    return run->refused;
+}
+
+/* ---- asking */
+
+static void
+ask_for(struct run *run, size_t number)
+{
+    const struct run_rules *rules = run->rules;
+    struct part *part = &run->parts[number];
+    char list[LIST_MAX], ttl[64] = "", limit[64] = "", seconds[SECONDS_MAX];
+    ranges_write(&rules->targets[part->family], part->range, list, sizeof list);
+    if (rules->ttl_low >= 0)
+        snprintf(ttl, sizeof ttl, " ttl %" PRId64 "-%" PRId64, rules->ttl_low, rules->ttl_high);
+    if (rules->limit)
+        snprintf(limit, sizeof limit, " limit %" PRIu64, rules->limit);
+    part->begun = true;
+    part->token = client_ask(run->client, number, SWEPT,
+                             "sweep ip-%c %s%s%s%s timeout %s rate %" PRId64 " retries %" PRId64 " seed %" PRIu64
+                             " shard %" PRIu64 "/%" PRIu64 " from %" PRIu64 " report %s progress %g",
+                             part->family == IPV4 ? '4' : '6', list, rules->arguments, ttl, limit,
+                             client_seconds(run->client, rules->timeout, seconds), rules->rate, rules->retries, rules->seed,
+                             rules->shard, rules->shards, part->start, rules->report_all ? "all" : "answers",
+                             (double)(run->count > 1 ? PROGRESS_OF_PARTS : PROGRESS) / (double)NS_PER_S);
+}
+
+/* The next part when all probes of the last one have left; the end when all have had their time. */
+static void
+go_on(struct run *run)
+{
+    while (run->next < run->count && run->parts[run->next].over)
+        run->next++;
+    size_t open = 0;
+    for (size_t i = 0; i < run->next; i++)
+        open += !run->parts[i].over;
+    bool busy = open && !run->parts[run->next - 1].over && run->parts[run->next - 1].tally.left;
+    if (!busy && open < OPEN_MAX && run->next < run->count && !run->limited && !run->stopped) {
+        ask_for(run, run->next++);
+        open++;
+    }
+    bool over = run->refused || (!open && (run->next == run->count || run->limited));
+    if (over && !run->stopped)
+        run->user.ended(run->user.owner);
+}
+
+void
+run_begin(struct run *run)
+{
+    client_gather(run->client, GATHER);
+    note_mark(run, run->rules->from.part, run->rules->from.next);
+    go_on(run);
+}
+
+/* ---- replies */
+
+static uint64_t
+number_of(const struct reply *reply, enum field field)
+{
+    int64_t number = reply_number(reply, field);
+    return number < 0 ? 0 : (uint64_t)number;
+}
+
+/* How far a part is; of `swept`, at its end. Where that is no place in our count of the part, none is known. */
+static void
+take_tally(struct run *run, size_t number, const struct reply *reply)
+{
+    struct part *part = &run->parts[number];
+    struct run_tally *tally = &part->tally;
+    bool over = reply->kind == KIND_SWEPT;
+    tally->probes = number_of(reply, FIELD_SENT);
+    tally->answered = number_of(reply, FIELD_ANSWERED);
+    tally->in_flight = over ? 0 : number_of(reply, FIELD_IN_FLIGHT);
+    tally->silent = number_of(reply, FIELD_SILENT);
+    tally->refused = number_of(reply, FIELD_REFUSED);
+    uint64_t size = part->stop - part->start, next = number_of(reply, FIELD_NEXT);
+    uint64_t left = over ? part->stop - next : number_of(reply, FIELD_LEFT);
+    if (left > size || size - left < tally->answered + tally->in_flight) {
+        run->lost_count = true;
+        left = left > size ? 0 : left;
+    }
+    tally->left = left;
+    if (!over) /* silent or refused: what is not told of the others */
+        tally->silent = size - left < tally->answered + tally->in_flight ? 0
+                                                                         : size - left - tally->answered - tally->in_flight;
+    part->over = over;
+    run->limited = run->limited || (over && left && !run->stopped);
+    if (number + 1 == run->next)
+        note_mark(run, number, part->stop - left);
+}
+
+static void
+refuse(struct run *run, const struct reply *reply)
+{
+    char words[200];
+    warnx("%s refuses the sweep: %s", client_name(run->client), reply_error(reply, words, sizeof words));
+    run->refused = true;
+}
+
+/* Who and with which ttl a line is about: what there is one of, it does not name. */
+static void
+take_answer(struct run *run, const struct part *part, const struct reply *reply)
+{
+    const struct ranges *ranges = &run->rules->targets[part->family];
+    const char *text = reply->value[FIELD_TARGET];
+    int64_t ttl = run->rules->ttl_low < run->rules->ttl_high ? reply_number(reply, FIELD_PROBE_TTL) : run->rules->ttl_low;
+    struct address target = ranges_at(ranges, ranges_before(ranges, part->range));
+    if (text && !address_parse(part->family, text, strlen(text), &target))
+        return;
+    if (run->rules->ttl_low >= 0 && (ttl < run->rules->ttl_low || ttl > run->rules->ttl_high))
+        return;
+    run->user.heard(run->user.owner, part->family, &target, ttl < 0 ? 0 : (unsigned)ttl, reply);
+}
+
+/* Of a part that is one probe, the line that refuses it is no different from one that refuses the request. */
+static void
+take_last(struct run *run, size_t number, const struct reply *reply)
+{
+    struct part *part = &run->parts[number];
+    if (reply->value[FIELD_REASON] || part_total(run, part) > 1) {
+        refuse(run, reply);
+        return;
+    }
+    part->over = true;
+    part->tally = (struct run_tally){ .refused = 1 };
+    take_answer(run, part, reply);
+}
+
+void
+run_take(struct run *run, uint64_t tag, const struct reply *reply, bool last)
+{
+    size_t number = (size_t)(tag & (STOP_TAG - 1));
+    if (number >= run->count)
+        return;
+    if (tag & STOP_TAG) {
+        run->parts[number].settled = run->parts[number].over;
+        run->parts[number].token = 0;
+    } else if (reply->kind == KIND_SWEEPING || reply->kind == KIND_SWEPT) {
+        take_tally(run, number, reply);
+        run->parts[number].settled = !run->parts[number].token || run->parts[number].over;
+        go_on(run);
+    } else if (last) {
+        take_last(run, number, reply);
+        go_on(run);
+    } else {
+        take_answer(run, &run->parts[number], reply);
+    }
+}
+
+static bool
+is_settled(const struct run *run)
+{
+    bool settled = true;
+    for (size_t i = 0; i < run->next; i++)
+        settled = settled && (run->parts[i].over || run->parts[i].settled);
+    return settled;
+}
+
+void
+run_stop(struct run *run)
+{
+    run->stopped = true;
+    for (size_t i = 0; i < run->next; i++)
+        if (!run->parts[i].over)
+            client_ask(run->client, STOP_TAG + i, ONE_ANSWER, "stop token %" PRId64, run->parts[i].token);
+    struct instant until = instant_after(clock_now(), SETTLE);
+    events_go_on(run->events);
+    while (!is_settled(run) && !events_signal(run->events) && clock_now().ns < until.ns)
+        events_turn(run->events, PROGRESS);
+}
