@@ -60,7 +60,8 @@ heard(void *owner, uint64_t tag, const struct reply *reply, bool last)
         large_heard(sweep->large, tag, reply, last);
         return;
     }
-    if (pace_take(sweep->pace, tag, reply, &number, &try)) {
+    bool enough = sweep->options->limit && report_answered(sweep->report) >= (size_t)sweep->options->limit;
+    if (pace_take(sweep->pace, tag, reply, &number, &try) && !enough) {
         struct swept *swept = list_at(sweep->list, number);
         if (!swept->answered && reply->kind == KIND_REPLY) {
             report_answer(sweep->report, swept, reply, try);

@@ -77,8 +77,10 @@ take_answer(struct large *large, struct swept *swept, const struct reply *reply)
     large->answered++;
     report_answer(large->report, swept, reply, once ? 0 : TRY_UNKNOWN);
     keep(large, swept, KNOWN_ANSWERED);
-    if (large->place.options->limit && large->answered >= (uint64_t)large->place.options->limit)
+    if (large->answered == (uint64_t)large->place.options->limit) {
+        large->closed = true;
         events_end(large->place.events);
+    }
 }
 
 /* Refusals of this host are counted by the daemon. */
@@ -299,7 +301,6 @@ large_sweep(struct large *large)
     run_begin(large->run);
     events_run(events);
     bool refused = run_is_refused(large->run);
-    large->closed = large->place.options->limit && large->answered >= (uint64_t)large->place.options->limit;
     if (!run_is_done(large->run) && !refused && !large->died)
         run_stop(large->run);
     if (large->place.options->resume)

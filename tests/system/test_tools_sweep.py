@@ -16,7 +16,7 @@ import pytest
 from lab.daemon import default_binary
 from lab.nameserver import nameserver
 from lab.net import Namespace, join
-from lab.path import Path, hops, target, target_address
+from lab.path import Path, hop_address, hops, target, target_address
 from lab.tools import command, run, start
 
 pytestmark = pytest.mark.usefixtures("root")
@@ -367,6 +367,359 @@ while open_ or held:
     while held and held[0][0] <= time.monotonic():
         print(held[0][1], "reply ip-4", held.pop(0)[2], "round-trip-time 20000")
 """.replace("\\\\n", "\\n")
+
+
+# ---------------------------------------------------------------- large sweeps
+
+ANSWERS = {str(address) for address in ANSWERING}
+LOGGED = "tee -a {log} | {binary}"
+
+
+def logged(tmp_path):
+    """The daemon, and what it is asked is written down."""
+    return {"MTR_PACKET": LOGGED.format(log=tmp_path / "log", binary=default_binary())}
+
+
+def requests(tmp_path):
+    """What was asked of it, but for what it can."""
+    return [line for line in (tmp_path / "log").read_text().splitlines() if "check-support" not in line]
+
+
+def without_sweep():
+    """A daemon that has none, as mtr's own."""
+    return {"MTR_PACKET": f"sed -u 's/feature sweep$/feature none/' | {default_binary()}"}
+
+
+def answered(said):
+    return [line.split()[0] for line in said.lines if line.endswith(" ms")]
+
+
+def test_one_request(crowd, tmp_path):
+    """For 65,536 addresses, of which the answers alone are heard; each is listed once."""
+    said = run(crowd, "probe-sweep", "-q", "-R60000", "-r0", "-W1", BLOCK, env=logged(tmp_path))
+    assert len(answered(said)) == len(ANSWERS) and set(answered(said)) == ANSWERS
+    assert said.lines[-1].startswith("65536 targets: 16384 answered, 49152 silent; 65536 probes in ")
+    assert len(requests(tmp_path)) == 1 and " sweep ip-4 10.60.0.0-10.60.255.255 " in requests(tmp_path)[0]
+
+
+def test_few_by_single_requests(crowd, tmp_path):
+    """As names, and lists that are read."""
+    for args, stdin in (["10.60.64.0/24"], ""), ([], "10.60.64.0/24"):
+        run(crowd, "probe-sweep", "-q", *args, stdin=stdin, env=logged(tmp_path))
+    assert len(requests(tmp_path)) == 512 and all(" send-probe " in line for line in requests(tmp_path))
+
+
+def test_silent_ones_of_many(crowd):
+    """In the order of their addresses, whatever the order of the words; those that overlap once."""
+    said = run(crowd, "probe-sweep", "-R60000", "-r0", "-W1", "10.60.63.0-10.60.64.9", "10.60.0.0/20", "10.60.15.0/24")
+    assert set(answered(said)) == {f"10.60.64.{n}" for n in range(10)}
+    silent = [line for line in said.lines if line.endswith(" silent")]
+    assert silent == [f"{one} silent" for block in ("10.60.0.0/20", "10.60.63.0/24") for one in ipaddress.ip_network(block)]
+    assert said.lines[-1].startswith("4362 targets: 10 answered, 4352 silent; 4362 probes in ")
+
+
+def test_errors_of_many(path):
+    """Who sent one is told by it; a refusal of this host is one, too; -q counts them."""
+    path.play([], [target(0, icmp="error", error=(3, 13), sender={4: "10.99.0.7"}), target(1, silent=True), target(2)])
+    for quiet in [], ["-q"]:
+        said = run(path.namespace, "probe-sweep", "-R20000", "-W0.3", "-r1", "10.99.0.0/21", "203.0.113.1", *quiet)
+        assert answered(said) == ["10.99.1.3"]
+        assert re.match(r"2049 targets: 1 answered, 2046 silent, 2 with an error; 4094 probes in ", said.lines[-1]), said.lines[-1]
+        assert ("10.99.1.1 filtered from 10.99.0.7" in said.lines) != bool(quiet)
+        assert ("203.0.113.1 network unreachable" in said.lines) != bool(quiet)
+
+
+def test_retries_of_many(path):
+    """The daemon sends them again, after the timeout of the first."""
+    path.play([], [target(0, loses=2)])
+    run(path.namespace, "probe-sweep", target_address(0)[4])
+    said = run(path.namespace, "probe-sweep", "-q", "--json", "-R20000", "-W0.3", "-r2", "10.99.0.0/21")
+    answer, = said.of_type("answer")
+    assert answer["address"] == target_address(0)[4] and "try" not in answer
+    total, = said.of_type("summary")
+    assert (total["targets"], total["answered"], total["silent"], total["probes"]) == (2048, 1, 2047, 2 + 3 * 2047)
+
+
+def test_both_families(crowd):
+    """In turn; IPv6 has loopback's alone here."""
+    said = run(crowd, "probe-sweep", "-q", "-R60000", "-r0", "-W0.5", "10.60.64.0/21", "::1")
+    assert set(answered(said)) == {*map(str, ipaddress.ip_network("10.60.64.0/21")), "::1"}
+
+
+def test_more_than_a_line_holds(crowd, tmp_path):
+    """Every other address of 8192: in several requests, at one rate."""
+    exclude = tmp_path / "exclude"
+    exclude.write_text("".join(f"{address}\n" for address in ipaddress.ip_network("10.60.64.0/19") if int(address) % 2))
+    said = run(crowd, "probe-sweep", "-q", "-R4000", "-r0", "-W0.5", "--exclude", exclude, "10.60.64.0/19", env=logged(tmp_path))
+    assert sorted(answered(said)) == sorted(str(one) for one in ipaddress.ip_network("10.60.64.0/19") if not int(one) % 2)
+    assert 2 <= len(requests(tmp_path)) <= 4
+    assert 1 <= float(re.search(r"in (\S+) s", said.lines[-1])[1]) < 3
+
+
+@pytest.mark.parametrize("args, why", [
+    (["0.0.0.0/0", "::/96", "-q"], None), (["::/80", "-q"], "more than 1099511627776 probes"),
+    (["::/88", "-t1-2", "-q"], "more than 1099511627776 probes"), (["10.0.0.0/7"], "with -q")])
+def test_how_many(crowd, args, why):
+    """Up to 2^40, and without -q 2^24."""
+    if why:
+        said = run(crowd, "probe-sweep", *args, quiet=False)
+        assert said.status == 2 and why in said.err and said.out == ""
+        return
+    tool = start(crowd, "probe-sweep", "-R10", *args)
+    time.sleep(0.5)
+    tool.send_signal(signal.SIGINT)
+    assert tool.communicate(timeout=5)[0].splitlines()[-1].startswith(f"{2 << 32} targets: ")
+
+
+def test_memory_of_many(crowd):
+    """None for those that are probed: 2^32 of them, at a rate at which hundreds of thousands are."""
+    tool = start(crowd, "probe-sweep", "-q", "-R200000", "-W0.5", "-r1", "0.0.0.0/0")
+    time.sleep(2)
+    with open(f"/proc/{tool.pid}/status", encoding="ascii") as status:
+        most = int(re.search(r"^VmHWM:\s+(\d+) kB", status.read(), re.M)[1])
+    tool.send_signal(signal.SIGINT)
+    tool.communicate(timeout=5)
+    assert most <= 4 << 10
+
+
+def test_interrupt_of_many(crowd):
+    """The sums add up; those of which it is known are listed."""
+    for quiet in [], ["-q"]:
+        tool = start(crowd, "probe-sweep", "-R2000", "-r0", "-W0.4", BLOCK, *quiet)
+        lines = [tool.stdout.readline()]
+        time.sleep(1)
+        began = time.monotonic()
+        os.killpg(tool.pid, signal.SIGINT)
+        lines += tool.communicate(timeout=5)[0].splitlines()
+        assert tool.returncode == 0 and time.monotonic() - began < 1
+        told = [int(number) for number in re.match(
+            r"65536 targets: (\d+) answered, (\d+) silent, (\d+) not probed; (\d+) probes ", lines[-1]).groups()]
+        assert sum(told[:3]) == 65536 and told[0] + told[1] == told[3] and 1500 < told[3] < 4000
+        assert told[0] == sum(line.rstrip().endswith(" ms") for line in lines)
+        listed = sum(line.endswith(" silent") for line in lines)
+        assert listed == 0 if quiet else 0.2 * told[1] < listed <= told[1]
+
+
+def test_rate_of_many(crowd):
+    """1000 a second unless it is given, which is said; also of a block in a list, and without the daemon's own sweep."""
+    for args, stdin, env in (["10.60.64.0/21"], "", {}), ([], "10.60.64.0/21", {}), (["10.60.64.0/21"], "", without_sweep()):
+        said = run(crowd, "probe-sweep", "-q", *args, stdin=stdin, env=env, quiet=False)
+        assert said.err == "probe-sweep: 2048 probes, so 1000 a second, which takes 3 s; -R sets another rate\n"
+        told = re.fullmatch(r"2048 targets: 2048 answered, 0 silent; 2048 probes in (\S+) s", said.lines[-1])
+        assert 1.8 <= float(told[1]) < 3.5
+
+
+def test_daemon_without_sweep(crowd, tmp_path):
+    """Is asked for one after the other, as ever."""
+    env = {"MTR_PACKET": "tee -a " + str(tmp_path / "log") + " | " + without_sweep()["MTR_PACKET"]}
+    said = run(crowd, "probe-sweep", "-q", "-R40000", "-r0", "-W1", "10.60.60.0-10.60.67.255", env=env)
+    assert said.lines[-1].startswith("2048 targets: 1024 answered, 1024 silent; 2048 probes in ")
+    assert len(requests(tmp_path)) == 2048
+
+
+@pytest.mark.parametrize("args", [["--seed", 3], ["--shard", "1/1"], ["--resume", "place"], ["-t1-3"]], ids=str)
+def test_what_needs_a_sweep(crowd, tmp_path, args):
+    """Which daemon has none is said."""
+    said = run(crowd, "probe-sweep", *args, "10.60.64.0/30", env=without_sweep(), quiet=False)
+    assert said.status == 2 and said.out == "" and said.err.count("\n") == 1
+    assert said.err.startswith(f"probe-sweep: {'--' + args[0][2:] if args[0].startswith('--') else '--ttl'}")
+    assert "sed -u" in said.err and re.search(r", version \d+\.\d+", said.err)
+
+
+def test_names_in_a_sweep(path):
+    """Are no targets of what the daemon sweeps by itself; the rest goes on."""
+    said = run(path.namespace, "probe-sweep", "--seed", 1, "-W0.1", "-r0", "host.example", "fe80::1%eth0", "10.0.0.300", "127.0.0.1",
+               quiet=False)
+    assert said.status == 1 and [line.split(": ")[1] for line in said.err.splitlines()] == ["host.example", "fe80::1%eth0",
+                                                                                              "10.0.0.300"]
+    assert said.lines[0].startswith("127.0.0.1 ") and said.lines[1].startswith("4 targets: 1 answered, 0 silent, 3 without")
+
+
+# ---------------------------------------------------------------- exclusions
+
+EXCLUDED = "\ufeff# nobody's\r\n10.60.64.0/25\r\n  10.60.64.200-10.60.64.255 # a range\r\n\r\n10.60.64.130\n10.60.64.140-141\n2001:db8::/32"
+LEFT = [f"10.60.64.{n}" for n in range(128, 200) if n not in (130, 140, 141)]
+
+
+@pytest.fixture
+def exclude(tmp_path):
+    file = tmp_path / "exclude"
+    file.write_text(EXCLUDED, encoding="utf-8", newline="")
+    return file
+
+
+def test_exclude(crowd, exclude):
+    """As zmap and masscan write them, from any system: not listed, not probed, by either way."""
+    assert run(None, "probe-sweep", "--list", "--exclude", exclude, "10.60.64.0/24", "2001:db8::/126").lines == LEFT
+    for more in [], ["10.60.65.0/21"]:
+        said = run(crowd, "probe-sweep", "-R50000", "-W0.5", "-r0", "--exclude", exclude, "10.60.64.0/24", "2001:db8::/126", *more)
+        others = {str(one) for block in more for one in ipaddress.ip_network(block, strict=False)}
+        assert set(answered(said)) == set(LEFT) | {one for one in others if not one.startswith("10.60.64.")}
+        assert said.lines[-1].startswith(f"{len(answered(said))} targets: {len(answered(said))} answered, 0 silent; ")
+
+
+def test_exclude_a_name(path, exclude):
+    """Whose address is in the list."""
+    with nameserver(path.namespace, {"one.example": "10.60.64.1"}):
+        said = run(path.namespace, "probe-sweep", "--exclude", exclude, "one.example", quiet=False)
+    assert (said.status, said.err) == (1, "probe-sweep: one.example: its address is excluded\n")
+    assert said.lines[-1].startswith("1 targets: 0 answered, 0 silent, 1 without an address; 0 probes ")
+
+
+@pytest.mark.parametrize("text, why", [
+    ("10.0.0.0/8\nhost.example\n", "line 2: host.example: not an address, block or range"),
+    ("10.0.0.0/33", "line 1: 10.0.0.0/33: not a block"), ("# a\n\n10.0.0.9-10.0.0.1", "line 3: 10.0.0.9-10.0.0.1: the range ends"),
+    ("10.0.0.0/8\0", "line 1: not a text"), (None, "No such file")])
+def test_exclude_that_can_not_be_read(tmp_path, text, why):
+    """Nobody is probed."""
+    file = tmp_path / "exclude"
+    if text is not None:
+        file.write_text(text)
+    said = run(None, "probe-sweep", "--exclude", file, "127.0.0.1", quiet=False)
+    assert (said.status, said.out) == (2, "") and str(file) in said.err and why in said.err and said.err.count("\n") == 1
+
+
+# ---------------------------------------------------------------- order, shards, limit
+
+def test_seed(crowd):
+    """The same one is the same order, another one another."""
+    orders = [answered(run(crowd, "probe-sweep", "-R400", "-r0", "--seed", seed, "10.60.64.0/26")) for seed in (7, 7, 8)]
+    assert orders[0] == orders[1] != orders[2] and sorted(orders[0]) == sorted(orders[2]) and len(orders[0]) == 64
+
+
+def test_shards(crowd):
+    """Do not overlap, and are everything together."""
+    parts = [run(crowd, "probe-sweep", "-R20000", "-r0", "-W0.3", "--seed", 5, "--shard", f"{part}/3", "10.60.63.0-10.60.64.255")
+             for part in (1, 2, 3)]
+    probed = [line.split()[0] for said in parts for line in said.lines[:-1]]
+    assert sorted(probed) == sorted(f"10.60.{block}.{n}" for block in (63, 64) for n in range(256))
+    assert [int(said.lines[-1].split()[0]) for said in parts] == [171, 171, 170]
+
+
+def test_limit(crowd):
+    """Exactly so many answers, by either way."""
+    for block in "10.60.0.0/16", "10.60.63.0-10.60.64.200":
+        said = run(crowd, "probe-sweep", "-q", "-R3000", "--limit", 20, block)
+        assert said.status == 0 and len(answered(said)) == 20
+        assert re.match(r"\d+ targets: 20 answered, \d+ silent, \d+ not probed; ", said.lines[-1])
+
+
+def test_list_on_standard_input_at_once(crowd):
+    """With what needs a sweep it is read to its end."""
+    said = run(crowd, "probe-sweep", "--seed", 3, "-R9000", stdin="\ufeff10.60.64.0/30 # four\r\n10.60.64.9\r\n")
+    assert sorted(answered(said)) == [f"10.60.64.{n}" for n in (0, 1, 2, 3, 9)]
+
+
+@pytest.mark.parametrize("args, why", [
+    (["--shard", "0/3", "--seed", "1"], "such as 1/3"), (["--shard", "4/3", "--seed", "1"], "such as 1/3"),
+    (["--shard", "2", "--seed", "1"], "such as 1/3"), (["--shard", "1/2"], "needs a --seed"), (["--seed", "-1"], "from 0 to"),
+    (["--seed", "18446744073709551616"], "from 0 to"), (["--seed", "x"], "from 0 to"), (["-t", "0"], "1-30"), (["-t", "3-2"], "1-30"),
+    (["-t", "1-256"], "1-30"), (["-t", "1-2-3"], "1-30"), (["--limit", "0"], "from 1 to"), (["--list", "-t1-3"], "either --list or --ttl")])
+def test_wrong_use_of_a_sweep(args, why):
+    said = run(None, "probe-sweep", *args, "127.0.0.1", quiet=False)
+    assert (said.status, said.out) == (2, "") and why in said.err and said.err.count("\n") == 1
+
+
+# ---------------------------------------------------------------- every router on the way
+
+@pytest.mark.parametrize("quiet", [[], ["-q"]])
+def test_ways(path, quiet):
+    """To every target; silence is told, but not with -q; IPv6 the same."""
+    path.play(hops(3), [target(0), target(1, silent=True)])
+    for family in 4, 6:
+        first, second = (target_address(number)[family] for number in (0, 1))
+        said = run(path.namespace, "probe-sweep", "-t", "2-5", "-R2000", "-W0.3", "-r0", *quiet, first, second)
+        rows = sorted(re.sub(r" [\d.]+ ms$", "", line).split() for line in said.lines[:-1])
+        routers = [hop_address(number)[family] for number in (2, 3)]
+        expected = [[one, str(ttl), routers[ttl - 2]] for one in (first, second) for ttl in (2, 3)]
+        expected += [[first, ttl, first] for ttl in "45"] + [[second, ttl, "*"] for ttl in "45" if not quiet]
+        assert rows == sorted(expected)
+        assert said.lines[-1].startswith("2 targets by 4 hops: 6 answered, 2 silent; 8 probes in ")
+
+
+def test_ways_for_programs(path):
+    """As objects of their own type."""
+    path.play(hops(2), [target(0), target(1, icmp="error", error=(3, 13), sender={4: "10.99.0.9"})])
+    said = run(path.namespace, "probe-sweep", "--json", "-t", "1-4", "-R2000", "-W0.3", "-r0", "10.99.1.1-3")
+    rows = {(row["host"], row["hop"]): row for row in said.of_type("hop")}
+    assert len(rows) == 12 and all(row["address"] == row["host"] for row in rows.values())
+    assert {row["kind"] for (host, hop), row in rows.items() if hop < 3} == {"ttl-expired"}
+    assert [rows["10.99.1.1", hop]["from"] for hop in (1, 2, 3)] == [hop_address(1)[4], hop_address(2)[4], "10.99.1.1"]
+    assert (rows["10.99.1.2", 4]["kind"], rows["10.99.1.2", 4]["error"]) == ("no-route-host", "filtered")
+    assert rows["10.99.1.3", 3]["kind"] == "no-reply" and "from" not in rows["10.99.1.3", 3]
+    total, = said.of_type("summary")
+    assert [total[name] for name in ("targets", "hops", "answered", "silent", "probes")] == [3, 4, 10, 2, 12]
+
+
+# ---------------------------------------------------------------- going on
+
+def sweep_until(namespace, file, ends, *args, after=0.8):
+    """Its answers until it is ended, and the last line."""
+    tool = start(namespace, "probe-sweep", "-q", "-R1000", "-r0", "-W0.2", "--resume", file, *args)
+    time.sleep(after)
+    tool.send_signal(ends)
+    *lines, last = tool.communicate(timeout=5)[0].splitlines()
+    return [line.split()[0] for line in lines], last
+
+
+@pytest.mark.parametrize("ends", [signal.SIGINT, signal.SIGTERM])
+def test_resume(crowd, tmp_path, ends):
+    """Nobody is left out, and few are probed twice; at the end the file is gone."""
+    file, args = tmp_path / "place", ("10.60.63.0-10.60.73.255",)
+    parts = [sweep_until(crowd, file, ends, *args)[0] for _ in range(2)]
+    assert file.exists() and not parts[0] == parts[1]
+    said = run(crowd, "probe-sweep", "-q", "-R4000", "-r0", "-W0.2", "--resume", file, *args)
+    parts.append(answered(said))
+    assert set().union(*parts) == {f"10.60.{block}.{n}" for block in range(64, 74) for n in range(256)}
+    assert sum(map(len, parts)) < 2560 + 2 * 600 and all(len(part) == len(set(part)) for part in parts)
+    assert not file.exists()
+
+
+def test_resume_of_a_shard_and_a_limit(crowd, tmp_path):
+    file, args = tmp_path / "place", ("--seed", "9", "--shard", "2/2", "10.60.64.0/21")
+    first, _ = sweep_until(crowd, file, signal.SIGINT, *args)
+    more = answered(run(crowd, "probe-sweep", "-q", "-R500", "-r0", "-W0.1", "--resume", file, "--limit", "100", *args))
+    rest = answered(run(crowd, "probe-sweep", "-q", "-R4000", "-r0", "-W0.2", "--resume", file, *args))
+    other = answered(run(crowd, "probe-sweep", "-q", "-R4000", "-r0", "-W0.2", "--seed", "9", "--shard", "1/2", "10.60.64.0/21"))
+    assert len(more) == 100 and not file.exists()
+    assert {*first, *more, *rest} | {*other} == {str(one) for one in ipaddress.ip_network("10.60.64.0/21")}
+    assert not {*first, *more, *rest} & {*other}
+
+
+@pytest.mark.parametrize("args", [["10.60.64.0/22"], ["-p", "udp", "10.60.64.0/21"], ["--seed", "4", "10.60.64.0/21"],
+                                  ["--seed", "3", "--shard", "1/2", "10.60.64.0/21"], ["-t1-2", "10.60.64.0/21"],
+                                  ["--exclude", "EXCLUDE", "10.60.64.0/21"]], ids=str)
+def test_resume_of_another_sweep(crowd, tmp_path, exclude, args):
+    """Is refused, and the file is left as it is."""
+    file = tmp_path / "place"
+    sweep_until(crowd, file, signal.SIGINT, "--seed", "3", "10.60.64.0/21", after=0.4)
+    before = file.read_text()
+    said = run(crowd, "probe-sweep", "-q", "--resume", file, *(str(exclude) if word == "EXCLUDE" else word for word in args), quiet=False)
+    assert said.status == 2 and said.out == "" and f"{file} is of another sweep" in said.err.splitlines()[-1]
+    assert file.read_text() == before
+
+
+@pytest.mark.parametrize("text", ["", "hello\n", "# x\nsweep 1\ndaemon 1\nseed 1\npart 0\nnext -1\n", "\0" * 300, "x" * 1000])
+def test_resume_of_no_sweep(tmp_path, text):
+    file = tmp_path / "place"
+    file.write_text(text)
+    said = run(None, "probe-sweep", "--resume", file, "127.0.0.1", quiet=False)
+    assert said.status == 2 and said.err == f"probe-sweep: {file}: not a file that --resume wrote\n" and file.read_text() == text
+
+
+def test_resume_is_written_meanwhile(crowd, tmp_path):
+    """Every ten seconds: one that is killed goes on as well."""
+    file, args = tmp_path / "place", ("-q", "-r0", "-W0.2", "--seed", "3", "10.60.63.0-10.60.103.255")
+    argv, env = command("probe-sweep", "-R500", "--resume", file, *args)
+    with open(tmp_path / "first", "w", encoding="ascii") as out:
+        tool = crowd.popen(*argv, env=env, stdout=out, stdin=subprocess.DEVNULL, start_new_session=True)
+        time.sleep(10.7)
+        os.killpg(tool.pid, signal.SIGKILL)
+        tool.wait()
+    first = [line.split()[0] for line in (tmp_path / "first").read_text().splitlines()]
+    rest = answered(run(crowd, "probe-sweep", "-R9000", "--resume", file, *args))
+    assert {*first, *rest} == {f"10.60.{block}.{n}" for block in range(64, 104) for n in range(256)}
+    assert 4500 < len(first) and len(first) + len(rest) < 10240 + 1000
 
 
 # ---------------------------------------------------------------- at size
