@@ -141,8 +141,29 @@ def test_interrupted(labs, parallel):
     assert "probe-fleet: lab1 was not finished\n" in err
 
 
+@pytest.mark.parametrize("shell", ["dash", "busybox sh"])
+def test_shards(labs, parallel, shell):
+    """Every target is probed from one vantage point, and each of these has its part."""
+    argv, _ = command("probe-fleet", "--shard", "-S", "lab1", "lab2,lab3", "--", "probe-sweep", "-r0", "-W0.5", "10.99.1.0-29",
+                      shell=shell)
+    result = labs.desk.run(*argv, env=labs.environment(), check=False, timeout=30)
+    rows = [line.split("\t")[1].split() for line in result.stdout.splitlines()]
+    assert sorted(words[0] for words in rows if words[0].startswith("10.")) == sorted(f"10.99.1.{n}" for n in range(30))
+    assert [words[:2] for words in rows if words[1] == "targets:"] == [["10", "targets:"]] * 3
+    assert [words[0] for words in rows if words[-1] == "ms"] == [TARGET.address[4]]
+
+
+def test_shards_with_a_seed(run_fleet):
+    """That is given to the tool: it is the last, so it counts; and the rest of the command is as it was."""
+    status, lines, said = run_fleet("--shard", "-S", "lab1", "lab2", "--", "echo", "--seed", "7", "two  words")
+    assert (status, said) == (0, "")
+    assert [re.sub(r"(--seed) \d+ (--shard)", r"\1 N \2", line) for line in lines] == \
+        [f"lab{lab}\t--seed N --shard {lab}/2 --seed 7 two  words" for lab in (1, 2)]
+    assert len({line.split()[2] for line in lines}) == 1
+
+
 @pytest.mark.parametrize("words", [
-    [], ["-S", "lab1"], ["-S", "lab1", "--"], ["--", "true"], ["--no-such-option", "-S", "lab1", "--", "true"],
+    ["--shard", "-S", "lab1", "-r", "/dev/null"], [], ["-S", "lab1"], ["-S", "lab1", "--"], ["--", "true"], ["--no-such-option", "-S", "lab1", "--", "true"],
     ["-S", "lab1;reboot", "--", "true"], ["-S", "lab1", "--requests", "/no/such/file"]], ids=" ".join)
 def test_wrong_use(run_fleet, words):
     """Wrong use is status 2 and a word on stderr."""
