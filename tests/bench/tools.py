@@ -17,6 +17,7 @@ from stage import BUILD, Failure
 
 SWEPT_NET = "10.53.0.0/16"
 SWEPT = 65_536
+SPARSE = 256  # of which one answers, where few do
 NAMES = 10_000
 NAME_DELAY = 0.02  # seconds until the name server answers
 TRACES = 256
@@ -108,6 +109,34 @@ def sweep(stage, program):
     return values
 
 
+@contextlib.contextmanager
+def sparse(stage):
+    """The same block, of which the target takes one address in SPARSE, and drops what is for the others."""
+    with swept(stage):
+        stage.target.nft(f"""table ip sparse {{
+            chain input {{
+                type filter hook prerouting priority raw
+                ip daddr {SWEPT_NET} ip daddr & 0.0.0.{SPARSE - 1} != 0.0.0.7 drop
+            }}
+        }}""")
+        try:
+            yield
+        finally:
+            stage.target.nft("delete table ip sparse\n")
+
+
+def sparse_sweep(stage, program):
+    """Without retries, a second for each."""
+    argv = {"ours": [BUILD / "probe-sweep", "-q", "-r", "0", "-W", "1", "-R", "1000000", SWEPT_NET],
+            "fping": ["fping", "-q", "-a", "-r", "0", "-i", "0", "-t", "1000", "-g", SWEPT_NET]}[program]
+    with sparse(stage):
+        values, done = measured(stage.client, [argv], statuses=(0, 1))
+    answered = sum(line.startswith("10.53.") for line in done.stdout.splitlines())
+    if answered != SWEPT // SPARSE:
+        raise Failure(f"{answered} of {SWEPT // SPARSE} answered")
+    return values
+
+
 def names(_, program):
     """Names of which each has an address that answers: a block of loopback's."""
     table = {f"host{n}.example": f"127.1.{n // 250}.{n % 250 + 1}" for n in range(NAMES)}
@@ -151,6 +180,7 @@ def resident(stage, _):
 TOOL_RUNS = {
     "tool-ping": (11, ("ours", "ping"), ping),
     "tool-sweep": (12, ("ours", "fping"), sweep),
+    "tool-sparse": (12, ("ours", "fping"), sparse_sweep),
     "tool-names": (13, ("ours", "nmap"), names),
     "tool-traces": (10, ("ours", "scamper"), traces),
     "tool-resident": (11, ("ours",), resident),
