@@ -182,8 +182,11 @@ static void
 print_answer(int64_t us, const char *flags, const char *by)
 {
     char ms[32];
-    if (us >= 0)
-        printf(" %s ms", text_ms(us, ms));
+    if (us >= 0) {
+        putchar(' ');
+        fputs(text_ms(us, ms), stdout);
+        fputs(" ms", stdout);
+    }
     if (flags)
         printf(" %s", flags);
     if (by)

@@ -43,15 +43,24 @@ text_printable(const char *text, char *buffer, size_t size)
     return buffer;
 }
 
+/* From its end: a sweep writes so many of these that printf() would be a good part of it. */
 const char *
 text_ms(int64_t us, char buffer[32])
 {
-    int length = snprintf(buffer, 32, "%" PRId64 ".%03d", us / 1000, (int)(us % 1000));
-    while (length > 0 && buffer[length - 1] == '0')
-        buffer[--length] = 0;
-    if (length > 0 && buffer[length - 1] == '.')
-        buffer[length - 1] = 0;
-    return buffer;
+    char *at = buffer + 31;
+    int64_t rest = us < 0 ? 0 : us, decimals = 3;
+    *at = 0;
+    for (; decimals > 0 && rest % 10 == 0; decimals--)
+        rest /= 10;
+    for (; decimals > 0; decimals--, rest /= 10) {
+        *--at = (char)('0' + rest % 10);
+        if (decimals == 1)
+            *--at = '.';
+    }
+    do
+        *--at = (char)('0' + rest % 10);
+    while (rest /= 10);
+    return at;
 }
 
 bool

@@ -17,7 +17,7 @@ bool text_is_name(const char *text);
 /* What others wrote, in BUFFER, with a ? for each byte that is not printable ASCII. */
 const char *text_printable(const char *text, char *buffer, size_t size);
 
-/* Microseconds as milliseconds with no more decimals than they have: "12", "1.634". BUFFER holds 32 bytes. */
+/* Microseconds as milliseconds with no more decimals than they have: "12", "1.634". In BUFFER, not always at its start. */
 const char *text_ms(int64_t us, char buffer[32]);
 
 /* Seconds such as "0.5", ".5", "2." as nanoseconds, at most 10^9 s; false when it is none. The decimal point is a dot. */
