@@ -255,7 +255,7 @@ large_free(struct large *large)
     free(large);
 }
 
-/* Those of which something is known: first who had the time to answer or an error, as they stand in the network. */
+/* Those that had their time, in the order of their addresses. Which of the others were not probed, the daemon does not say. */
 static void
 list_silent(const struct large *large)
 {

@@ -44,7 +44,7 @@ struct list {
     size_t lost_count, lost_room;
 
     uint32_t words;
-    uint64_t largest;
+    size_t largest;
     struct words *input;
     bool closed;
 };
@@ -208,13 +208,14 @@ static void
 add_all(struct list *list, const struct target *target, uint32_t place)
 {
     struct address address = target->first;
-    if ((uint64_t)target->count > list->largest)
-        list->largest = (uint64_t)target->count;
+    size_t before = list->count;
     for (int64_t left = target->count; left > 0; left--) {
         add_address(list, target, &address, place, 0);
         for (size_t i = families[target->family].address_size; i-- > 0 && ++address.bytes[i] == 0;)
             ;
     }
+    if (list->count - before > list->largest)
+        list->largest = list->count - before;
 }
 
 /* ---- words that stand for nothing */
@@ -386,7 +387,7 @@ list_count(const struct list *list)
     return list->count;
 }
 
-uint64_t
+size_t
 list_largest(const struct list *list)
 {
     return list->largest;

@@ -65,8 +65,8 @@ bool list_is_complete(const struct list *list);
 
 size_t list_count(const struct list *list);
 
-/* Addresses of the largest block that was named. */
-uint64_t list_largest(const struct list *list);
+/* The most that came with one word. */
+size_t list_largest(const struct list *list);
 struct swept *list_at(struct list *list, size_t number);
 
 /* Its address, with the scope. BUFFER holds 64 bytes. */

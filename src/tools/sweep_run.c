@@ -299,19 +299,20 @@ take_answer(struct run *run, const struct part *part, const struct reply *reply)
     const char *text = reply->value[FIELD_TARGET];
     int64_t ttl = run->rules->ttl_low < run->rules->ttl_high ? reply_number(reply, FIELD_PROBE_TTL) : run->rules->ttl_low;
     struct address target = ranges_at(ranges, ranges_before(ranges, part->range));
-    if (text && !address_parse(part->family, text, strlen(text), &target))
+    if (text && (!address_parse(part->family, text, strlen(text), &target) || !ranges_hold(ranges, &target)))
         return;
     if (run->rules->ttl_low >= 0 && (ttl < run->rules->ttl_low || ttl > run->rules->ttl_high))
         return;
     run->user.heard(run->user.owner, part->family, &target, ttl < 0 ? 0 : (unsigned)ttl, reply);
 }
 
-/* Of a part that is one probe, the line that refuses it is no different from one that refuses the request. */
+/* Of a part that is one probe, a refusal of it is like one of the request, but for these words. */
 static void
 take_last(struct run *run, size_t number, const struct reply *reply)
 {
     struct part *part = &run->parts[number];
-    if (reply->value[FIELD_REASON] || part_total(run, part) > 1) {
+    bool of_request = strcmp(reply->word, "invalid-argument") == 0 || strcmp(reply->word, "unknown-command") == 0;
+    if (of_request || part_total(run, part) > 1) {
         refuse(run, reply);
         return;
     }

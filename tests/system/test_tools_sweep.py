@@ -535,6 +535,82 @@ def test_names_in_a_sweep(path):
     assert said.lines[0].startswith("127.0.0.1 ") and said.lines[1].startswith("4 targets: 1 answered, 0 silent, 3 without")
 
 
+def test_nothing_left(crowd, tmp_path):
+    file = tmp_path / "exclude"
+    file.write_text("0.0.0.0/0")
+    said = run(crowd, "probe-sweep", "--exclude", file, "--seed", "1", BLOCK)
+    assert (said.status, said.out) == (1, "0 targets: 0 answered, 0 silent; 0 probes in 0.0 s\n")
+
+
+@pytest.mark.parametrize("args, why", [(["203.0.113.1"], "network unreachable"), (["10.60.64.1", "-I", "nosuch"], "no such device")])
+def test_refusal_of_the_only_probe(crowd, args, why):
+    """It is told of the target, and no refusal of the sweep."""
+    said = run(crowd, "probe-sweep", "--seed", "1", *args)
+    assert said.status == 1 and said.lines[0].startswith(args[0]) and said.lines[0].endswith(why)
+    assert said.lines[1].startswith("1 targets: 0 answered, 0 silent, 1 with an error; 0 probes ")
+
+
+def test_progress_of_many(crowd):
+    """The bar knows the time that is left."""
+    argv, env = command("probe-sweep", "10.60.0.0/21", "-W1", "-r0", "-q", "-R1000")
+    ours, theirs = pty.openpty()
+    tool = crowd.popen(*argv, env=env, stderr=theirs, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    tool.communicate(timeout=10)
+    os.close(theirs)
+    shown = all_of(ours).decode()
+    os.close(ours)
+    assert re.search(r"\[#+\.+\] +\d+%  \d{3,4}/s  0 answered  2 s left", shown) and shown.endswith("\r\033[K")
+
+
+def test_daemon_that_dies_while_it_sweeps(crowd, tmp_path):
+    """What is known is told, and it can go on from where it was."""
+    file = tmp_path / "place"
+    env = {"MTR_PACKET": f"timeout -s KILL 1 {default_binary()}"}
+    args = ["-q", "-R2000", "-r0", "-W0.2", "--resume", file, "10.60.64.0/20"]
+    said = run(crowd, "probe-sweep", *args, env=env, quiet=False)
+    assert said.status == 2 and "the daemon ended before its time: timeout " in said.err
+    assert 1000 < len(answered(said)) < 4096 and "not probed" in said.lines[-1]
+    rest = run(crowd, "probe-sweep", *args)
+    assert {*answered(said), *answered(rest)} == {str(one) for one in ipaddress.ip_network("10.60.64.0/20")}
+    assert len(answered(rest)) < 4096
+
+
+# What a daemon says to a sweep, whose token is T.
+LIES = {
+    "nothing but refusals": (["T invalid-argument reason out-of-range argument ip-4"], 2, 0),
+    "no sweep after all": (["T unknown-command"], 2, 0),
+    "of others": (["T reply ip-4 10.0.0.1 round-trip-time 5 target 192.0.2.1", "T reply ip-4 10.0.0.1 target x",
+                   "T reply ip-4 10.0.0.1 round-trip-time 5 target 10.0.0.1", "T swept sent 9 answered 1 silent 2047 next 2048"], 0, 1),
+    "more than there are": (["T sweeping sent 5 answered 9999 in-flight 7 left 99999",
+                             "T swept sent -1 answered 99999999999999999999 silent 5 refused 7 next 9999"], 1, 0),
+    "no numbers": (["T sweeping", "T sweeping sent answered", "T swept"], 1, 0),
+    "the end twice": (["T swept sent 2048 answered 0 silent 2048 next 2048"] * 2, 1, 0),
+}
+
+LIAR = """
+import sys
+for line in sys.stdin:
+    token, command, *words = line.split()
+    if command == "check-support":
+        print(token, "feature-support support ok", flush=True)
+    elif command == "sweep":
+        print(LINES.replace("T ", token + " "), flush=True)
+    elif command == "stop":
+        print(token, "stopped count 1", flush=True)
+"""
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_what_a_daemon_may_say(tmp_path, name):
+    """Whatever it is, the tool comes to its end, and believes of a target only what is one."""
+    lines, status, count = LIES[name]
+    (tmp_path / "liar.py").write_text(f"LINES = {chr(10).join(lines)!r}\n{LIAR}")
+    said = run(None, "probe-sweep", "-q", "-R10000", "--resume", tmp_path / "place", "--json", "10.0.0.0/21", quiet=False, timeout=10,
+               env={"MTR_PACKET": f"/usr/bin/python3 {tmp_path}/liar.py"})
+    assert said.status == status and len(said.of_type("answer")) == count and len(said.of_type("summary")) == 1
+    assert bool(said.err) == (status == 2)
+
+
 # ---------------------------------------------------------------- exclusions
 
 EXCLUDED = "\ufeff# nobody's\r\n10.60.64.0/25\r\n  10.60.64.200-10.60.64.255 # a range\r\n\r\n10.60.64.130\n10.60.64.140-141\n2001:db8::/32"
