@@ -17,6 +17,7 @@
 #define NUMBER_SIZE 12       /* bytes of an uint32_t as text */
 #define RECEIVE_ROUNDS 16    /* batches of answers before others have their turn */
 #define EXPIRE_AT_ONCE 4096  /* probes, likewise */
+#define SWEEP_LATE NS_PER_MS /* that the probes of a sweep may expire */
 #define RETRY_LOOKS 16       /* requests that waited, before the clock is looked at, */
 #define RETRY_MAX (10 * NS_PER_MS) /* and others have their turn before the rest is tried */
 
@@ -520,6 +521,19 @@ say_expired(struct prober *prober, const struct clock *clock, const struct probe
 }
 
 /*
+ * When to look for those that expire. A sweep's may be so much late, and a few others with them: to wake for each of
+ * thousands a second costs more than all else about them.
+ */
+static bool
+next_to_expire(const struct prober *prober, struct instant *when)
+{
+    const struct probe *probe = probes_next_to_expire(prober->probes, when);
+    if (probe && probe->part.sweep)
+        *when = instant_after(*when, SWEEP_LATE);
+    return probe != NULL;
+}
+
+/*
  * Answers count by their arrival, so those that wait in a socket come first: what expires is what was due before the
  * last of them that we have seen.
  */
@@ -528,7 +542,7 @@ prober_expire(struct prober *prober, const struct clock *clock)
 {
     struct instant deadline;
     const struct transport_body *body = prober->transport->body;
-    if (!probes_next_to_expire(prober->probes, &deadline) || instant_since(clock->now.instant, deadline) < 0)
+    if (!next_to_expire(prober, &deadline) || instant_since(clock->now.instant, deadline) < 0)
         return;
     body->expect_all(prober->transport);
     prober_receive(prober, clock);
@@ -558,7 +572,7 @@ bool
 prober_next_deadline(const struct prober *prober, struct instant *when)
 {
     struct instant other;
-    bool set = probes_next_to_expire(prober->probes, when) != NULL;
+    bool set = next_to_expire(prober, when);
     if (limiter_next(prober, &other))
         sooner(when, &set, other);
     if (prober->waiting.count > 0)

@@ -522,6 +522,27 @@ START_TEST(port_is_freed_for_a_sweep)
 }
 END_TEST
 
+/* Those of a sweep are not woken for one by one, and never end before their time. */
+START_TEST(sweeps_expire_together)
+{
+    struct instant when;
+    ck_assert(take("8 sweep ip-4 192.0.2.0/30 protocol tcp rate 10000 timeout 1"));
+    for (int turn = 0; turn < 4; turn++) {
+        struct clock clock = at_ms(1000 + turn);
+        prober_sweep(prober, &clock);
+    }
+    ck_assert_uint_eq(fake.sent, 4);
+    ck_assert(prober_next_deadline(prober, &when));
+    ck_assert_int_eq(when.ns, 2001 * NS_PER_MS);
+    struct clock clock = at_ms(2000);
+    prober_expire(prober, &clock);
+    ck_assert_uint_eq(prober_in_flight(prober), 4 + 1); /* and the sweep itself */
+    clock = at_ms(2001);
+    prober_expire(prober, &clock);
+    ck_assert_uint_lt(prober_in_flight(prober), 4 + 1);
+}
+END_TEST
+
 START_TEST(no_more_room)
 {
     fake.error = EAGAIN;
@@ -1226,6 +1247,7 @@ prober_suite(void)
     tcase_add_test(tests, many_are_refused);
     tcase_add_test(tests, port_is_freed);
     tcase_add_test(tests, port_is_freed_for_a_sweep);
+    tcase_add_test(tests, sweeps_expire_together);
     tcase_add_test(tests, no_more_room);
     tcase_add_test(tests, held_by_rate);
     tcase_add_test(tests, held_by_those_in_flight);
