@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # make            build/mtr-packet
 # make run        install what is missing, build, show the program at work; HOST=name adds the path to a host
-# make check      install what the tests need, run all tests; make unit, make system: one group
+# make check      install what the tests need, run all tests; make unit, make system: one group; make test: make unit
 # make fuzz       run the fuzz targets with clang, two at a time; TIME=3600 seconds each, TARGET=name picks one
 # make bench      install what it needs, measure beside the peer; ROUNDS=5, ONLY=3,5 picks targets of the table
 # make kernels    rows of tests/system/test_uml.py, RFC 5837 and Jool in kernels of Debian, under qemu, and as root;
@@ -9,8 +9,11 @@
 # make pictures   record the README's pictures of the tools; as root
 # make soak       ten minutes of 20,000 probes a second, all of them checked, with faults of the host at random; TIME=600
 #                 and RATE=20000 say how long and how many, TRANSPORT=plain sends them without privileges
+# make dist       the source archive, with configure in it; make deb, make rpm: packages; all in build/packages
+# make static     the daemon as one static file, build/static/mtr-packet: see scripts/packaging/Containerfile
+# make packages   build the packages and install them in many orders, in systems of their own: SUITES='bookworm trixie sid'
 # make install    prefix, bindir, mandir, docdir come from ./configure; DESTDIR is honoured; make uninstall takes it back
-# make clean      remove the build directory; make distclean: also what configure and autoconf made
+# make clean      remove the build directory; make distclean: also what configure made; make maintainer-clean: configure, too
 #
 # Variables: V=1 shows the commands; CC, CPPFLAGS, CFLAGS, LDFLAGS, WARNINGS; BUILD=build/asan builds beside the usual.
 
@@ -30,17 +33,18 @@ VENV := build/venv
 all: programs
 
 # These need no compiler yet: check and run install it first, then call make again for the rest.
-UNCONFIGURED := configure run check bench kernels fuzz venv clean distclean
+UNCONFIGURED := configure run check bench kernels fuzz venv dist deb rpm packages clean distclean maintainer-clean
 ifneq ($(filter-out $(UNCONFIGURED),$(or $(MAKECMDGOALS),all)),)
 include config.mk
 endif
 
 # What the compiler is told
 
-# Fortify needs an optimising build, and hides errors from the sanitizers.
+# Fortify needs an optimising build, and hides errors from the sanitizers. A distribution that names it has its reasons.
 OPTIMISED := $(filter-out -O0,$(lastword $(filter -O%,$(CFLAGS))))
 SANITIZED := $(findstring -fsanitize,$(CFLAGS))
-FORTIFY := $(if $(SANITIZED),,$(if $(OPTIMISED),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2))
+FORTIFIED := $(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS))
+FORTIFY := $(if $(SANITIZED)$(FORTIFIED),,$(if $(OPTIMISED),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3))
 
 ALL_CPPFLAGS = -D_GNU_SOURCE -DHOPLINE_VERSION='"$(VERSION)"' $(if $(HAVE_LIBSECCOMP),-DHAVE_LIBSECCOMP=1) -Isrc -I$(BUILD) \
 	$(LIBCAP_CFLAGS) $(if $(HAVE_LIBSECCOMP),$(LIBSECCOMP_CFLAGS)) $(FORTIFY) $(CPPFLAGS)
@@ -48,7 +52,8 @@ BUILT_DAEMON := $(BUILT_DAEMONDIR)/$(shell echo mtr-packet | sed '$(program_tran
 TOOL_CFLAGS = -DHOPLINE_BINDIR='"$(BUILT_BINDIR)"' -DHOPLINE_DAEMON='"$(BUILT_DAEMON)"' -fno-math-errno \
 	$(CARES_CFLAGS) $(JANSSON_CFLAGS) $(IDN2_CFLAGS)
 TOOL_LIBS = $(CARES_LIBS) $(JANSSON_LIBS) -Wl,--as-needed -lm $(LIBS)
-ALL_CFLAGS = -std=c11 $(WARNINGS) $(HARDEN_CFLAGS) $(CFLAGS) $(WERROR)
+# The same bytes, wherever it is built.
+ALL_CFLAGS = -std=c11 -ffile-prefix-map=$(CURDIR)=. $(WARNINGS) $(HARDEN_CFLAGS) $(CFLAGS) $(WERROR)
 ALL_LIBS = $(LIBCAP_LIBS) $(if $(HAVE_LIBSECCOMP),$(LIBSECCOMP_LIBS)) $(LIBS)
 COMPILE = $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP
 LINK = $(CC) $(CFLAGS) $(HARDEN_LDFLAGS) $(LDFLAGS)
@@ -171,7 +176,8 @@ configure: configure.ac
 
 # Running and testing
 
-.PHONY: all run check unit system bench bench-programs fuzz fuzz-build fuzz-programs venv install uninstall clean distclean
+.PHONY: all run check test unit system bench bench-programs fuzz fuzz-build fuzz-programs venv install uninstall clean distclean \
+	maintainer-clean
 
 run:
 	@scripts/install-deps run
@@ -185,6 +191,9 @@ check:
 
 unit system: all
 	+@$(TEST_ENV) tests/run $@
+
+# Asks for no network and no rights: what a distribution runs when it builds a package.
+test: unit
 
 system: venv
 
@@ -224,6 +233,23 @@ pictures: all
 
 .PHONY: kernels soak pictures
 
+# Packages
+
+dist deb rpm:
+	@scripts/install-deps $@
+	@$(MAKE) -s configure
+	@env -u MAKEFLAGS -u MAKELEVEL scripts/packaging/build $@ '$(BUILD)/packages'
+
+packages:
+	@scripts/install-deps dist
+	@scripts/elsewhere $(addprefix packages@,$(or $(SUITES),bookworm trixie sid))
+
+# With musl: ./configure CC=musl-gcc, where libcap and libseccomp are built for it.
+static:
+	@$(MAKE) --no-print-directory BUILD='$(BUILD)/static' HAVE_TOOLS= HARDEN_LDFLAGS='-static-pie -s -Wl,-z,relro -Wl,-z,now' programs
+
+.PHONY: dist deb rpm packages static
+
 TEST_ENV = BUILD='$(BUILD)' PYTHON='$(PYTHON)' MAKE='$(MAKE)'
 
 # The Python package mtrpacket, one of the real clients in tests/system; not in Debian. The tests that need it skip
@@ -255,7 +281,7 @@ define INSTALLED
 $(call named,0755,$(daemondir),$(PROGRAM))
 $(call named,0755,$(bindir),$(TOOL_PROGRAMS) $(SCRIPTS))
 $(call put,0644,$(pkgdatadir),$(SCRIPT_LIBRARY))
-$(call put,0644,$(docdir),README.md LICENSE man/probe-json.schema.json)
+$(call put,0644,$(docdir),README.md LICENSE scripts/packaging/NEWS man/probe-json.schema.json)
 $(call put,0644,$(docdir)/examples,$(wildcard scripts/examples/*.py))
 $(foreach page,$(MAN_PAGES),$(call named,0644,$(mandir)/man$(subst .,,$(suffix $(page))),$(page))$(call section,$(page)))
 endef
@@ -287,6 +313,9 @@ clean:
 	$(Q)rm -rf $(BUILD)
 
 distclean: clean
-	$(Q)rm -rf build config.mk config.log config.status configure configure~ autom4te.cache
+	$(Q)rm -rf build config.mk config.log config.status configure~ autom4te.cache
+
+maintainer-clean: distclean
+	$(Q)rm -f configure
 
 .DELETE_ON_ERROR:
