@@ -11,7 +11,8 @@
 #                 and RATE=20000 say how long and how many, TRANSPORT=plain sends them without privileges
 # make dist       the source archive, with configure in it; make deb, make rpm: packages; all in build/packages
 # make static     the daemon as one static file, build/static/mtr-packet: see scripts/packaging/Containerfile
-# make packages   build the packages and install them in many orders, in systems of their own: SUITES='bookworm trixie sid'
+# make packages   build the packages and install them in many orders, in systems of their own, and the static program's
+#                 image; as root; SUITES='bookworm trixie sid'
 # make install    prefix, bindir, mandir, docdir come from ./configure; DESTDIR is honoured; make uninstall takes it back
 # make clean      remove the build directory; make distclean: also what configure made; make maintainer-clean: configure, too
 #
@@ -241,7 +242,9 @@ dist deb rpm:
 	@env -u MAKEFLAGS -u MAKELEVEL scripts/packaging/build $@ '$(BUILD)/packages'
 
 packages:
-	@scripts/install-deps dist
+	@scripts/install-deps packages
+	@$(MAKE) --no-print-directory static
+	@tests/packages/image '$(BUILD)/static'
 	@scripts/elsewhere $(addprefix packages@,$(or $(SUITES),bookworm trixie sid))
 
 # With musl: ./configure CC=musl-gcc, where libcap and libseccomp are built for it.
