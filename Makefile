@@ -14,7 +14,8 @@
 # make packages   build the packages and install them in many orders, in systems of their own, and the static program's
 #                 image; as root; SUITES='bookworm trixie sid'
 # make install    prefix, bindir, mandir, docdir come from ./configure; DESTDIR is honoured; make uninstall takes it back
-# make clean      remove the build directory; make distclean: also what configure made; make maintainer-clean: configure, too
+# make clean      remove the build directory; make distclean: also what configure made; make maintainer-clean: also
+#                 configure itself
 #
 # Variables: V=1 shows the commands; CC, CPPFLAGS, CFLAGS, LDFLAGS, WARNINGS; BUILD=build/asan builds beside the usual.
 
@@ -177,8 +178,8 @@ configure: configure.ac
 
 # Running and testing
 
-.PHONY: all run check test unit system bench bench-programs fuzz fuzz-build fuzz-programs venv install uninstall clean distclean \
-	maintainer-clean
+.PHONY: all run check test unit system bench bench-programs fuzz fuzz-build fuzz-programs venv install uninstall \
+	clean distclean maintainer-clean
 
 run:
 	@scripts/install-deps run
@@ -249,7 +250,8 @@ packages:
 
 # With musl: ./configure CC=musl-gcc, where libcap and libseccomp are built for it.
 static:
-	@$(MAKE) --no-print-directory BUILD='$(BUILD)/static' HAVE_TOOLS= HARDEN_LDFLAGS='-static-pie -s -Wl,-z,relro -Wl,-z,now' programs
+	@$(MAKE) --no-print-directory BUILD='$(BUILD)/static' HAVE_TOOLS= \
+		HARDEN_LDFLAGS='-static-pie -s -Wl,-z,relro -Wl,-z,now' programs
 
 .PHONY: dist deb rpm packages static
 
