@@ -32,7 +32,7 @@ LIBRARY := $(BUILD)/libhopline.a
 UNIT := $(BUILD)/tests/unit
 VENV := build/venv
 
-all: programs
+all: programs units
 
 # These need no compiler yet: check and run install it first, then call make again for the rest.
 UNCONFIGURED := configure run check bench kernels fuzz venv dist deb rpm packages clean distclean maintainer-clean
@@ -152,7 +152,8 @@ $(BUILD)/compile.flags: TEXT = $(COMPILE) $(TOOL_CFLAGS)
 $(BUILD)/link.flags: TEXT = $(LINK) $(ALL_LIBS) $(TOOL_LIBS)
 $(BUILD)/objects.flags: TEXT = $(AR) $(LIB_OBJ) $(TOOL_OBJ)
 $(BUILD)/unit.flags: TEXT = $(UNIT_OBJ) $(TOOL_PURE) $(CHECK_CFLAGS) $(CHECK_LIBS)
-$(patsubst %,$(BUILD)/%.flags,compile link objects unit): FORCE | $(BUILD)
+$(BUILD)/service.flags: TEXT = $(UNIT_DAEMON)
+$(patsubst %,$(BUILD)/%.flags,compile link objects unit service): FORCE | $(BUILD)
 	@$(file >$@.new,$(TEXT))cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(BUILD):
@@ -175,6 +176,18 @@ configure: configure.ac
 		"or run scripts/install-deps"; exit 1; }
 	@echo "  GEN $@"
 	$(Q)rm -f $@ && autoconf --output=$@ && rm -rf autom4te.cache
+
+# One daemon for many clients
+
+UNIT_DAEMON = $(call places,$(call named,,$(daemondir),$(PROGRAM)))
+UNITS := scripts/packaging/systemd/hopline.socket $(BUILD)/hopline@.service
+
+.PHONY: units
+units: $(UNITS)
+
+$(BUILD)/hopline@.service: scripts/packaging/systemd/hopline@.service.in $(BUILD)/service.flags
+	@echo "  GEN $@"
+	$(Q)sed 's|@DAEMON@|$(UNIT_DAEMON)|' '$<' >$@
 
 # Running and testing
 
@@ -284,7 +297,9 @@ places = $(foreach row,$1,$(lastword $(subst :, ,$(row))))
 # All that is installed. A line or a word more here is a file more, which `make uninstall` then knows too.
 define INSTALLED
 $(call named,0755,$(daemondir),$(PROGRAM))
-$(call named,0755,$(bindir),$(TOOL_PROGRAMS) $(SCRIPTS))
+$(call named,0755,$(bindir),$(TOOL_PROGRAMS) $(SCRIPTS) scripts/hopline-connect)
+$(call put,0644,$(prefix)/lib/systemd/system,$(UNITS))
+$(call put,0644,$(prefix)/lib/sysusers.d,scripts/packaging/systemd/hopline.conf)
 $(call put,0644,$(pkgdatadir),$(SCRIPT_LIBRARY))
 $(call put,0644,$(docdir),README.md LICENSE scripts/packaging/NEWS man/probe-json.schema.json)
 $(call put,0644,$(docdir)/examples,$(wildcard scripts/examples/*.py))

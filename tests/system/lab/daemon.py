@@ -168,6 +168,11 @@ class Daemon:
         self._stderr.seek(0)
         return self._stderr.read().decode(errors="backslashreplace")
 
+    def ended(self):
+        """Whether its output has ended."""
+        with self._cond:
+            return self._eof
+
     def kill(self):
         """Ends it at once, if it still runs."""
         self._paused.set()

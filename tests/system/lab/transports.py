@@ -14,7 +14,7 @@ import tempfile
 RAW, PLAIN = "raw", "plain"
 TWICE = ("test_hosts", "test_path", "test_wire", "test_clients", "test_storm", "test_flow", "test_detail", "test_too_big",
          "test_segment", "test_segments", "test_way_out", "test_signals", "test_allocators", "test_sweep",
-         "test_kinds", "test_limits", "test_tools_kinds")
+         "test_kinds", "test_limits", "test_socket", "test_tools_kinds")
 
 # An ordinary user without any capability, and no way to get one.
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs", "--bounding-set=-all",
