@@ -32,7 +32,7 @@ LIBRARY := $(BUILD)/libhopline.a
 UNIT := $(BUILD)/tests/unit
 VENV := build/venv
 
-all: programs units
+all: programs units completions
 
 # These need no compiler yet: check and run install it first, then call make again for the rest.
 UNCONFIGURED := configure run check bench kernels fuzz venv dist deb rpm packages clean distclean maintainer-clean
@@ -177,6 +177,19 @@ configure: configure.ac
 	@echo "  GEN $@"
 	$(Q)rm -f $@ && autoconf --output=$@ && rm -rf autom4te.cache
 
+# What shells complete, from what the tools say themselves: run here, so where programs for another machine are built and
+# can't be run, make COMPLETIONS=
+
+COMPLETIONS ?= $(HAVE_TOOLS)
+COMPLETED := $(if $(COMPLETIONS),$(TOOL_NAMES:%=probe-%) probe-remote probe-fleet)
+
+.PHONY: completions
+completions: $(if $(COMPLETIONS),$(BUILD)/completions/.made)
+
+$(BUILD)/completions/.made: scripts/completions $(TOOL_PROGRAMS) $(wildcard scripts/probe-*)
+	@echo "  GEN $(@D)"
+	$(Q)scripts/completions '$(@D)' $(TOOL_PROGRAMS) scripts/probe-remote scripts/probe-fleet && touch $@
+
 # One daemon for many clients
 
 UNIT_DAEMON = $(call places,$(call named,,$(daemondir),$(PROGRAM)))
@@ -300,6 +313,9 @@ $(call named,0755,$(daemondir),$(PROGRAM))
 $(call named,0755,$(bindir),$(TOOL_PROGRAMS) $(SCRIPTS) scripts/hopline-connect)
 $(call put,0644,$(prefix)/lib/systemd/system,$(UNITS))
 $(call put,0644,$(prefix)/lib/sysusers.d,scripts/packaging/systemd/hopline.conf)
+$(call put,0644,$(datarootdir)/bash-completion/completions,$(COMPLETED:%=$(BUILD)/completions/bash/%))
+$(call put,0644,$(datarootdir)/zsh/site-functions,$(COMPLETED:%=$(BUILD)/completions/zsh/_%))
+$(call put,0644,$(datarootdir)/fish/vendor_completions.d,$(COMPLETED:%=$(BUILD)/completions/fish/%.fish))
 $(call put,0644,$(pkgdatadir),$(SCRIPT_LIBRARY))
 $(call put,0644,$(docdir),README.md LICENSE scripts/packaging/NEWS man/probe-json.schema.json)
 $(call put,0644,$(docdir)/examples,$(wildcard scripts/examples/*.py))

@@ -30,6 +30,19 @@ help() {
     exit 0
 }
 
+# The same for scripts/completions, as the tools that are programs have it.
+option_table() {
+    printf '%s\n' "$usage"
+    printf '%s\n' "$options" | awk '
+        NF {
+            sub(/:[0-9].*/, "", $3)
+            text = $4
+            for (i = 5; i <= NF; i++) text = text " " $i
+            printf "%s\t%s\t%s\t%s\n", $1, $2, $3, text
+        }'
+    exit 0
+}
+
 # look_up -LETTER|--NAME: sets name and takes, from the table.
 look_up() {
     while read -r letter name takes _; do
@@ -68,6 +81,7 @@ parse() {
             for word; do add_operand "$word"; done
             break
             ;;
+        --option-table) option_table ;;
         --*=*)
             look_up "${word%%=*}"
             test "$takes" != - || wrong "--$name takes no value"

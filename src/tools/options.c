@@ -16,6 +16,8 @@
 
 #define HELP_COLUMN 34
 #define LONG_BASE 256 /* what getopt_long() returns for a row without a letter: this and its place */
+#define VERSION (LONG_BASE + OPTIONS_MAX)
+#define TABLE (VERSION + 1)
 
 void
 wrong(const char *format, ...)
@@ -53,6 +55,18 @@ print_help(const struct command *command)
     puts("  -h, --help                      print this and exit\n"
          "      --version                   print the version and exit\n\n"
          "The daemon is MTR_PACKET's if that is set, else the one installed with this program, else mtr-packet in PATH.");
+    exit(0);
+}
+
+/* What scripts/completions reads, when the tools are built: see there. In no help, since it is for nobody else. */
+static _Noreturn void
+print_table(const struct command *command)
+{
+    printf("%s\n", command->usage);
+    for (const struct option_row *row = command->rows; row->name; row++)
+        printf("%c\t%s\t%s%s\t%s\n", row->letter ? row->letter : '-', row->name, row->value == MAY_WORD ? "=" : "",
+               row->what ? row->what : "-", row->help);
+    puts("h\thelp\t-\tprint this and exit\n-\tversion\t-\tprint the version and exit");
     exit(0);
 }
 
@@ -103,8 +117,9 @@ describe(const struct command *command, char letters[3 * OPTIONS_MAX], struct op
     *at++ = 'h';
     *at = 0;
     names[count] = (struct option){ "help", no_argument, NULL, 'h' };
-    names[count + 1] = (struct option){ "version", no_argument, NULL, LONG_BASE + OPTIONS_MAX };
-    names[count + 2] = (struct option){ NULL, 0, NULL, 0 };
+    names[count + 1] = (struct option){ "version", no_argument, NULL, VERSION };
+    names[count + 2] = (struct option){ "option-table", no_argument, NULL, TABLE };
+    names[count + 3] = (struct option){ NULL, 0, NULL, 0 };
     return count;
 }
 
@@ -147,7 +162,7 @@ int
 command_read(struct command *command, int argc, char **argv)
 {
     char letters[3 * OPTIONS_MAX];
-    struct option names[OPTIONS_MAX + 3];
+    struct option names[OPTIONS_MAX + 4];
     bool help = false;
     describe(command, letters, names);
     opterr = 0;
@@ -158,9 +173,11 @@ command_read(struct command *command, int argc, char **argv)
             wrong("--%s needs a value", row ? row->name : "?");
         } else if (value == '?') {
             refuse(command, argv);
-        } else if (value == LONG_BASE + OPTIONS_MAX) {
+        } else if (value == VERSION) {
             printf("%s (hopline) %s\n", program_invocation_short_name, HOPLINE_VERSION);
             exit(0);
+        } else if (value == TABLE) {
+            print_table(command);
         } else if (row) {
             take_value(row, optarg);
         } else {
