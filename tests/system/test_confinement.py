@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""The AppArmor profile and the systemd unit: what they allow is what the daemon does. tests/confinement/compare.py holds them
+against all system tests; here it does so against a few."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from lab import cc
+from lab.daemon import ROOT, built_binary
+
+PACKAGING = ROOT / "scripts" / "packaging"
+TESTS = ("test_limits.py::test_no_mark", "test_limits.py::test_sweeps", "test_lines.py::test_information",
+         "test_socket.py::test_conversation")
+
+
+@pytest.fixture(name="units")
+def fixture_units(tmp_path):
+    """A folder with the units, for the daemon that is tested."""
+    service = (PACKAGING / "systemd" / "hopline@.service.in").read_text(encoding="ascii")
+    (tmp_path / "hopline@.service").write_text(service.replace("@DAEMON@", built_binary()), encoding="ascii")
+    shutil.copy(PACKAGING / "systemd" / "hopline.socket", tmp_path)
+    return tmp_path
+
+
+def analyze(*words):
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("no systemd-analyze (Debian package systemd)")
+    return subprocess.run(["systemd-analyze", *map(str, words)], capture_output=True, text=True, check=False)
+
+
+def test_units(units):
+    """systemd understands every line."""
+    done = analyze("verify", "--man=no", units / "hopline@.service", units / "hopline.socket")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_exposure(units):
+    """By systemd's own measure, from 0 to 10, no more than 1.5."""
+    done = analyze("security", "--offline=true", "--threshold=15", "--no-pager", units / "hopline@.service")
+    assert done.returncode == 0, done.stdout
+
+
+def test_profile():
+    parser = shutil.which("apparmor_parser", path="/usr/sbin:/sbin:/usr/bin")
+    if not parser:
+        pytest.skip("no apparmor_parser (Debian package apparmor)")
+    done = subprocess.run([parser, "--skip-kernel-load", "--skip-cache", PACKAGING / "apparmor" / "hopline"],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_profile_and_unit_allow_what_is_done(root):
+    if not shutil.which("strace") or cc.sanitized():
+        pytest.skip("needs strace, and no sanitizers, which make calls of their own")
+    done = subprocess.run([sys.executable, ROOT / "tests" / "confinement" / "compare.py",
+                           *(f"tests/system/{test}" for test in TESTS)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    calls, passed = re.search(r"(\d+) system calls.* (\d+) passed", done.stdout).groups()
+    assert int(calls) > 40 and int(passed) >= len(TESTS), done.stdout
