@@ -324,7 +324,8 @@ flows_told(struct trace *trace, bool served)
 
 /*
  * A daemon without privileges has flows of icmp alone, and sctp has none. A probe that does not leave this host, and is not
- * waited for, tells. One flow of tcp would hinder itself at the target.
+ * waited for, tells. One flow of tcp would hinder itself at the target; and of several probes of one flow that an open port
+ * of udp answers at once, as in the first of the rounds, it can't be told which is answered.
  */
 static void
 find_flows(struct trace *trace)
@@ -332,8 +333,9 @@ find_flows(struct trace *trace)
     const struct trace_options *options = trace->options;
     bool several = options->flows > 1 || options->mda;
     bool small = options->probing.size >= 0 && options->probing.size < ROOM_FOR_FLOW;
+    bool rounds_to_open_port = options->mtr && options->probing.question.service;
     if (!client_can(trace->client, FEATURE_FLOW) || (!several && strcmp(options->probing.protocol, "tcp") == 0) ||
-        strcmp(options->probing.protocol, "sctp") == 0 || (small && !several)) {
+        strcmp(options->probing.protocol, "sctp") == 0 || (small && !several) || rounds_to_open_port) {
         begin_more(trace);
     } else if (is_icmp(trace)) {
         flows_told(trace, true);
