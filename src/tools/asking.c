@@ -36,9 +36,9 @@ service_put(const struct asking *asking, int64_t number, char buffer[ASKING_ARGU
 }
 
 static bool
-service_is_met(const struct asking *asking, const struct reply *reply)
+service_meets(const struct asking *asking, const struct reply *reply)
 {
-    return service_hear(&asking->probing->question, reply) == SERVICE_ANSWERS;
+    return service_is_met(&asking->probing->question, reply);
 }
 
 static void
@@ -231,7 +231,7 @@ ecn_sum_up_json(const struct told *told, json_t *object)
 /* ---- all of them */
 
 static const struct asking_row service_row = {
-    "service", "udp", FEATURE_REPLY_PAYLOAD, false, false, service_put, service_is_met, service_say, service_put_json, NULL,
+    "service", "udp", FEATURE_REPLY_PAYLOAD, false, false, service_put, service_meets, service_say, service_put_json, NULL,
     NULL, NULL,
 };
 static const struct asking_row interface_row = {

@@ -442,6 +442,12 @@ service_hear(const struct service_question *question, const struct reply *reply)
     return judged ? SERVICE_ANSWERS : SERVICE_OTHER;
 }
 
+bool
+service_is_met(const struct service_question *question, const struct reply *reply)
+{
+    return reply->kind == KIND_REPLY && (!question->service || service_hear(question, reply) == SERVICE_ANSWERS);
+}
+
 const char *
 service_words(const struct service_question *question, enum service_verdict verdict, char *buffer, size_t size)
 {

@@ -56,6 +56,9 @@ enum service_verdict {
 
 enum service_verdict service_hear(const struct service_question *question, const struct reply *reply);
 
+/* True of a reply of the target's that is of the service, or of any when none was asked for. */
+MUST_USE bool service_is_met(const struct service_question *question, const struct reply *reply);
+
 /* The verdict in words, "dns answers", in BUFFER; "" of SERVICE_UNASKED. */
 const char *service_words(const struct service_question *question, enum service_verdict verdict, char *buffer, size_t size);
 

@@ -32,7 +32,7 @@ struct sweep {
     uint64_t no_targets; /* words that are none */
     bool unresolved, died;
     struct instant start;
-    char first[ARGUMENTS_MAX], again[ARGUMENTS_MAX];
+    char first[ARGUMENTS_MAX + SERVICE_ARGUMENTS_MAX], again[ARGUMENTS_MAX + SERVICE_ARGUMENTS_MAX];
 };
 
 /* ---- what happens */
@@ -63,7 +63,7 @@ heard(void *owner, uint64_t tag, const struct reply *reply, bool last)
     bool enough = sweep->options->limit && report_answered(sweep->report) >= (size_t)sweep->options->limit;
     if (pace_take(sweep->pace, tag, reply, &number, &try) && !enough) {
         struct swept *swept = list_at(sweep->list, number);
-        if (!swept->answered && reply->kind == KIND_REPLY) {
+        if (!swept->answered && service_is_met(&sweep->options->probing.question, reply)) {
             report_answer(sweep->report, swept, reply, try);
             end_if_all_answered(sweep);
             if (report_answered(sweep->report) == (size_t)sweep->options->limit)
@@ -138,15 +138,16 @@ static void
 prepare(struct sweep *sweep)
 {
     const struct probing *probing = &sweep->options->probing;
-    bool wants_flags = strcmp(probing->protocol, "tcp") == 0;
+    bool wants_flags = strcmp(probing->protocol, "tcp") == 0, wants_codes = probing->question.service != NULL;
     const char *detail = client_can(sweep->client, FEATURE_DETAIL) ? " detail 1" : "";
     if (!*detail)
         client_says_less(sweep->client, wants_flags ? "not whether a port is open, no errors by their codes"
                                                     : "no errors by their codes");
-    char arguments[ARGUMENTS_MAX];
+    char arguments[ARGUMENTS_MAX], asked[SERVICE_ARGUMENTS_MAX];
     probing_arguments(probing, arguments);
-    snprintf(sweep->first, sizeof sweep->first, "%.480s%s", arguments, wants_flags ? detail : "");
-    snprintf(sweep->again, sizeof sweep->again, "%.480s%s", arguments, detail);
+    service_arguments(&probing->question, asked);
+    snprintf(sweep->first, sizeof sweep->first, "%.480s%s%s", arguments, asked, wants_flags || wants_codes ? detail : "");
+    snprintf(sweep->again, sizeof sweep->again, "%.480s%s%s", arguments, asked, detail);
 }
 
 static void
@@ -191,7 +192,7 @@ probe_each(struct sweep *sweep, char **words, size_t count)
 {
     const struct sweep_options *options = sweep->options;
     struct report_rules says = { .json = options->probing.json, .quiet = options->quiet,
-                                 .lost_is_silent = options->ignore_lookup_errors };
+                                 .lost_is_silent = options->ignore_lookup_errors, .question = &options->probing.question };
     sweep->rules = (struct pace_rules){ .rate = large_rate(options->rate, count_ranges(sweep)),
                                         .tries = options->retries + 1, .timeout = options->probing.timeout,
                                         .first = sweep->first, .again = sweep->again };
@@ -274,6 +275,8 @@ probe_all(struct sweep *sweep, char **words, size_t count)
     if (!sweep->client)
         return events_signal(sweep->events) ? 1 : 2;
     if (!client_needs_protocol(sweep->client, options->probing.protocol))
+        return 2;
+    if (options->probing.question.service && !client_needs(sweep->client, FEATURE_REPLY_PAYLOAD))
         return 2;
     if (options->needs_sweep && !client_can(sweep->client, FEATURE_SWEEP)) {
         warnx("%s is of sweeps, which this daemon does not have: %s, version %s", options->needs_sweep,

@@ -3,6 +3,7 @@
 
 #include <err.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -25,7 +26,7 @@ struct large {
     struct run_rules rules;
     struct report *report;
     struct report_rules says;
-    char arguments[ARGUMENTS_MAX];
+    char arguments[ARGUMENTS_MAX + SERVICE_ARGUMENTS_MAX];
     uint32_t *known; /* of each address, IPv4 first; NULL: of none */
     uint64_t answered, failed;
     bool closed; /* what comes now is too late */
@@ -104,7 +105,7 @@ heard(void *owner, enum family_id family, const struct address *target, unsigned
     if (ttl) {
         large->answered += reply->from != NULL;
         report_hop(large->report, &swept, ttl, reply);
-    } else if (reply->kind == KIND_REPLY) {
+    } else if (service_is_met(&large->place.options->probing.question, reply)) {
         take_answer(large, &swept, reply);
     } else if (reply->kind == KIND_NO_REPLY) {
         keep(large, &swept, KNOWN_SILENT);
@@ -160,8 +161,11 @@ begin_resume(struct large *large)
 {
     const struct sweep_options *options = large->place.options;
     const char *version = client_version(large->place.client);
-    char arguments[ARGUMENTS_MAX];
-    uint64_t identity = resume_identity(&large->rules, probing_arguments(&options->probing, arguments));
+    const struct service *service = options->probing.question.service;
+    char arguments[ARGUMENTS_MAX], kind[ARGUMENTS_MAX + 32];
+    snprintf(kind, sizeof kind, "%s%s%s", probing_arguments(&options->probing, arguments), service ? " service " : "",
+             service ? service->name : "");
+    uint64_t identity = resume_identity(&large->rules, kind);
     struct resume before;
     if (resume_read(options->resume, &before)) {
         if (before.identity != identity || (options->seed_given && before.seed != large->rules.seed))
@@ -217,14 +221,16 @@ prepare(struct large *large)
         if (!large->known)
             err(2, NULL);
     }
-    probing_arguments(&options->probing, large->arguments);
-    if (facts)
-        snprintf(large->arguments + strlen(large->arguments), sizeof large->arguments - strlen(large->arguments), " detail 1");
+    char arguments[ARGUMENTS_MAX], asked[SERVICE_ARGUMENTS_MAX];
+    snprintf(large->arguments, sizeof large->arguments, "%.480s%s%s", probing_arguments(&options->probing, arguments),
+             service_arguments(&options->probing.question, asked), facts ? " detail 1" : "");
     large->rules = (struct run_rules){
         .targets = large->place.targets, .arguments = large->arguments, .seed = seed_of(options), .shard = options->shard,
         .shards = options->shards, .ttl_low = options->ttl_low, .ttl_high = options->ttl_high, .retries = options->retries,
-        .timeout = options->probing.timeout, .limit = (uint64_t)options->limit, .report_all = !options->quiet,
+        .timeout = options->probing.timeout, .report_all = !options->quiet,
         .rate = large_rate(options->rate, addresses * ttls / options->shards),
+        /* The daemon counts whatever answers. */
+        .limit = options->probing.question.service ? 0 : (uint64_t)options->limit,
     };
 }
 
@@ -236,7 +242,8 @@ large_new(const struct large_place *place)
         err(2, NULL);
     large->place = *place;
     prepare(large);
-    large->says = (struct report_rules){ .json = place->options->probing.json, .quiet = place->options->quiet };
+    large->says = (struct report_rules){ .json = place->options->probing.json, .quiet = place->options->quiet,
+                                          .question = &place->options->probing.question };
     large->report = report_new(place->events, place->list, &large->says);
     if (place->options->resume)
         begin_resume(large);

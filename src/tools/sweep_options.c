@@ -117,6 +117,7 @@ sweep_read_options(int argc, char **argv, struct sweep_options *options)
         hint,
     };
     *options = (struct sweep_options){ .probing = probing_default(4 * NS_PER_S), .retries = 2, .ttl_low = -1, .ttl_high = -1 };
+    command_add_service(&command, &options->probing);
     command_add_probing(&command, &options->probing);
     int count = command_read(&command, argc, argv);
     probing_check(&options->probing);

@@ -205,6 +205,7 @@ report_answer(struct report *report, struct swept *swept, const struct reply *re
     if (report->rules->json) {
         json_t *answer = begin_json(report, "answer", swept, address);
         json_put_reply(answer, reply);
+        json_put_service(answer, report->rules->question, reply);
         if (try != TRY_UNKNOWN)
             json_put_number(answer, "try", swept->answered);
         json_print(answer);
@@ -226,6 +227,7 @@ report_hop(struct report *report, const struct swept *swept, unsigned ttl, const
         json_t *hop = begin_json(report, "hop", swept, address);
         json_put_number(hop, "hop", ttl);
         json_put_reply(hop, reply);
+        json_put_service(hop, report->rules->question, reply);
         json_print(hop);
         return;
     }
@@ -332,11 +334,22 @@ static void
 tell_silent_json(const struct report *report, const struct swept *swept, const char *address, const struct reply *reply)
 {
     json_t *silent = begin_json(report, "silent", swept, address);
-    if (reply)
+    if (reply) {
         json_put_reply(silent, reply);
-    else if (!was_asked(swept))
+        json_put_service(silent, report->rules->question, reply);
+    } else if (!was_asked(swept)) {
         json_put(silent, "kind", "not-probed");
+    }
     json_print(silent);
+}
+
+/* An error; or an answer that is none of the service. */
+static const char *
+error_of(const struct report *report, const struct reply *reply, char *buffer, size_t size)
+{
+    const struct service_question *question = report->rules->question;
+    return reply->kind == KIND_REPLY ? service_words(question, service_hear(question, reply), buffer, size)
+                                     : reply_error(reply, buffer, size);
 }
 
 void
@@ -352,7 +365,7 @@ report_silent(const struct report *report, const struct swept *swept)
     }
     print_label(report, swept, address);
     if (failed)
-        printf(" %s%s%s\n", reply_error(&reply, words, sizeof words), reply.from ? " from " : "",
+        printf(" %s%s%s\n", error_of(report, &reply, words, sizeof words), reply.from ? " from " : "",
                reply.from ? reply.from : "");
     else
         puts(was_asked(swept) ? " silent" : " not probed");

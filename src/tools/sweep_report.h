@@ -3,12 +3,13 @@
 #ifndef HOPLINE_TOOLS_SWEEP_REPORT_H
 #define HOPLINE_TOOLS_SWEEP_REPORT_H
 
-#include "tools/reply.h"
+#include "tools/service.h"
 #include "tools/sweep_list.h"
 
 struct report_rules {
     bool json, quiet;
     bool lost_is_silent; /* names without an address count as silent */
+    const struct service_question *question; /* what else answers than its service is an error */
 };
 
 struct report;

@@ -9,7 +9,7 @@
 
 #include "host/clock.h"
 
-#define LIST_MAX 30000 /* bytes of addresses in a line, of which the daemon takes 32767 */
+#define LIST_MAX 29000 /* bytes of addresses in a line, of which the daemon takes 32767 */
 #define PROGRESS (200 * NS_PER_MS)
 #define PROGRESS_OF_PARTS (50 * NS_PER_MS) /* the next one waits for it */
 #define OPEN_MAX 32             /* parts at once, most of them only waiting for answers: the daemon takes 64 */

@@ -11,7 +11,7 @@ import pytest
 
 from lab.chain import Chain, address
 from lab.net import Namespace
-from lab.pair import ANSWERS
+from lab.pair import ANSWERS, CLIENT, SILENT
 from lab.path import Clock, Path, hops, target, target_address
 from lab.servers import SERVERS, serving
 from lab.tools import run
@@ -63,6 +63,53 @@ def test_real_servers(chain, name):
             last = said.of_type("hop")[-1]
             assert (last["hop"], last["kind"], last["from"], last["service_answers"]) == (HOPS, "reply", THERE[family], True)
             assert all("service" not in one for one in said.of_type("hop")[:-1])
+
+
+@every_family
+def test_rounds(chain, family):
+    """--mtr finds the end, and each round is answered there."""
+    with serving(chain.nodes[-1], "snmpd", THERE):
+        said = run(chain.client, "probe-trace", "-n", "--mtr", 5, "-i0.1", "--json", "--service", "snmp", THERE[family])
+        assert said.status == 0
+        assert [(one["hop"], one["from"], one["loss_percent"]) for one in said.of_type("hop")] == [
+            (hop, address(hop, family), 0) for hop in range(1, HOPS + 1)]
+
+
+@every_family
+def test_sweep(pair, family):
+    """Who answers as the service is listed, whoever answers otherwise is an error; by single requests."""
+    with serving(pair.target, "unbound", ANSWERS):
+        words = "--service", "dns", "-W1", "-r0", ANSWERS[family], CLIENT[family], SILENT[family]
+        said = run(pair.client, "probe-sweep", *words)
+        assert said.status == 0 and re.fullmatch(rf"{ANSWERS[family]} \S+ ms", said.lines[0])
+        assert f"{CLIENT[family]} no dns: port unreachable from {CLIENT[family]}" in said.lines
+        assert f"{SILENT[family]} silent" in said.lines
+        assert said.lines[-1].startswith("3 targets: 1 answered, 1 silent, 1 with an error; ")
+        said = run(pair.client, "probe-sweep", "--json", *words)
+        answers = {one["address"]: one.get("service_answers") for one in said.objects[:-1]}
+        assert answers == {ANSWERS[family]: True, CLIENT[family]: False, SILENT[family]: None}
+
+
+def test_large_sweep(pair):
+    """By the daemon's own sweep, too: of 2048 addresses on which no server listens and one where one does."""
+    pair.client.ip(f"route add 198.18.0.0/21 via {ANSWERS[4]}")
+    pair.target.ip("route add local 198.18.0.0/21 dev lo")
+    try:
+        with serving(pair.target, "unbound", ANSWERS):
+            words = "--service", "dns", "-W1", "-r0", "-R5000", "198.18.0.0/21", ANSWERS[4]
+            said = run(pair.client, "probe-sweep", *words)
+            assert said.status == 0 and re.fullmatch(rf"{ANSWERS[4]} \S+ ms", said.lines[0])
+            assert sum(line.endswith(" no dns: port unreachable from " + line.split()[0]) for line in said.lines) == 2048
+            assert said.lines[-1].startswith("2049 targets: 1 answered, 0 silent, 2048 with an error; ")
+            said = run(pair.client, "probe-sweep", "-q", "--limit", 1, *words)
+            assert len(said.lines) == 2 and " targets: 1 answered" in said.lines[-1]
+            said = run(pair.client, "probe-sweep", "--json", "-q", *words)
+            assert [(one["service"], one["service_answers"]) for one in said.of_type("answer")] == [("dns", True)]
+            said = run(pair.client, "probe-sweep", "-q", "--service", "quic", *words[2:])  # the longest of requests
+            assert said.status == 1 and " 0 answered" in said.lines[-1] and " 2049 probes" in said.lines[-1]
+    finally:
+        pair.client.ip("route del 198.18.0.0/21")
+        pair.target.ip("route del local 198.18.0.0/21 dev lo")
 
 
 @every_family
