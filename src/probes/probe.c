@@ -34,14 +34,38 @@ struct probes {
     struct silence *silences;
     bool remembers;      /* any silence */
     uint32_t reached;    /* slots below this have memory */
-    uint32_t free_count;
-    struct chunks free;  /* uint32_t: free slots below `reached`; the last freed is taken first, while caches have it */
+    uint32_t free_count; /* of these */
+    uint32_t last_free;  /* the slot that was freed last: it is taken first, while caches have it */
+};
+
+/* What a slot below `reached` holds while there is no probe in it. */
+struct free_slot {
+    uint32_t before; /* the slot that was freed before this one */
 };
 
 static struct probe *
 probe_at(const struct probes *probes, uint32_t slot)
 {
     return chunks_at(&probes->table, slot);
+}
+
+static void
+give_slot(struct probes *probes, uint32_t slot)
+{
+    *(struct free_slot *)chunks_at(&probes->table, slot) = (struct free_slot){ .before = probes->last_free };
+    probes->last_free = slot;
+    probes->free_count++;
+}
+
+static uint32_t
+take_slot(struct probes *probes)
+{
+    if (probes->free_count == 0)
+        return probes->reached++;
+    uint32_t slot = probes->last_free;
+    probes->last_free = ((const struct free_slot *)chunks_at(&probes->table, slot))->before;
+    probes->free_count--;
+    return slot;
 }
 
 struct probes *
@@ -51,7 +75,6 @@ probes_new(uint64_t seed)
     if (!probes)
         return NULL;
     chunks_init(&probes->table, sizeof(struct probe));
-    chunks_init(&probes->free, sizeof(uint32_t));
     for (size_t i = 0; i < PROBE_INDEXES; i++)
         index_init(&probes->indexes[i]);
     timers_init(&probes->timers);
@@ -70,7 +93,6 @@ probes_free(struct probes *probes)
     if (!probes)
         return;
     chunks_free(&probes->table);
-    chunks_free(&probes->free);
     for (size_t i = 0; i < PROBE_INDEXES; i++)
         index_free(&probes->indexes[i]);
     timers_free(&probes->timers);
@@ -187,8 +209,7 @@ count_kind(struct probes *probes, const struct probe *probe, uint32_t change)
 static bool
 reach(struct probes *probes, uint32_t slot)
 {
-    bool reached = chunks_reach(&probes->table, slot) && chunks_reach(&probes->free, slot) &&
-                   timers_reach(&probes->timers, slot);
+    bool reached = chunks_reach(&probes->table, slot) && timers_reach(&probes->timers, slot);
     for (size_t i = 0; i < PROBE_INDEXES; i++)
         reached = reached && index_reach(&probes->indexes[i], slot);
     return reached;
@@ -203,8 +224,7 @@ probes_reserve(struct probes *probes)
 struct probe *
 probes_add(struct probes *probes, const struct probe *model, struct instant deadline)
 {
-    uint32_t slot = probes->free_count > 0 ? *(uint32_t *)chunks_at(&probes->free, --probes->free_count)
-                                           : probes->reached++;
+    uint32_t slot = take_slot(probes);
     struct probe *probe = probe_at(probes, slot);
     if (model->icmp_request != ICMP_REQUEST_ECHO)
         count_kind(probes, model, 1);
@@ -224,9 +244,9 @@ probes_remove(struct probes *probes, struct probe *probe)
     for (size_t i = 0; i < PROBE_INDEXES; i++)
         index_remove(&probes->indexes[i], probe->slot);
     --*crowd_of(probes, probe);
-    *(uint32_t *)chunks_at(&probes->free, probes->free_count++) = probe->slot;
     if (probe->icmp_request != ICMP_REQUEST_ECHO)
         count_kind(probes, probe, UINT32_MAX); /* less by one */
+    give_slot(probes, probe->slot);
 }
 
 uint32_t
