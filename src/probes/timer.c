@@ -4,10 +4,11 @@
 /* Four children to a node: half the depth of a binary heap, and the children lie side by side in memory. */
 #define CHILDREN 4
 
+/* Without the four bytes of padding that would stand behind `slot`: there may be a million. */
 struct timer {
     struct instant deadline;
     uint32_t slot;
-};
+} __attribute__((packed, aligned(4)));
 
 static struct timer *
 at(const struct timers *timers, uint32_t place)
