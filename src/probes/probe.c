@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "probes/probe.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,8 +10,15 @@
 #include "probes/index.h"
 #include "probes/timer.h"
 
-/* For probes_is_alone(): counters of probes that have target and `far` in common, or by chance the hash; 256 KiB. */
-#define CROWDS (1u << 16)
+/*
+ * For probes_is_alone(): how many others are looked at, that by their hashes share a place with a probe. Of a million these
+ * are 16. They are more than this only where so many go to one other target and port that has the place, of 65,536; then
+ * an answer is lost: else who forges answers would have each of them looked up among all of those.
+ */
+#define LOOKS 256
+
+/* For probes_of_kind(): counters of ICMP requests that have kind and target in common, or by chance the hash; 256 KiB. */
+#define KINDS (1u << 16)
 
 /*
  * For probes_ended_lately(): places for the last probe under each hash of ports; 1 MiB, from the first of them on. Where two
@@ -29,8 +37,9 @@ struct probes {
     struct chunks table; /* struct probe, by slot */
     struct index indexes[PROBE_INDEXES];
     struct timers timers;
+    struct crowds crowds; /* those to one target and `far` */
     uint64_t seed;
-    uint32_t *crowds;    /* how many probes there are under each hash */
+    uint32_t *kinds;     /* how many ICMP requests there are under each hash */
     struct silence *silences;
     bool remembers;      /* any silence */
     uint32_t reached;    /* slots below this have memory */
@@ -79,9 +88,10 @@ probes_new(uint64_t seed)
         index_init(&probes->indexes[i]);
     timers_init(&probes->timers);
     probes->seed = seed;
-    probes->crowds = calloc(CROWDS, sizeof *probes->crowds);
+    probes->kinds = calloc(KINDS, sizeof *probes->kinds);
     probes->silences = calloc(SILENCES, sizeof *probes->silences);
-    if (probes->crowds && probes->silences)
+    bool crowds = crowds_init(&probes->crowds, &probes->table, offsetof(struct probe, crowd));
+    if (crowds && probes->kinds && probes->silences)
         return probes;
     probes_free(probes);
     return NULL;
@@ -96,7 +106,8 @@ probes_free(struct probes *probes)
     for (size_t i = 0; i < PROBE_INDEXES; i++)
         index_free(&probes->indexes[i]);
     timers_free(&probes->timers);
-    free(probes->crowds);
+    crowds_free(&probes->crowds);
+    free(probes->kinds);
     free(probes->silences);
     free(probes);
 }
@@ -182,19 +193,13 @@ crowd_hash(const struct probes *probes, const struct probe *probe)
                     &probe->target, probe->identity.far, 0);
 }
 
-static uint32_t *
-crowd_of(const struct probes *probes, const struct probe *probe)
-{
-    return &probes->crowds[crowd_hash(probes, probe) % CROWDS];
-}
-
 /* Of ICMP requests of one kind to one target. */
 static uint32_t *
-kind_crowd_of(const struct probes *probes, const struct probe *probe)
+kind_count_of(const struct probes *probes, const struct probe *probe)
 {
     uint32_t hash = hash_key(probes, PROBE_INDEXES, (enum family_id)probe->family, (enum protocol_id)probe->protocol,
                              &probe->target, 0, probe->icmp_request);
-    return &probes->crowds[hash % CROWDS];
+    return &probes->kinds[hash % KINDS];
 }
 
 /* One more of them, or one less. Those of a kind are counted where its numbers are few. */
@@ -202,7 +207,7 @@ static void
 count_kind(struct probes *probes, const struct probe *probe, uint32_t change)
 {
     if (icmp_kinds[probe->icmp_request].sequence_bits < 16)
-        *kind_crowd_of(probes, probe) += change;
+        *kind_count_of(probes, probe) += change;
 }
 
 /* Memory for one more slot, in every array that is indexed by slots. */
@@ -232,7 +237,7 @@ probes_add(struct probes *probes, const struct probe *model, struct instant dead
     probe->slot = slot & (PROBES_MAX - 1);
     for (enum probe_index i = 0; i < PROBE_INDEXES; i++)
         index_add(&probes->indexes[i], slot, hash_of(probes, probe, i));
-    ++*crowd_of(probes, probe);
+    crowds_add(&probes->crowds, slot, crowd_hash(probes, probe));
     timers_set(&probes->timers, slot, deadline);
     return probe;
 }
@@ -243,7 +248,7 @@ probes_remove(struct probes *probes, struct probe *probe)
     timers_end(&probes->timers, probe->slot);
     for (size_t i = 0; i < PROBE_INDEXES; i++)
         index_remove(&probes->indexes[i], probe->slot);
-    --*crowd_of(probes, probe);
+    crowds_remove(&probes->crowds, probe->slot);
     if (probe->icmp_request != ICMP_REQUEST_ECHO)
         count_kind(probes, probe, UINT32_MAX); /* less by one */
     give_slot(probes, probe->slot);
@@ -370,11 +375,23 @@ probes_number_taken(const struct probes *probes, const struct probe *model)
 uint32_t
 probes_of_kind(const struct probes *probes, const struct probe *model)
 {
-    return *kind_crowd_of(probes, model);
+    return *kind_count_of(probes, model);
+}
+
+static bool
+same_crowd(const struct probe *one, const struct probe *other)
+{
+    return address_same(&one->target, &other->target) && one->identity.far == other->identity.far &&
+           one->protocol == other->protocol && one->family == other->family;
 }
 
 bool
 probes_is_alone(const struct probes *probes, const struct probe *probe)
 {
-    return *crowd_of(probes, probe) == 1;
+    unsigned looks = 0;
+    uint32_t slot = crowds_first(&probes->crowds, crowd_hash(probes, probe));
+    for (; slot != CROWD_END; slot = crowds_next(&probes->crowds, slot))
+        if (slot != probe->slot && (++looks > LOOKS || same_crowd(probe_at(probes, slot), probe)))
+            return false;
+    return true;
 }

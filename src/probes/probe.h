@@ -7,13 +7,14 @@
 #define HOPLINE_PROBE_H
 
 #include "packets/packet.h"
-#include "probes/chunks.h"
+#include "probes/crowd.h"
 
 #define PROBES_MAX CHUNKS_ELEMENTS /* 1,048,576 */
 
 struct probe {
     struct identity identity;
     struct address target;
+    struct crowd_link crowd; /* the table's own; beside the target, which is compared when others are looked at */
     struct instant departed;
     uint32_t scope;        /* interface index: the request's scope, or else by which it leaves (to ourselves: `lo`) */
     int32_t token;
@@ -101,8 +102,8 @@ bool probes_number_taken(const struct probes *probes, const struct probe *model)
 uint32_t probes_of_kind(const struct probes *probes, const struct probe *model);
 
 /*
- * True when no other probe of this family and protocol is in flight to the same target and `far`. Now and then it is
- * false though there is none: it goes by a hash, which others may share by chance.
+ * True when no other probe of this family and protocol is in flight to the same target and `far`. False, too, when more than
+ * 256 others are under hashes that share a place with its by chance: these are not all looked at.
  */
 bool probes_is_alone(const struct probes *probes, const struct probe *probe);
 

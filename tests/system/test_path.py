@@ -354,6 +354,19 @@ def test_two_thousand_connections_at_once(path, daemon, family):
 
 
 @every_family
+def test_thousands_behind_a_nat(path, daemon, family):
+    """4000 in flight, each to a target of its own. Beyond a NAT a short quote keeps no more of a probe than its port, or over
+    IPv4 its identification, which are believed of the one probe to that target and port: none is lost."""
+    nat = {"src": {4: "10.99.255.77", 6: "fd99::ffff:77"}} | ({"sport": 1234} if family == 4 else {})
+    path.play(hops(1, delay=4, nat=nat), [])
+    hop = answered("ttl-expired", hop_address(1)[family])
+    replies = hold(daemon, [Case("udp", probe(family, target_address(number)[family], "udp", port=33434, ttl=1, timeout=12), hop)
+                            for number in range(4000)], 20)
+    first, last = min(reply.time for reply in replies), max(reply.time - reply.rtt / 1e6 for reply in replies)
+    assert last < first, "not all were in flight at once"
+
+
+@every_family
 def test_late_answers(path, daemon, family):
     """Identity: a number freed by an expired probe is reused as late as possible, so a late answer finds nobody."""
     path.play(hops(1, delay=1.4), [target(0, delay=1.4), target(1, delay=1.4, tcp="closed", udp="datagram")])

@@ -1343,6 +1343,71 @@ START_TEST(flow_behind_a_nat)
 }
 END_TEST
 
+/*
+ * Of thousands, each to a target of its own, none is taken for one of several to that target and port, though nothing is
+ * left of it but the port, in IPv6, or the identification. As many again to one target are company: none is believed.
+ */
+#define TRANSLATED 8000u
+
+static struct sent
+send_translated(enum family_id family, enum protocol_id protocol, uint32_t i, bool shared)
+{
+    struct address target = address_of(family, targets[family]);
+    for (size_t at = shared ? 3 : 0; at < 3; at++)
+        target.bytes[1 + at] = (uint8_t)(i >> at * 8);
+    struct identity identity = identity_of(protocol);
+    identity.near = (uint16_t)(identity.near - (shared ? 1 + i : 0));
+    if (protocol == PROTOCOL_ICMP && !shared)
+        identity.far = (uint16_t)i; /* each sequence number is that of one */
+    identity.ip_id = (uint16_t)(1 + i);
+    return send_probe_to(family, address_text(family, &target), protocol, identity, true);
+}
+
+static struct probe *
+find_translated(const struct probes *probes, const struct sent *sent)
+{
+    enum family_id family = sent->request.family;
+    const struct identity *identity = &sent->probe.identity;
+    uint16_t near = family == IPV4 ? 1234 : identity->near;
+    struct sent beyond = translated_packet(sent, nats[family], near, address_text(family, &sent->request.target),
+                                           identity->far);
+    struct answer answer = quote(&beyond, 8);
+    answer.checksum ^= family == IPV4 ? 0x1234 : 0; /* with the identification it would prove more */
+    return match_find(probes, &answer);
+}
+
+START_TEST(thousands_behind_a_nat)
+{
+    struct combination is = combination_number(_i % PAIRS);
+    uint32_t count = _i < PAIRS ? 2000 : TRANSLATED, lost = 0;
+    if (is.protocol == PROTOCOL_TCP || (is.protocol == PROTOCOL_SCTP && is.family == IPV4))
+        return; /* always has its number; is not found by its identification */
+    struct probes *probes = probes_new(1 + (uint64_t)_i);
+    struct sent *sent = zeroed_memory(count, sizeof *sent);
+    struct probe **in_flight = zeroed_memory(count, sizeof *in_flight);
+    for (uint32_t i = 0; i < count; i++) {
+        sent[i] = send_translated(is.family, is.protocol, i, false);
+        in_flight[i] = put_in_flight(probes, &sent[i]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct probe *found = find_translated(probes, &sent[i]);
+        MUST(!found || found == in_flight[i]);
+        lost += !found;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct sent other = send_translated(is.family, is.protocol, i, true);
+        put_in_flight(probes, &other);
+        if (i > 0)
+            MUST(!find_translated(probes, &other));
+    }
+    ck_assert_msg(lost == 0, "IPv%u %s: %u of %u are lost", version_of(is.family), protocols[is.protocol]->name, lost,
+                  count);
+    free(sent);
+    free(in_flight);
+    probes_free(probes);
+}
+END_TEST
+
 /* A NAT that gave the probe another target, and another port. Without a proof that is nobody's. */
 START_TEST(another_target_behind_a_nat)
 {
@@ -1919,6 +1984,7 @@ match_suite(void)
     tcase_add_test(tests, identification_drawn_anew);
     tcase_add_test(tests, echo_quotes_with_another_checksum);
     tcase_add_loop_test(tests, flow_behind_a_nat, 0, 4);
+    tcase_add_loop_test(tests, thousands_behind_a_nat, 0, 2 * PAIRS);
     tcase_add_test(tests, another_target_behind_a_nat);
     tcase_add_test(tests, sctp_checksum_behind_a_nat);
     tcase_add_test(tests, neighbours_behind_a_nat);

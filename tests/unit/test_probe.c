@@ -324,6 +324,97 @@ START_TEST(alone)
 }
 END_TEST
 
+/* ---- crowds against a naive count ---- */
+
+#define CROWDED 20000u
+
+/* Which of the crowds a probe belongs to: some are of a hundred, most of a few. */
+static uint32_t
+crowd_number(uint32_t i)
+{
+    return i % 4 == 0 ? i / 4 % 50 : i % 4 == 1 ? i / 2 : i;
+}
+
+static struct probe
+crowded(uint32_t i, uint32_t crowd)
+{
+    struct probe probe = taker((enum protocol_id)(crowd % PROTOCOLS));
+    probe.token = (int32_t)i;
+    probe.identity.near = (uint16_t)i;
+    probe.identity.far = (uint16_t)(33434 + crowd % 100);
+    probe.target.bytes[2] = (uint8_t)(crowd / 100);
+    probe.target.bytes[1] = (uint8_t)(crowd / 25600);
+    return probe;
+}
+
+/* While they come and go in any order, and the table grows, it is known of each whether it is alone. */
+START_TEST(crowds_against_a_count)
+{
+    struct probes *probes = probes_new(SEED);
+    struct probe **in_flight = zeroed_memory(CROWDED, sizeof *in_flight);
+    uint32_t *count = zeroed_memory(CROWDED, sizeof *count), lonely = 0;
+    uint64_t state = 15;
+    for (uint32_t round = 0; round < 30 * CROWDED; round++) {
+        uint32_t reach = round < 2 * CROWDED ? 1 + round / 2 : CROWDED; /* ever more of them, and at the end none */
+        uint32_t i = round < 29 * CROWDED ? dice(&state) % reach : round % CROWDED, crowd = crowd_number(i);
+        if (in_flight[i]) {
+            MUST(probes_is_alone(probes, in_flight[i]) == (count[crowd] == 1));
+            lonely += count[crowd] == 1;
+            probes_remove(probes, in_flight[i]);
+            in_flight[i] = NULL;
+            count[crowd]--;
+        } else if (round < 29 * CROWDED) {
+            struct probe model = crowded(i, crowd);
+            in_flight[i] = add(probes, &model, deadline_number(i));
+            count[crowd]++;
+            MUST(probes_is_alone(probes, in_flight[i]) == (count[crowd] == 1));
+        }
+    }
+    MUST(probes_count(probes) == 0 && lonely > CROWDED);
+    free(in_flight);
+    free(count);
+    probes_free(probes);
+}
+END_TEST
+
+/* Each of a million that has a target or a port of its own is alone. */
+START_TEST(a_million_alone)
+{
+    struct probes *probes = probes_new(SEED);
+    for (uint32_t i = 0; i < PROBES_MAX; i++) {
+        struct probe model = crowded(i, i);
+        add(probes, &model, deadline_number(i));
+    }
+    for (uint32_t i = 0; i < PROBES_MAX; i += 7)
+        MUST(probes_is_alone(probes, probes_nth(probes, i)));
+    probes_free(probes);
+}
+END_TEST
+
+/* Who by chance shares its place with more than LOOKS of a crowd (probe.c) passes for one of these: else who asks pays. */
+START_TEST(alone_beside_a_crowd)
+{
+    static struct probe *crowd[257];
+    struct probes *probes = probes_new(SEED);
+    struct probe *lost = NULL;
+    for (uint32_t i = 0; i < COUNT(crowd); i++) {
+        struct probe model = crowded(i, 0);
+        crowd[i] = add(probes, &model, deadline_number(i));
+    }
+    for (uint32_t i = 1; !lost && i < 1000000; i++) {
+        struct probe model = crowded(i, i), *other = add(probes, &model, deadline_number(i));
+        if (probes_is_alone(probes, other))
+            probes_remove(probes, other);
+        else
+            lost = other;
+    }
+    MUST(lost != NULL); /* one in 65,536 is */
+    probes_remove(probes, crowd[0]);
+    MUST(probes_is_alone(probes, lost) && !probes_is_alone(probes, crowd[1]));
+    probes_free(probes);
+}
+END_TEST
+
 /* Another seed, another order of buckets: who knows the ports can't choose the bucket. */
 START_TEST(hashes_depend_on_the_seed)
 {
@@ -353,6 +444,9 @@ probe_suite(void)
     tcase_add_test(tests, in_any_steps);
     tcase_add_test(tests, ports_taken);
     tcase_add_test(tests, alone);
+    tcase_add_test(tests, crowds_against_a_count);
+    tcase_add_test(tests, a_million_alone);
+    tcase_add_test(tests, alone_beside_a_crowd);
     tcase_add_test(tests, hashes_depend_on_the_seed);
     suite_add_tcase(suite, tests);
     return suite;
