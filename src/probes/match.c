@@ -429,7 +429,7 @@ stands_out(const struct probes *probes, const struct answer *answer, const struc
 
 /*
  * A NAT that gave probes another target, or another port, may have left nothing by which they could be found; so they are
- * looked for one by one, while they are few.
+ * looked for one by one, while they are few; or else among those to the target and port that are quoted.
  */
 #define FEW 1024
 
@@ -442,12 +442,30 @@ may_be_translated(const struct probe *probe, const struct answer *answer)
            (identity->far == answer->far && address_same(&probe->target, &answer->target));
 }
 
+/* Those to the target and port that are quoted, however many others there are. */
+static void
+look_there(const struct probes *probes, const struct answer *answer, struct search *search)
+{
+    unsigned looks = 0;
+    struct probe *probe = probes_first_there(probes, answer->family, answer->protocol, &answer->target, answer->far);
+    for (; probe; probe = probes_next_there(probes, probe)) {
+        if (++looks > PROBES_LOOKS) {
+            search->gave_up = true;
+            return;
+        }
+        if (probe->identity.far == answer->far && address_same(&probe->target, &answer->target))
+            look_at(probe, answer, search);
+    }
+}
+
 static void
 look_at_all(const struct probes *probes, const struct answer *answer, struct search *search)
 {
     uint32_t count = probes_count(probes);
-    if (count > FEW)
+    if (count > FEW) {
+        look_there(probes, answer, search);
         return;
+    }
     search->gave_up = false;
     for (uint32_t i = 0; i < count; i++) {
         struct probe *probe = probes_nth(probes, i);

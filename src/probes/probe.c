@@ -10,13 +10,6 @@
 #include "probes/index.h"
 #include "probes/timer.h"
 
-/*
- * For probes_is_alone(): how many others are looked at, that by their hashes share a place with a probe. Of a million these
- * are 16. They are more than this only where so many go to one other target and port that has the place, of 65,536; then
- * an answer is lost: else who forges answers would have each of them looked up among all of those.
- */
-#define LOOKS 256
-
 /* For probes_of_kind(): counters of ICMP requests that have kind and target in common, or by chance the hash; 256 KiB. */
 #define KINDS (1u << 16)
 
@@ -187,10 +180,17 @@ hash_of(const struct probes *probes, const struct probe *probe, enum probe_index
 
 /* Of those to one target and port, whatever ours. */
 static uint32_t
+crowd_hash_of(const struct probes *probes, enum family_id family, enum protocol_id protocol, const struct address *target,
+              uint16_t far)
+{
+    return hash_key(probes, PROBE_INDEXES, family, protocol, target, far, 0);
+}
+
+static uint32_t
 crowd_hash(const struct probes *probes, const struct probe *probe)
 {
-    return hash_key(probes, PROBE_INDEXES, (enum family_id)probe->family, (enum protocol_id)probe->protocol,
-                    &probe->target, probe->identity.far, 0);
+    return crowd_hash_of(probes, (enum family_id)probe->family, (enum protocol_id)probe->protocol, &probe->target,
+                         probe->identity.far);
 }
 
 /* Of ICMP requests of one kind to one target. */
@@ -378,6 +378,25 @@ probes_of_kind(const struct probes *probes, const struct probe *model)
     return *kind_count_of(probes, model);
 }
 
+static struct probe *
+crowd_at(const struct probes *probes, uint32_t slot)
+{
+    return slot == CROWD_END ? NULL : probe_at(probes, slot);
+}
+
+struct probe *
+probes_first_there(const struct probes *probes, enum family_id family, enum protocol_id protocol,
+                   const struct address *target, uint16_t far)
+{
+    return crowd_at(probes, crowds_first(&probes->crowds, crowd_hash_of(probes, family, protocol, target, far)));
+}
+
+struct probe *
+probes_next_there(const struct probes *probes, const struct probe *probe)
+{
+    return crowd_at(probes, crowds_next(&probes->crowds, probe->slot));
+}
+
 static bool
 same_crowd(const struct probe *one, const struct probe *other)
 {
@@ -389,9 +408,9 @@ bool
 probes_is_alone(const struct probes *probes, const struct probe *probe)
 {
     unsigned looks = 0;
-    uint32_t slot = crowds_first(&probes->crowds, crowd_hash(probes, probe));
-    for (; slot != CROWD_END; slot = crowds_next(&probes->crowds, slot))
-        if (slot != probe->slot && (++looks > LOOKS || same_crowd(probe_at(probes, slot), probe)))
+    const struct probe *other = crowd_at(probes, crowds_first(&probes->crowds, crowd_hash(probes, probe)));
+    for (; other; other = probes_next_there(probes, other))
+        if (other != probe && (++looks > PROBES_LOOKS || same_crowd(other, probe)))
             return false;
     return true;
 }

@@ -102,8 +102,22 @@ bool probes_number_taken(const struct probes *probes, const struct probe *model)
 uint32_t probes_of_kind(const struct probes *probes, const struct probe *model);
 
 /*
+ * The probes of this family and protocol to this target and `far`, newest first, and others whose hashes share a place
+ * with theirs by chance, then NULL. Whoever looks at more than PROBES_LOOKS of them lets forgers keep the process busy.
+ */
+struct probe *probes_first_there(const struct probes *probes, enum family_id family, enum protocol_id protocol,
+                                 const struct address *target, uint16_t far);
+struct probe *probes_next_there(const struct probes *probes, const struct probe *probe);
+
+/*
+ * Of a million, each to a target and `far` of its own, 16 share a place. They are more than this only where so many go to
+ * one that has the place, of 65,536; then an answer is lost.
+ */
+#define PROBES_LOOKS 256
+
+/*
  * True when no other probe of this family and protocol is in flight to the same target and `far`. False, too, when more than
- * 256 others are under hashes that share a place with its by chance: these are not all looked at.
+ * PROBES_LOOKS others share a place with it: these are not all looked at.
  */
 bool probes_is_alone(const struct probes *probes, const struct probe *probe);
 

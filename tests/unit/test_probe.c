@@ -391,10 +391,10 @@ START_TEST(a_million_alone)
 }
 END_TEST
 
-/* Who by chance shares its place with more than LOOKS of a crowd (probe.c) passes for one of these: else who asks pays. */
+/* Who by chance shares its place with more than PROBES_LOOKS of a crowd passes for one of these: else who asks pays. */
 START_TEST(alone_beside_a_crowd)
 {
-    static struct probe *crowd[257];
+    static struct probe *crowd[PROBES_LOOKS + 1];
     struct probes *probes = probes_new(SEED);
     struct probe *lost = NULL;
     for (uint32_t i = 0; i < COUNT(crowd); i++) {
