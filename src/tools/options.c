@@ -243,8 +243,8 @@ command_add_service(struct command *command, struct probing *probing)
     size_t count = 0;
     while (command->rows[count].name)
         count++;
-    command->rows[count] = (struct option_row){ 0, "service", "NAME", WORD, &probing->service_word,
-                                                "ask as a client of " SERVICE_NAMES " does, by udp", 0, 0 };
+    command->rows[count] = (struct option_row){ 0, "service", SERVICE_CHOICE, WORD, &probing->service_word,
+                                                "ask as its clients do, by udp, and judge the answers", 0, 0 };
     command->rows[count + 1] = (struct option_row){ 0 };
 }
 

@@ -9,6 +9,7 @@
 #include "tools/reply.h"
 
 #define SERVICE_NAMES "dns, ntp, quic, stun, sip, snmp or dtls"
+#define SERVICE_CHOICE "dns|ntp|quic|stun|sip|snmp|dtls" /* of which shells complete */
 #define SERVICE_MAX 1200       /* bytes of a first datagram */
 #define SERVICE_LEAST 36       /* shorter ones would be filled up: mtr-packet(8) sends 64 bytes at least */
 #define SERVICE_RANDOM 48      /* bytes that nobody can guess, of which each takes what it needs */

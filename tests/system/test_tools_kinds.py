@@ -168,6 +168,23 @@ def test_wrong_use_of_them(args, words):
     assert (said.status, said.out) == (2, "") and words in said.err and said.err.count("\n") == 1
 
 
+# A daemon that has the protocols, and none of the additions.
+OLDER = """sh -c 'while read -r token command word name; do
+    case $name in icmp|udp|tcp|ip-4) support=ok ;; *) support=no ;; esac
+    echo $token feature-support support $support
+done'"""
+
+
+@pytest.mark.parametrize("tool, args, feature", [
+    ("probe-ping", ["--service", "dns"], "reply-payload"), ("probe-trace", ["--service", "dns"], "reply-payload"),
+    ("probe-sweep", ["--service", "dns"], "reply-payload"), ("probe-ping", ["--clock"], "icmp-request"),
+    ("probe-ping", ["--interface", "eth0"], "icmp-request"), ("probe-ping", ["--ecn"], "tcp-ecn"),
+    ("probe-trace", ["--ecn"], "tcp-ecn")])
+def test_daemon_that_cannot(tool, args, feature):
+    said = run(None, tool, *args, "192.0.2.1", env={"MTR_PACKET": OLDER}, quiet=False)
+    assert (said.status, said.out) == (2, "") and f"does not support {feature}" in said.err
+
+
 # ---------------------------------------------------------------- the clock
 
 def test_clock_of_this_host(pair):

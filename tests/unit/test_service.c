@@ -82,6 +82,7 @@ START_TEST(test_datagrams)
     ck_assert_uint_eq(question.service->port, asked[_i].port);
     ck_assert_uint_ge(question.length, SERVICE_LEAST); /* else the daemon would fill it up */
     ck_assert_ptr_nonnull(strstr(SERVICE_NAMES, asked[_i].name));
+    ck_assert_ptr_nonnull(strstr(SERVICE_CHOICE, asked[_i].name));
 
     char *hex = text_of_hex(question.bytes, question.length);
     snprintf(expected, sizeof expected, " reply-payload %u payload %s", question.service->looks_at, hex);
@@ -240,7 +241,9 @@ START_TEST(test_replies)
         enum service_verdict verdict = service_hear(&question, &reply);
         ck_assert_int_eq(verdict, rows[i].verdict);
         ck_assert_str_eq(service_words(&question, verdict, words, sizeof words), rows[i].says);
+        ck_assert_int_eq(service_is_met(&question, &reply), rows[i].verdict == SERVICE_ANSWERS);
         ck_assert_int_eq(service_hear(&none, &reply), SERVICE_UNASKED);
+        ck_assert_int_eq(service_is_met(&none, &reply), reply.kind == KIND_REPLY);
     }
     /* More than any service looks at. */
     int used = sprintf(line, "1 reply ip-4 192.0.2.1 reply-payload ");
