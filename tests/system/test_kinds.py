@@ -358,3 +358,17 @@ def test_payloads_of_many(row, along, family):
     replies = along.collect(4)
     assert [reply.args.get("reply-payload", "")[:6] for reply in replies[:3]] == ["00ff21"] * 3
     assert replies[3].args == {"count": "3"}
+
+
+@every_family
+def test_a_short_payload(pair, daemon, family):
+    """A packet has 64 bytes at least: what a short payload leaves is filled up."""
+    headers = {4: 28, 6: 48}[family]
+    with pair.target.socket(socket.AF_INET6 if family == 6 else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((ANSWERS[family], 8))
+        sock.settimeout(2)
+        for payload, size in ((b"\1\2", 64 - headers), (b"\1" * 40, 40), (b"\1" * 100, 100)):
+            daemon.send("7 " + request(family, ANSWERS, f"protocol udp port 8 payload {payload.hex()} timeout 0"))
+            daemon.collect(1)
+            got = sock.recv(2048)
+            assert len(got) == size and got == payload + bytes(size - len(payload))
