@@ -133,10 +133,26 @@ clock_keep(int64_t number, const struct reply *reply, struct told *told)
         err(2, NULL);
 }
 
+/* Parts per million, no finer than a clock of ms lets one see in an hour. */
+static const char *
+ppm_text(double ppm, char buffer[32])
+{
+    snprintf(buffer, 32, "%.*f", fabs(ppm) < 10 ? 1 : 0, fabs(ppm));
+    return buffer;
+}
+
+/* Tenths, and no minus before a zero. */
+static double
+tenths(double ms)
+{
+    return round(10 * ms) / 10 + 0.0;
+}
+
 static void
 clock_sum_up(const struct told *told)
 {
     struct clock_sum sum;
+    char drift[32], error[32];
     if (told->clock.odd)
         printf("its clock is not standard (%" PRId64 " answers)\n", told->clock.odd);
     if (!their_clock_sum_up(&told->clock, &sum))
@@ -144,11 +160,12 @@ clock_sum_up(const struct told *told)
     printf("its clock is %.1f ms %s, within %.1f ms", fabs(sum.offset), sum.offset < 0 ? "behind" : "ahead",
            sum.offset_error);
     if (sum.has_drift && fabs(sum.drift) > sum.drift_error)
-        printf(", %.3g ppm too %s, within %.3g ppm", fabs(sum.drift), sum.drift < 0 ? "slow" : "fast", sum.drift_error);
+        printf(", %s ppm too %s, within %s ppm", ppm_text(sum.drift, drift), sum.drift < 0 ? "slow" : "fast",
+               ppm_text(sum.drift_error, error));
     else if (sum.has_drift)
-        printf(", no drift seen, within %.3g ppm", sum.drift_error);
-    printf("\non average %.1f ms there and %.1f ms back, if the quickest (%.3f ms) is as long there as back\n", sum.there,
-           sum.back, sum.least);
+        printf(", no drift seen, within %s ppm", ppm_text(sum.drift_error, error));
+    printf("\non average %.1f ms there and %.1f ms back, if the quickest (%.3f ms) is as long there as back\n",
+           tenths(sum.there), tenths(sum.back), sum.least);
 }
 
 static void
