@@ -44,6 +44,16 @@ def test_exposure(units):
     assert done.returncode == 0, done.stdout
 
 
+def test_identity():
+    """The user that exists while it runs has another name than the group that may connect: systemd takes no user whose
+    group exists already, and without User= the name would be that of the unit."""
+    service = (PACKAGING / "systemd" / "hopline@.service.in").read_text(encoding="ascii")
+    group = re.search(r"^SocketGroup=(.*)$", (PACKAGING / "systemd" / "hopline.socket").read_text(encoding="ascii"), re.M)[1]
+    user = re.search(r"^User=(.*)$", service, re.M)[1]
+    assert user not in (group, "hopline")
+    assert re.search(rf"^g {group} ", (PACKAGING / "systemd" / "hopline.conf").read_text(encoding="ascii"), re.M)
+
+
 def test_profile():
     parser = shutil.which("apparmor_parser", path="/usr/sbin:/sbin:/usr/bin")
     if not parser:
