@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Compares what the daemon does with what scripts/packaging lets it do: the AppArmor profile and the systemd unit.
 
-    compare.py [TEST.py]...
+    compare.py [--whole] [TEST.py]...
 
 runs the system tests, all by default, with the daemon under strace, and prints what it did that is not allowed, and, of all
-tests, what is allowed that it did not do. That is: system calls; files that were opened, and how; kinds of sockets; and
+tests or with --whole, what is allowed that it did not do. That is: system calls; files that were opened, and how; kinds of sockets; and
 capabilities, by the calls that need one and were not refused. Exit status 1 where there is such a thing.
 """
 
@@ -209,6 +209,7 @@ def trace(tests):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("test", nargs="*", help="files of tests/system (all of them)")
+    parser.add_argument("--whole", action="store_true", help="take these for all that the daemon does")
     parser.add_argument("--calls", action="store_true", help="also list the system calls that were seen")
     arguments = parser.parse_args()
     lines, verdict = trace(arguments.test or [ROOT / "tests" / "system"])
@@ -217,7 +218,7 @@ def main():
         read_line(done, line)
     if arguments.calls:
         print(*sorted(done.calls))
-    whole = not arguments.test
+    whole = arguments.whole or not arguments.test
     faults = [*compare_profile(done, read_profile(PROFILE.read_text(encoding="utf-8")), whole),
               *compare_unit(done, read_unit(UNIT.read_text(encoding="utf-8")), whole)]
     print(*faults, f"{len(done.calls)} system calls, {len(done.files)} ways to open files, {len(faults)} differences "
