@@ -211,6 +211,13 @@ probe_each(struct sweep *sweep, char **words, size_t count)
 
 /* ---- by the daemon's own sweep */
 
+/* It is made as one sweep however few the targets are: so that is what they must be fit for. */
+static bool
+is_asked_for(const struct sweep_options *options)
+{
+    return options->needs_sweep || options->ttl_low >= 0;
+}
+
 /* Of what is no address of one meaning everywhere, only single requests can be made. */
 static void
 take_word(void *owner, const char *word)
@@ -221,7 +228,7 @@ take_word(void *owner, const char *word)
     bool is_range = target.kind == TARGET_BLOCK || (target.kind == TARGET_ADDRESS && !*target.scope);
     if (is_range) {
         ranges_add(&sweep->targets[target.family], &target.first, &target.last);
-    } else if (!sweep->options->needs_sweep) {
+    } else if (!is_asked_for(sweep->options)) {
         sweep->all_ranges = false;
     } else {
         warnx("%s: %s", text_printable(word, clean, sizeof clean), target.kind == TARGET_WRONG ? target.why
@@ -244,7 +251,7 @@ read_ranges(struct sweep *sweep, char **words, size_t count)
     sweep->all_ranges = true;
     for (size_t i = 0; i < count; i++)
         take_word(sweep, words[i]);
-    if (!count && sweep->options->needs_sweep) {
+    if (!count && is_asked_for(sweep->options)) {
         read = words_read(sweep->events, STDIN_FILENO, (struct words_user){ take_word, take_some, end, sweep });
         events_run(sweep->events);
         if (!events_signal(sweep->events))
@@ -287,7 +294,7 @@ probe_all(struct sweep *sweep, char **words, size_t count)
     if (events_signal(sweep->events) || sweep->died)
         return sweep->died ? 2 : 1;
     bool large = sweep->all_ranges && count_ranges(sweep) > LARGE && client_can(sweep->client, FEATURE_SWEEP);
-    return large || options->needs_sweep ? probe_at_once(sweep) : probe_each(sweep, words, count);
+    return large || is_asked_for(options) ? probe_at_once(sweep) : probe_each(sweep, words, count);
 }
 
 int

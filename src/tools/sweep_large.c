@@ -221,9 +221,12 @@ prepare(struct large *large)
         if (!large->known)
             err(2, NULL);
     }
+    bool tells_facts = client_can(large->place.client, FEATURE_DETAIL);
+    if (!tells_facts)
+        client_says_less(large->place.client, "no errors by their codes");
     char arguments[ARGUMENTS_MAX], asked[SERVICE_ARGUMENTS_MAX];
     snprintf(large->arguments, sizeof large->arguments, "%.480s%s%s", probing_arguments(&options->probing, arguments),
-             service_arguments(&options->probing.question, asked), facts ? " detail 1" : "");
+             service_arguments(&options->probing.question, asked), facts && tells_facts ? " detail 1" : "");
     large->rules = (struct run_rules){
         .targets = large->place.targets, .arguments = large->arguments, .seed = seed_of(options), .shard = options->shard,
         .shards = options->shards, .ttl_low = options->ttl_low, .ttl_high = options->ttl_high, .retries = options->retries,

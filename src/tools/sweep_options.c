@@ -60,7 +60,6 @@ check_ttl(struct sweep_options *options)
     }
     options->ttl_low = low;
     options->ttl_high = high;
-    options->needs_sweep = "--ttl of more than one";
 }
 
 static void
@@ -128,7 +127,7 @@ sweep_read_options(int argc, char **argv, struct sweep_options *options)
     check_ttl(options);
     if (options->list && options->probing.json)
         wrong("either --list or --json");
-    if (options->list && options->needs_sweep)
-        wrong("either --list or %s", options->needs_sweep);
+    if (options->list && (options->needs_sweep || options->ttl_low >= 0))
+        wrong("either --list or %s", options->needs_sweep ? options->needs_sweep : "--ttl of more than one");
     return (size_t)count;
 }

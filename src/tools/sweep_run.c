@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "host/clock.h"
+#include "tools/sweep_single.h"
 
 #define LIST_MAX 29000 /* bytes of addresses in a line, of which the daemon takes 32767 */
 #define PROGRESS (200 * NS_PER_MS)
@@ -40,6 +41,7 @@ struct run {
     struct client *client;
     const struct run_rules *rules;
     struct run_user user;
+    struct single *single; /* of a daemon without sweeps, in place of all that follows */
     struct part *parts;
     size_t count, next; /* NEXT: the first that is not begun */
     bool stopped, refused, limited, lost_count;
@@ -110,7 +112,10 @@ run_new(struct events *events, struct client *client, const struct run_rules *ru
     if (!run)
         err(2, NULL);
     *run = (struct run){ .events = events, .client = client, .rules = rules, .user = user };
-    cut_into_parts(run);
+    if (client_can(client, FEATURE_SWEEP))
+        cut_into_parts(run);
+    else
+        run->single = single_new(events, client, rules, &run->user);
     return run;
 }
 
@@ -119,6 +124,7 @@ run_free(struct run *run)
 {
     if (!run)
         return;
+    single_free(run->single);
     free(run->parts);
     free(run);
 }
@@ -129,6 +135,8 @@ struct run_tally
 run_tally(const struct run *run)
 {
     struct run_tally sum = { 0 };
+    if (run->single)
+        return single_tally(run->single);
     for (size_t i = 0; i < run->count; i++) {
         const struct run_tally *one = &run->parts[i].tally;
         sum.probes += one->probes;
@@ -184,7 +192,8 @@ run_place(const struct run *run, struct run_place *place)
 bool
 run_is_done(const struct run *run)
 {
-    bool done = !run->refused && !run->stopped && !run->limited;
+    struct run_tally tally = run_tally(run);
+    bool done = !run->refused && !run->stopped && !run->limited && !tally.left && !tally.in_flight;
     for (size_t i = 0; i < run->count; i++)
         done = done && run->parts[i].over;
     return done;
@@ -241,6 +250,10 @@ go_on(struct run *run)
 void
 run_begin(struct run *run)
 {
+    if (run->single) {
+        single_begin(run->single);
+        return;
+    }
     client_gather(run->client, GATHER);
     note_mark(run, run->rules->from.part, run->rules->from.next);
     go_on(run);
@@ -325,6 +338,10 @@ void
 run_take(struct run *run, uint64_t tag, const struct reply *reply, bool last)
 {
     size_t number = (size_t)(tag & (STOP_TAG - 1));
+    if (run->single) {
+        single_take(run->single, tag, reply);
+        return;
+    }
     if (number >= run->count)
         return;
     if (tag & STOP_TAG) {
@@ -355,6 +372,8 @@ void
 run_stop(struct run *run)
 {
     run->stopped = true;
+    if (run->single)
+        single_stop(run->single);
     for (size_t i = 0; i < run->next; i++)
         if (!run->parts[i].over)
             client_ask(run->client, STOP_TAG + i, ONE_ANSWER, "stop token %" PRId64, run->parts[i].token);

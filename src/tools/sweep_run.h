@@ -2,7 +2,7 @@
 /*
  * A sweep by the daemon's own command: one request for a whole network, of which the answers alone are heard. What is too
  * much for one line of the daemon is asked for in several parts, one after the other, so the memory that it takes here has
- * nothing to do with how many are probed.
+ * nothing to do with how many are probed. Of a daemon that has no such command each probe is asked for by itself.
  */
 #ifndef HOPLINE_TOOLS_SWEEP_RUN_H
 #define HOPLINE_TOOLS_SWEEP_RUN_H
@@ -18,7 +18,7 @@ struct run_place {
 struct run_rules {
     const struct ranges *targets; /* by family, sorted */
     const char *arguments;        /* of send-probe, target, ttl and timeout apart */
-    uint64_t seed, shard, shards; /* shard: from 1 */
+    uint64_t seed, shard, shards; /* shard: from 1; this line is for a daemon that can sweep */
     int64_t ttl_low, ttl_high;    /* -1: none is named */
     int64_t rate, retries, timeout;
     uint64_t limit;               /* 0: none */

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -517,12 +518,12 @@ def test_daemon_without_sweep(crowd, tmp_path):
     assert len(requests(tmp_path)) == 2048
 
 
-@pytest.mark.parametrize("args", [["--seed", 3], ["--shard", "1/1"], ["--resume", "place"], ["-t1-3"]], ids=str)
+@pytest.mark.parametrize("args", [["--seed", 3], ["--shard", "1/1"], ["--resume", "place"]], ids=str)
 def test_what_needs_a_sweep(crowd, tmp_path, args):
     """Which daemon has none is said."""
     said = run(crowd, "probe-sweep", *args, "10.60.64.0/30", env=without_sweep(), quiet=False)
     assert said.status == 2 and said.out == "" and said.err.count("\n") == 1
-    assert said.err.startswith(f"probe-sweep: {'--' + args[0][2:] if args[0].startswith('--') else '--ttl'}")
+    assert said.err.startswith(f"probe-sweep: {args[0]} is of sweeps, which this daemon does not have: ")
     assert "sed -u" in said.err and re.search(r", version \d+\.\d+", said.err)
 
 
@@ -698,19 +699,66 @@ def test_wrong_use_of_a_sweep(args, why):
 
 # ---------------------------------------------------------------- every router on the way
 
+@pytest.mark.parametrize("has_sweep", [True, False])
 @pytest.mark.parametrize("quiet", [[], ["-q"]])
-def test_ways(path, quiet):
-    """To every target; silence is told, but not with -q; IPv6 the same."""
+def test_ways(path, quiet, has_sweep):
+    """To every target; silence is told, but not with -q; IPv6 the same; also of a daemon that has no sweep of its own."""
     path.play(hops(3), [target(0), target(1, silent=True)])
     for family in 4, 6:
         first, second = (target_address(number)[family] for number in (0, 1))
-        said = run(path.namespace, "probe-sweep", "-t", "2-5", "-R2000", "-W0.3", "-r0", *quiet, first, second)
+        said = run(path.namespace, "probe-sweep", "-t", "2-5", "-R2000", "-W0.3", "-r0", *quiet, first, second,
+                   env={} if has_sweep else without_sweep())
         rows = sorted(re.sub(r" [\d.]+ ms$", "", line).split() for line in said.lines[:-1])
         routers = [hop_address(number)[family] for number in (2, 3)]
         expected = [[one, str(ttl), routers[ttl - 2]] for one in (first, second) for ttl in (2, 3)]
         expected += [[first, ttl, first] for ttl in "45"] + [[second, ttl, "*"] for ttl in "45" if not quiet]
         assert rows == sorted(expected)
         assert said.lines[-1].startswith("2 targets by 4 hops: 6 answered, 2 silent; 8 probes in ")
+
+
+def test_ways_by_single_requests(crowd):
+    """At the rate, silent ones again, ended by a limit or a signal; the sums add up."""
+    def sums(*args, **popen):
+        said = run(crowd, "probe-sweep", "-q", "--json", "-t1-3", *args, env=without_sweep(), **popen)
+        return said, said.of_type("summary")[0]
+    said, total = sums("-R6000", "-W0.3", "-r1", "10.60.63.0-10.60.64.255")
+    assert [total[name] for name in ("targets", "answered", "silent", "probes")] == [512, 768, 768, 768 * 3]
+    assert {(row["host"], row["hop"]) for row in said.of_type("hop")} == {(f"10.60.64.{n}", ttl) for n in range(256) for ttl in (1, 2, 3)}
+    assert 0.25 + 2304 / 6000 < total["seconds"] < 2
+    said, total = sums("-R2000", "-W0.3", "-r1", "--limit", "9", BLOCK)
+    assert 9 <= len({row["host"] for row in said.of_type("hop")}) < 100 and total["not_probed"] > 190_000
+    tool = start_without_sweep(crowd, "-q", "-t1-3", "-R2000", "-W0.3", BLOCK)
+    time.sleep(1)
+    tool.send_signal(signal.SIGINT)
+    told = [int(number) for number in re.match(
+        r"65536 targets by 3 hops: (\d+) answered, (\d+) silent, (\d+) not probed; (\d+) probes ",
+        tool.communicate(timeout=5)[0].splitlines()[-1]).groups()]
+    assert sum(told[:3]) == 3 * 65536 and told[0] + told[1] <= told[3] < 3000
+
+
+def start_without_sweep(namespace, *args):
+    argv, env = command("probe-sweep", *args)
+    return namespace.popen(*argv, env={**env, **without_sweep()}, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+
+
+def test_ways_of_a_daemon_that_takes_few(tmp_path):
+    few = tmp_path / "few"
+    few.write_text(FEW, encoding="ascii")
+    said = run(None, "probe-sweep", "-W9", "-r0", "-t1-2", "192.0.2.0/27", env={"MTR_PACKET": f"/usr/bin/python3 -u {few}"}, quiet=False)
+    assert said.lines[-1].startswith("32 targets by 2 hops: 64 answered, 0 silent; 64 probes ")
+    assert said.err == "probe-sweep: the daemon has no room for more probes: this is as fast as it can be\n"
+
+
+def test_ways_by_the_daemon_of_mtr(path):
+    """Whose timeouts are whole seconds, and which tells less."""
+    peer = shutil.which("mtr-packet", path="/usr/bin:/usr/sbin")
+    if not peer:
+        pytest.skip("no mtr-packet of mtr here: install the Debian package mtr-tiny")
+    path.play(hops(2), [target(0)])
+    said = run(path.namespace, "probe-sweep", "-q", "-t1-3", "-W1", "-r0", target_address(0)[4], env={"MTR_PACKET": peer}, quiet=False)
+    assert sorted(line.split()[:3] for line in said.lines[:-1]) == [
+        [target_address(0)[4], str(ttl), place] for ttl, place in ((1, hop_address(1)[4]), (2, hop_address(2)[4]), (3, target_address(0)[4]))]
+    assert "tells less: no errors by their codes" in said.err
 
 
 def test_ways_for_programs(path):
