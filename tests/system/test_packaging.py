@@ -4,6 +4,7 @@
 The packages themselves are for `make packages`.
 """
 
+import fnmatch
 import hashlib
 import os
 import re
@@ -143,11 +144,13 @@ def test_fortify_is_as_it_was_named(given, expected):
 
 def test_rpm_has_what_is_installed(tmp_path):
     """The files of the spec are those of `make install DESTDIR=`, and `make uninstall` leaves none of them."""
-    words = [build(), f"DESTDIR={tmp_path}", "prefix=/usr", "daemondir=/usr/libexec/hopline"]
+    words = [build(), f"DESTDIR={tmp_path}", "prefix=/usr", "sysconfdir=/etc", "daemondir=/usr/libexec/hopline"]
     make("install", *words)
     listed = SPEC.read_text().split("\n%files\n")[1].split("\n\n")[0].splitlines()
-    listed = [re.sub(r"%{(\w+)}", lambda macro: MACROS[macro[1]], line.split()[-1].removesuffix("*"))
+    listed = [re.sub(r"%{(\w+)}", lambda macro: MACROS[macro[1]], line.split()[-1])
               for line in listed if line and not line.startswith(("#", "%dir "))]
-    assert sorted(listed) == sorted(files(tmp_path))
+    found = files(tmp_path)
+    assert [path for path in found if not any(fnmatch.fnmatch(path, pattern) for pattern in listed)] == []
+    assert [pattern for pattern in listed if not fnmatch.filter(found, pattern)] == []
     make("uninstall", *words)
     assert not files(tmp_path) and not own_folders(tmp_path)
