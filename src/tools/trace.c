@@ -220,8 +220,9 @@ died(void *owner)
 /* ---- hosts */
 
 static struct path
-path_of(const struct trace *trace, const char *address)
+path_of(const struct traced *host)
 {
+    const struct trace *trace = host->trace;
     const struct trace_options *options = trace->options;
     bool serial = strcmp(options->probing.protocol, "tcp") == 0 ||
                   (strcmp(options->probing.protocol, "udp") == 0 && options->probing.port);
@@ -236,7 +237,10 @@ path_of(const struct trace *trace, const char *address)
         .gathers = alone,
         .timeout = options->probing.timeout,
         .chosen = options->mda,
-        .address = address,
+        .places = trace->places,
+        .rank = (int)trace_number(host),
+        .spares = options->spares,
+        .address = host->address,
     };
 }
 
@@ -254,7 +258,7 @@ begin_tracing(struct traced *host)
                  client_seconds(trace->client, timeout, seconds)) < 0)
         err(2, NULL);
     host->stage = STAGE_TRACING;
-    host->path = path_of(trace, host->address);
+    host->path = path_of(host);
     host->begun = clock_read().wall.ns;
     host->shown = host->path.first - 1;
     path_begin(&host->path);
@@ -262,7 +266,7 @@ begin_tracing(struct traced *host)
         host->rounds = rounds_new(host);
     if (options->mtu)
         host->sizes = sizes_new();
-    trace_step_at(host, events_now(trace->events).ns);
+    trace_step_at(host, events_now(trace->events).ns + host->path.rank); /* the first host first */
 }
 
 static void
@@ -458,12 +462,14 @@ main(int argc, char **argv)
         trace.hosts[i].trace = &trace;
         trace.hosts[i].host = argv[1 + i];
     }
+    trace.places = trace.count > 1 ? places_new() : NULL;
     trace.names = names_new(trace.events);
     int status = run(&trace);
     client_stop(trace.client);
     names_free(trace.names);
     for (size_t i = 0; i < trace.count; i++)
         free_host(&trace.hosts[i]);
+    places_free(trace.places);
     free(trace.hosts);
     events_free(trace.events);
     return status;

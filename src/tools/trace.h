@@ -3,6 +3,7 @@
  * What the parts of probe-trace share: the options, the hosts, and how a probe is asked. The parts are
  *     trace_options, trace_ask the command line, requests and names
  *     trace_hops, trace_plan   what is known of a path, and what is asked next
+ *     trace_places             what is known of the places that paths share
  *     trace_mtu, trace_mtr, trace_mda   sizes, rounds, and flows until no next hop is missed
  *     trace_rounds, trace_report   what rounds have shown, and how that is told
  *     trace_words, trace_text, trace_rows, trace_atlas, trace_dot   what is shown of it, in which form
@@ -24,11 +25,15 @@ struct trace_options {
     struct probing probing;
     int64_t queries, first, last, flows, rounds, interval;
     bool dot, mtu, mtr, mda, systems, csv, wide, ecn;
+    bool spares; /* later queries, where many paths share a router that rations its errors: -q was not given */
     const char *json; /* NULL, "" or "atlas" */
     enum format format;
 };
 
-/* Reads the command line (trace_options.c) and returns how many hosts are in argv[1] and on; ends the program on wrong use. */
+/*
+ * Reads the command line (trace_options.c) and returns how many hosts are in argv[1] and on; ends the program on wrong
+ * use.
+ */
 size_t trace_read_options(int argc, char **argv, struct trace_options *options);
 
 /* Why a probe is sent, which is in the tag of its request. */
@@ -98,6 +103,7 @@ struct trace {
     struct names *names;
     struct screen *screen; /* of --mtr on a terminal */
     struct traced *hosts;
+    struct places *places; /* that these have in common; NULL with one host */
     size_t count;
     size_t begun;     /* hosts whose turn it was */
     size_t under_way; /* of these */
@@ -126,8 +132,8 @@ void trace_step_at(struct traced *host, int64_t when);
 void trace_done(struct traced *host);
 
 /*
- * True when what is to be shown of ADDRESS beside itself is known, or is not waited for any longer; then *NAME and *SYSTEM
- * are that, or "".
+ * True when what is to be shown of ADDRESS beside itself is known, or is not waited for any longer; then *NAME and
+ * *SYSTEM are that, or "".
  */
 bool trace_facts(struct trace *trace, const char *address, const char **name, const char **system);
 

@@ -113,7 +113,8 @@ hop_of(const struct traced *host, int ttl)
 {
     json_t *packets = need(json_array());
     for (int query = 0; query < host->path.queries; query++)
-        json_array_append_new(packets, packet_of(path_cell(&host->path, ttl, 0, query)->answer));
+        if (path_cell(&host->path, ttl, 0, query)->state != CELL_SPARED)
+            json_array_append_new(packets, packet_of(path_cell(&host->path, ttl, 0, query)->answer));
     for (size_t i = 0; i < host->extra_count; i++)
         if (host->extras[i].ttl == ttl)
             json_array_append_new(packets, extra_of(host, &host->extras[i]));

@@ -159,6 +159,8 @@ path_heard(struct path *path, int ttl, int flow_number, int query, const struct 
     cell->state = CELL_ANSWERED;
     cell->answer = reply_keep(reply);
     path_hop(path, ttl)->answered++;
+    if (reply->from && path_hop(path, ttl)->place)
+        place_heard(path_hop(path, ttl)->place, cell->sent, reply->from);
     if (reply->from) {
         path->answers++;
         flow->front = ttl > flow->front ? ttl : flow->front;
@@ -197,7 +199,13 @@ path_judge(struct path *path, const struct reply *reply)
 static bool
 is_settled(const struct cell *cell)
 {
-    return cell->state == CELL_ANSWERED || cell->state == CELL_SILENT;
+    return cell->state == CELL_ANSWERED || cell->state == CELL_SILENT || cell->state == CELL_SPARED;
+}
+
+bool
+path_hop_is_limited(const struct path *path, int ttl)
+{
+    return place_is_rationed(path_hop(path, ttl)->place);
 }
 
 bool

@@ -9,6 +9,7 @@
 
 #include "packets/instant.h"
 #include "tools/reply.h"
+#include "tools/trace_places.h"
 
 #define SCOUT (-1)      /* the flow of probes that belong to none, which go ahead of those that hinder each other */
 #define FLOWS_MAX 1000
@@ -18,6 +19,7 @@ enum cell_state {
     CELL_ASKED,
     CELL_ANSWERED, /* by anybody */
     CELL_SILENT,   /* not answered, and no longer waited for */
+    CELL_SPARED,   /* left out, or its silence is: its place rations errors to many paths, and one answer has to do */
 };
 
 /* One question: a hop, a flow, a number of the query. It may be asked more than once. */
@@ -45,6 +47,7 @@ struct hop {
     int asked, answered;
     int retries;
     bool rationed; /* errors are sent at a low rate there */
+    struct place *place; /* where paths share places, once it was asked */
     int64_t mtu;  /* 0: not known */
     bool measured; /* that is as much as there is to know */
     bool vanish;  /* larger packets, or the answers to them, go without a word */
@@ -64,6 +67,10 @@ struct path {
     bool gathers;         /* answers of the target to probes that could have gone further count as further queries of it */
     int64_t timeout;      /* ns */
     bool chosen;          /* only cells that are wanted are asked */
+    struct places *places; /* that it shares with other paths; NULL: none */
+    int rank;             /* among these: the first is served first */
+    bool spares;          /* at shared places that ration their errors one answer has to do */
+    struct instant begun; /* with asking */
     bool short_of_flows;  /* more were wanted than there may be */
 
     const char *address;  /* of the target */
@@ -91,13 +98,16 @@ struct cell *path_cell(const struct path *path, int ttl, int flow, int query);
 const struct reply *path_answer(const struct path *path, int ttl, int flow);
 
 /*
- * A reply to one of its questions, ttl-expired or whatever: where the flow ends follows from it. Somebody's unreachable is
- * an end until the target answers beyond it.
+ * A reply to one of its questions, ttl-expired or whatever: where the flow ends follows from it. Somebody's unreachable
+ * is an end until the target answers beyond it.
  */
 void path_heard(struct path *path, int ttl, int flow, int query, const struct reply *reply);
 
 /* The target, or somebody, answered the question whether an unreachable is the end; NULL: nobody did. */
 void path_judge(struct path *path, const struct reply *reply);
+
+/* True where silence tells nothing, since many paths share a place that rations its errors. */
+bool path_hop_is_limited(const struct path *path, int ttl);
 
 /* True when nothing more will come to this hop. */
 bool path_hop_is_known(const struct path *path, int ttl);

@@ -10,6 +10,9 @@
 #define SIZE_LEAST 68   /* RFC 791: what every link of IPv4 takes */
 #define PATIENCE_LEAST (500 * NS_PER_MS)
 #define PATIENCE_TRIPS 4
+#define PATIENCE_AT_LIMITS NS_PER_S
+#define TRIES 2
+#define TRIES_AT_LIMITS 4 /* where other paths get a share of what the router says */
 
 struct sizes {
     int ttl;         /* the hop that is measured; 0: none yet */
@@ -18,6 +21,7 @@ struct sizes {
     int64_t passed, too_big;
     int64_t size;    /* that is asked now; 0: none */
     int tries;
+    bool held;       /* it is not this path's turn to send it yet */
     bool silent;     /* of what was too big nobody said so */
     bool by_udp;     /* whether it was the packet or the answer to it that vanished */
     bool udp_answered;
@@ -40,26 +44,50 @@ sizes_free(struct sizes *sizes)
     free(sizes);
 }
 
+/* The place that is asked, where it rations what it says to several paths; else NULL. */
+static struct place *
+limited_place(const struct traced *host)
+{
+    return path_hop_is_limited(&host->path, host->sizes->ttl) ? path_hop(&host->path, host->sizes->ttl)->place : NULL;
+}
+
+static void
+send_size(struct traced *host)
+{
+    struct sizes *sizes = host->sizes;
+    struct place *place = limited_place(host);
+    struct instant now = events_now(host->trace->events), again;
+    char more[80];
+    struct probe probe = { sizes->by_udp ? FOR_SIZE_BY_UDP : FOR_SIZE, trace_number(host), sizes->ttl,
+                           sizes->by_udp ? SCOUT : 0, (int)sizes->size, false };
+    sizes->held = place && !place_admits(place, now, &again);
+    if (sizes->held) {
+        trace_step_at(host, again.ns + host->path.rank * NS_PER_US);
+        return;
+    }
+    if (place)
+        place_asked(place, now);
+    sizes->sent = now;
+    snprintf(more, sizeof more, "%s dont-fragment 1 size %d", sizes->by_udp ? " protocol udp" : "", (int)sizes->size);
+    trace_ask(host, &probe, more);
+}
+
 static void
 try_size(struct traced *host, int64_t size)
 {
     struct sizes *sizes = host->sizes;
-    char more[80];
-    struct probe probe = { sizes->by_udp ? FOR_SIZE_BY_UDP : FOR_SIZE, trace_number(host), sizes->ttl,
-                           sizes->by_udp ? SCOUT : 0, (int)size, false };
     sizes->tries = size == sizes->size ? sizes->tries + 1 : 1;
     sizes->size = size;
-    sizes->sent = events_now(host->trace->events);
-    snprintf(more, sizeof more, "%s dont-fragment 1 size %d", sizes->by_udp ? " protocol udp" : "", (int)size);
-    trace_ask(host, &probe, more);
+    send_size(host);
 }
 
 static int64_t
 patience(const struct traced *host)
 {
     int64_t trips = PATIENCE_TRIPS * host->path.slowest;
-    if (trips < PATIENCE_LEAST)
-        trips = PATIENCE_LEAST;
+    int64_t least = limited_place(host) ? PATIENCE_AT_LIMITS : PATIENCE_LEAST;
+    if (trips < least)
+        trips = least;
     return trips < host->path.timeout ? trips : host->path.timeout;
 }
 
@@ -81,8 +109,8 @@ settle(struct traced *host, int64_t mtu)
 }
 
 /*
- * An echo reply is as large as its request: what was lost of the two is not known. The error of a host without a listener
- * is small, and so udp tells. Where that is not answered either, both are possible.
+ * An echo reply is as large as its request: what was lost of the two is not known. The error of a host without a
+ * listener is small, and so udp tells. Where that is not answered either, both are possible.
  */
 static bool
 doubts_echo(const struct traced *host)
@@ -129,7 +157,7 @@ static void
 gave_no_answer(struct traced *host)
 {
     struct sizes *sizes = host->sizes;
-    if (sizes->tries == 1) {
+    if (sizes->tries < (limited_place(host) ? TRIES_AT_LIMITS : TRIES)) {
         try_size(host, sizes->size); /* it may just have been lost */
         return;
     }
@@ -156,6 +184,8 @@ sizes_heard(struct traced *host, const struct probe *probe, const struct reply *
     int64_t mtu = reply_number(reply, FIELD_MTU);
     if (!is_of_now(sizes, probe))
         return;
+    if (reply->from && limited_place(host))
+        place_heard(limited_place(host), sizes->sent, reply->from);
     if (reply->kind == KIND_TOO_BIG && mtu >= SIZE_LEAST && mtu < sizes->size) {
         sizes->too_big = mtu + 1;
         sizes->silent = false;
@@ -202,17 +232,23 @@ bool
 sizes_step(struct traced *host)
 {
     struct sizes *sizes = host->sizes;
-    int64_t enough = patience(host), now = events_now(host->trace->events).ns;
-    if (sizes->size && now >= sizes->sent.ns + enough)
+    int64_t now = events_now(host->trace->events).ns;
+    if (sizes->size && sizes->held && now >= host->path.begun.ns + TURNS_MOST)
+        settle(host, 0);
+    else if (sizes->size && sizes->held)
+        send_size(host);
+    else if (sizes->size && now >= sizes->sent.ns + patience(host))
         gave_no_answer(host);
     while (!sizes->size) {
         sizes->ttl = sizes->ttl ? sizes->ttl + 1 : host->path.first;
+        sizes->held = false;
         if (sizes->ttl > path_end(&host->path))
             return true;
         path_hop(&host->path, sizes->ttl)->measured = !is_measurable(host, sizes->ttl);
         if (is_measurable(host, sizes->ttl))
             begin_hop(host);
     }
-    trace_step_at(host, sizes->sent.ns + enough);
+    if (!sizes->held)
+        trace_step_at(host, sizes->sent.ns + patience(host));
     return false;
 }

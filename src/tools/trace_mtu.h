@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The MTU at each hop: the largest packet that comes so far unfragmented. One hop after the other, from what the hop before
- * has proved. A packet too big is told by the router before the narrow link, with the link's MTU; where larger ones vanish
- * without a word, the size is found by halving.
+ * The MTU at each hop: the largest packet that comes so far unfragmented. One hop after the other, from what the hop
+ * before has proved. A packet too big is told by the router before the narrow link, with the link's MTU; where larger
+ * ones vanish without a word, the size is found by halving.
  */
 #ifndef HOPLINE_TOOLS_TRACE_MTU_H
 #define HOPLINE_TOOLS_TRACE_MTU_H

@@ -60,6 +60,7 @@ check(struct trace_options *options, bool queries_given)
         wrong("--json=atlas is for one flow, without --mtr, --mda and --mtu");
     if (options->mda && queries_given && options->queries != 1)
         wrong("--mda asks each hop of each flow once");
+    options->spares = !queries_given;
     if (!queries_given)
         options->queries = few ? 1 : 3;
     options->format = options->json ? *options->json ? FORMAT_ATLAS : FORMAT_JSON

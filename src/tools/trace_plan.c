@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tools/trace_plan.h"
 
+#include <string.h>
+
 #define AT_ONCE 5                 /* probes to one place in its first second */
 #define SPELL NS_PER_S            /* a second later what is silent is asked again */
 #define PACE (1100 * NS_PER_MS)   /* one error a second is what the thriftiest host sends */
@@ -9,7 +11,8 @@
 #define TAIL_STEP (300 * NS_PER_MS)    /* where nobody answers, at least, from five hops to the next five */
 #define PATIENCE_TRIPS 3          /* times the longest round trip, where others have answered */
 #define NEAR_END 3                /* hops before the scouts' end from which on flows that hinder themselves go singly */
-#define TRIES_MAX 3               /* where errors are rationed; else 2 */
+#define TRIES_MAX 3               /* where errors are rationed; else 2, */
+#define TRIES_MAX_SHARED 6        /* or this where other paths get a share of them */
 
 struct step {
     struct path *path;
@@ -25,6 +28,42 @@ call_again(struct step *step, int64_t when)
 {
     if (when > step->now.ns && when < step->due)
         step->due = when;
+}
+
+/* ---- places that other paths share */
+
+/* The last router that is known before a hop, or the family. */
+static const char *
+router_before(const struct path *path, int ttl)
+{
+    while (--ttl >= path->first) {
+        const struct reply *answer = path_answer(path, ttl, path->serial ? SCOUT : 0);
+        if (answer && answer->from)
+            return answer->from;
+    }
+    return strchr(path->address, ':') ? "6" : "4";
+}
+
+static struct place *
+shared_place(const struct step *step, int ttl)
+{
+    struct path *path = step->path;
+    struct hop *hop = path_hop(path, ttl < step->nearest ? ttl : step->nearest);
+    if (path->places && !hop->place)
+        hop->place = places_at(path->places, router_before(path, ttl), ttl < step->nearest ? ttl : step->nearest);
+    return hop->place;
+}
+
+/* True when it is this path's turn. */
+static bool
+is_admitted(struct step *step, int ttl)
+{
+    struct instant again;
+    struct place *place = shared_place(step, ttl);
+    if (!place || place_admits(place, step->now, &again))
+        return true;
+    call_again(step, again.ns + step->path->rank * NS_PER_US);
+    return false;
 }
 
 /* ---- sending */
@@ -67,6 +106,8 @@ has_room(struct step *step, int ttl)
 {
     int from = ttl < step->nearest ? ttl : step->nearest, to = ttl < step->nearest ? ttl : step->path->last, sent = 0;
     int64_t first = NEVER;
+    if (!is_admitted(step, ttl))
+        return false;
     if (place_of(step, ttl)->rationed)
         return takes_turn(step, place_of(step, ttl));
     for (int at = from; at <= to; at++) {
@@ -86,6 +127,10 @@ ask(struct step *step, int ttl, int flow, int query)
 {
     struct hop *hop = path_hop(step->path, ttl);
     struct cell *cell = path_cell(step->path, ttl, flow, query);
+    if (!hop->place)
+        hop->place = shared_place(step, ttl);
+    if (hop->place)
+        place_asked(hop->place, step->now);
     if (!hop->asked)
         hop->first_sent = step->now;
     if (step->now.ns - hop->first_sent.ns < SPELL)
@@ -109,8 +154,8 @@ others_answered(const struct path *path, int ttl)
 }
 
 /*
- * The whole timeout is for the hops next to the last that answered: their router may need three seconds to tell that the
- * target is down.
+ * The whole timeout is for the hops next to the last that answered: their router may need three seconds to tell that
+ * the target is down.
  */
 static int64_t
 patience(const struct path *path, int ttl, int query)
@@ -155,8 +200,31 @@ is_rationed(const struct step *step, int ttl)
 }
 
 /*
- * Whether a silent one may be asked once more. At a place that never answered one is asked in place of all; in the tail,
- * behind all that answered, the later queries are such questions.
+ * Where many paths share a place that rations its errors: one answer to a flow has to do unless -q was given, the first
+ * query is to bring it, and turns are not waited for without end. True when nothing is to be done about this cell.
+ */
+static bool
+is_left_out(struct step *step, int ttl, int flow, int query)
+{
+    struct path *path = step->path;
+    struct cell *cell = path_cell(path, ttl, flow, query);
+    if (!place_rations(shared_place(step, ttl), step->now))
+        return false;
+    if (cell->state == CELL_ASKED && instant_since(step->now, cell->sent) < SPELL) {
+        call_again(step, cell->sent.ns + SPELL);
+        return true;
+    }
+    if (instant_since(step->now, path->begun) >= TURNS_MOST)
+        cell->state = CELL_SILENT;
+    else if (path->spares &&
+             (path_answer(path, ttl, flow) || (query && path_cell(path, ttl, flow, 0)->state == CELL_SILENT)))
+        cell->state = CELL_SPARED;
+    return cell->state == CELL_SILENT || cell->state == CELL_SPARED || (path->spares && query);
+}
+
+/*
+ * Whether a silent one may be asked once more. At a place that never answered one is asked in place of all; in the
+ * tail, behind all that answered, the later queries are such questions.
  */
 static bool
 may_retry(struct step *step, int ttl, const struct flow *flow, const struct cell *cell)
@@ -165,6 +233,8 @@ may_retry(struct step *step, int ttl, const struct flow *flow, const struct cell
     struct hop *hop = path_hop(path, ttl);
     if (flow->end == ttl && !flow->reached)
         return false; /* one unreachable says it */
+    if (place_is_rationed(hop->place))
+        return cell->tries < TRIES_MAX_SHARED;
     if (!path->answers || cell->tries >= (is_rationed(step, ttl) ? TRIES_MAX : TRIES_MAX - 1))
         return false;
     if (!hop->answered)
@@ -184,6 +254,8 @@ static void
 retry(struct step *step, int ttl, int flow, int query)
 {
     struct hop *hop = path_hop(step->path, ttl), *place = place_of(step, ttl);
+    if (!is_admitted(step, ttl))
+        return;
     if ((hop->rationed || place->rationed || !hop->answered) && !takes_turn(step, place))
         return;
     hop->retries++;
@@ -197,6 +269,8 @@ judge_silence(struct step *step, int ttl, int flow, int query)
 {
     struct cell *cell = path_cell(step->path, ttl, flow, query);
     int64_t age = instant_since(step->now, cell->sent), enough = patience(step->path, ttl, query);
+    if (is_left_out(step, ttl, flow, query))
+        return;
     bool again = may_retry(step, ttl, path_flow(step->path, flow), cell);
     if (again && age < SPELL) {
         call_again(step, cell->sent.ns + SPELL);
@@ -261,7 +335,7 @@ ask_ahead(struct step *step, int number, int bound, int queries)
                                        : ttl <= flow->front || fresh < most;
             if (cell->state == CELL_ASKED)
                 judge_silence(step, ttl, number, query);
-            else if (cell->state == CELL_IDLE && wanted && has_room(step, ttl))
+            else if (cell->state == CELL_IDLE && wanted && !is_left_out(step, ttl, number, query) && has_room(step, ttl))
                 ask(step, ttl, number, query);
         }
         if (ttl <= flow->front)
@@ -290,7 +364,7 @@ ask_hop_singly(struct step *step, int ttl, int number)
             continue;
         if (cell->state == CELL_ASKED)
             judge_silence(step, ttl, number, query);
-        else if (cell->state == CELL_IDLE && has_room(step, ttl))
+        else if (cell->state == CELL_IDLE && !is_left_out(step, ttl, number, query) && has_room(step, ttl))
             ask(step, ttl, number, query);
         if (cell->state == CELL_ASKED || cell->state == CELL_IDLE)
             return false;
@@ -298,7 +372,9 @@ ask_hop_singly(struct step *step, int ttl, int number)
     return true;
 }
 
-/* The hops near the end: those before the target, nearest to it first, then those behind where the flow has not ended. */
+/*
+ * The hops near the end: those before the target, nearest to it first, then those behind where the flow has not ended.
+ */
 static void
 ask_singly(struct step *step, int number)
 {
@@ -352,8 +428,8 @@ bound_of(const struct path *path, int number)
 }
 
 /*
- * Where probes of one flow hinder each other at the target, that comes first, and before any other of the flow: while one
- * of these may still be answered, the target's answer, which is of ports alone, may be to that one.
+ * Where probes of one flow hinder each other at the target, that comes first, and before any other of the flow: while
+ * one of these may still be answered, the target's answer, which is of ports alone, may be to that one.
  */
 static void
 ask_flow(struct step *step, int number)
@@ -381,6 +457,8 @@ int64_t
 plan_step(struct path *path, struct instant now, void (*send)(void *owner, const struct question *question), void *owner)
 {
     struct step step = { path, now, send, owner, nearest_end(path), NEVER };
+    if (!path->begun.ns)
+        path->begun = now;
     if (path->verdict == ASK || path->verdict == ASKED)
         return path->verdict_asked.ns + patience(path, path->first, 0);
     if (path->serial)

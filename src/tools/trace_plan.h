@@ -3,9 +3,10 @@
  * Which questions about a path are asked now. Pure: it is told the time, and calls whoever sends.
  *
  * Many hosts send one prober six errors at once and then one a second, so whoever asks all of 30 hops at once makes the
- * loss that he reports. So a flow is asked a few hops ahead of the last that answered; no place gets more than five probes
- * in its first second; and what is silent while others answered is asked once more, a second later, before it counts as
- * silent. Where errors are seen to be rationed, it is asked again once a second.
+ * loss that he reports. So a flow is asked a few hops ahead of the last that answered; no place gets more than five
+ * probes in its first second; and what is silent while others answered is asked once more, a second later, before it
+ * counts as silent. Where errors are seen to be rationed, it is asked again once a second. Paths that share places
+ * (trace_places.h) take turns there; what nobody has answered two minutes later is given up.
  */
 #ifndef HOPLINE_TOOLS_TRACE_PLAN_H
 #define HOPLINE_TOOLS_TRACE_PLAN_H

@@ -53,6 +53,7 @@ print_row(struct traced *host, int ttl, int flow, int query)
     put_answer(row, host, ttl, flow, cell->answer);
     json_put_number(row, "mtu", hop->mtu ? hop->mtu : -1);
     json_put_true(row, "vanish", hop->mtu && hop->vanish);
+    json_put_true(row, "limited", path_hop_is_limited(&host->path, ttl));
     json_print(row);
 }
 
@@ -79,7 +80,8 @@ each_row(struct traced *host, int ttl, void (*print)(struct traced *host, int tt
         if (path->flows[flow].end && ttl > path->flows[flow].end)
             continue;
         for (int query = 0; query < path->queries; query++)
-            if (path_cell(path, ttl, flow, query)->state != CELL_IDLE)
+            if (path_cell(path, ttl, flow, query)->state != CELL_IDLE &&
+                path_cell(path, ttl, flow, query)->state != CELL_SPARED)
                 print(host, ttl, flow, query);
     }
 }
@@ -138,7 +140,7 @@ static void
 print_csv_head(struct trace *trace)
 {
     if (!trace->headed)
-        puts("host,address,hop,flow,query,kind,from,name,as,ms,mark,error,ttl,quoted_tos,nat,mpls,mtu,notes");
+        puts("host,address,hop,flow,query,kind,from,name,as,ms,mark,error,ttl,quoted_tos,nat,mpls,mtu,notes,limited");
     trace->headed = true;
 }
 
@@ -175,6 +177,7 @@ print_csv(struct traced *host, int ttl, int flow, int query)
     csv_put(answer->value[FIELD_MPLS], false);
     csv_put_number(path_hop(&host->path, ttl)->mtu ? path_hop(&host->path, ttl)->mtu : -1, false);
     csv_put(words, false);
+    csv_put(path_hop_is_limited(&host->path, ttl) ? "limited" : "", false);
     putchar('\n');
 }
 
@@ -190,7 +193,7 @@ csv_show(struct traced *host)
         for (int column = 0; column < 10; column++)
             csv_put("", false);
         csv_put(host->why, false);
-        for (int column = 0; column < 6; column++)
+        for (int column = 0; column < 7; column++)
             csv_put("", false);
         putchar('\n');
     }

@@ -115,7 +115,7 @@ print_answers(FILE *to, struct traced *host, int ttl)
         const struct cell *cell = path_cell(&host->path, ttl, 0, query);
         const struct reply *answer = cell->answer;
         if (!answer) {
-            fputs(" *", to);
+            fputs(cell->state == CELL_SPARED ? "" : " *", to);
             continue;
         }
         if (answer->from && !is_same(answer->from, who)) {
@@ -134,6 +134,10 @@ print_answers(FILE *to, struct traced *host, int ttl)
             labels = answer->value[FIELD_MPLS];
             print_labels(to, answer);
         }
+    }
+    if (path_hop_is_limited(&host->path, ttl)) {
+        fflush(behind);
+        fprintf(behind, "%slimited", size ? ", " : "  ");
     }
     fclose(behind);
     fputs(told, to);
@@ -224,6 +228,8 @@ print_flows(FILE *to, struct traced *host, int ttl)
         print_group(to, host, ttl, &groups[i], count == 1);
         free(groups[i].list);
     }
+    if (path_hop_is_limited(&host->path, ttl))
+        fputs("  limited", to);
     print_size(to, path_hop(&host->path, ttl));
     if (ways > 1)
         note_difference(host, ttl);
@@ -261,11 +267,11 @@ print_columns(struct traced *host, int ttl, int flow)
     const struct hop *hop = path_hop(&host->path, ttl);
     printf("%3d " LINE_OF_COLUMNS, ttl, answer && answer->from ? trace_title(host->trace, answer->from, title) : "*");
     for (int query = 0; query < host->path.queries; query++) {
-        const struct reply *one = path_cell(&host->path, ttl, flow, query)->answer;
-        if (one && one->round_trip_us >= 0)
-            printf(" %9.3f", (double)one->round_trip_us / 1000);
+        const struct cell *cell = path_cell(&host->path, ttl, flow, query);
+        if (cell->answer && cell->answer->round_trip_us >= 0)
+            printf(" %9.3f", (double)cell->answer->round_trip_us / 1000);
         else
-            printf(" %9s", "*");
+            printf(" %9s", cell->state == CELL_SPARED ? "" : "*");
     }
     if (answer && words_back(answer, ttl) >= 0)
         snprintf(back, sizeof back, "%d", words_back(answer, ttl));
@@ -283,7 +289,7 @@ print_columns(struct traced *host, int ttl, int flow)
         print_labels(stdout, answer);
         printf("%s%s", *words ? " " : "", words);
     }
-    putchar('\n');
+    puts(path_hop_is_limited(&host->path, ttl) ? " limited" : "");
 }
 
 /* ---- lines */

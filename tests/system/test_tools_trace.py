@@ -343,6 +343,34 @@ def test_flows_at_limits(rested, needs, protocol):
     assert all(one["from"] == chain.address(one["hop"]) for one in rows)
 
 
+@pytest.fixture
+def crowd(rested):
+    """As many addresses of the target as a router lets nobody ask for at once."""
+    block = {4: [f"10.61.0.{number}" for number in range(1, 25)], 6: [f"fd61::{number:x}" for number in range(1, 25)]}
+    rested.nodes[5].ip("route add local 10.61.0.0/24 dev lo", "-6 route add local fd61::/64 dev lo")
+    yield block
+    rested.nodes[5].ip("route del local 10.61.0.0/24 dev lo", "-6 route del local fd61::/64 dev lo")
+
+
+@every_family
+def test_many_hosts_behind_one_limited_router(rested, crowd, family):
+    """They take turns at each router, which says once a second that it is there: no star, and no more than one answer each."""
+    began = time.monotonic()
+    said = run(rested.client, "probe-trace", "-n", *crowd[family], timeout=60)
+    assert said.status == 0 and "*" not in said.out and time.monotonic() - began < 45
+    for ttl in range(1, 5):
+        lines = [line for line in said.lines if line.startswith(f"  {ttl}  ")]
+        assert len(lines) == 24 and all(chain.address(ttl, family) in line for line in lines)
+        assert sum(line.endswith("  limited") for line in lines) > 12
+    assert all(line.count(" ms") == 3 for line in said.lines if line.startswith("  5  "))
+
+
+def test_all_queries_at_a_limited_router(rested, crowd):
+    """With -q each of them is asked until it is answered."""
+    rows = run(rested.client, "probe-trace", "-n", "--json", "-q2", "-m1", *crowd[4][:8], timeout=60).of_type("hop")
+    assert [one.get("from") for one in rows] == 16 * [chain.address(1)] and rows[-1]["limited"]
+
+
 def test_rounds_at_limits(rested):
     """A limited router is none that loses."""
     said = run(rested.client, "probe-trace", "-n", "--json", "--mtr", 20, "-i0.2", rested.target)

@@ -155,6 +155,172 @@ START_TEST(what_hinders_itself_goes_singly)
 }
 END_TEST
 
+/* ---- paths that share routers which send six errors at once, and then one in so many milliseconds */
+
+#define PATHS 64
+#define SHARED_LENGTH 4 /* where the targets are, which answer everything */
+
+struct crowd {
+    struct network nets[PATHS];
+    int64_t due[PATHS];     /* when it takes its next step */
+    struct places *places;
+    int64_t spell;          /* ms; 0: no limits */
+    int64_t tokens[SHARED_LENGTH]; /* of the router at each ttl, ms */
+    int64_t filled;
+    int asked[SHARED_LENGTH + 1];
+};
+
+static void
+begin_crowd(struct crowd *crowd, int64_t spell, bool spares)
+{
+    *crowd = (struct crowd){ .places = places_new(), .spell = spell, .filled = NS_PER_S };
+    for (int ttl = 1; ttl < SHARED_LENGTH; ttl++)
+        crowd->tokens[ttl] = 6 * spell;
+    for (int i = 0; i < PATHS; i++) {
+        crowd->nets[i] = network(SHARED_LENGTH, 3, 1);
+        crowd->nets[i].path.ahead = 2;
+        crowd->nets[i].path.places = crowd->places;
+        crowd->nets[i].path.rank = i;
+        crowd->nets[i].path.spares = spares;
+    }
+}
+
+static void
+free_crowd(struct crowd *crowd)
+{
+    for (int i = 0; i < PATHS; i++)
+        path_free(&crowd->nets[i].path);
+    places_free(crowd->places);
+}
+
+/* What one path asked is answered while the routers have tokens. */
+static void
+answer_one(struct crowd *crowd, struct network *net)
+{
+    char words[200];
+    for (int i = 0; i < net->asked_count; i++) {
+        const struct question *question = &net->asked[i];
+        int ttl = question->ttl < SHARED_LENGTH ? question->ttl : SHARED_LENGTH;
+        crowd->asked[ttl]++;
+        if (net->silent >> ttl & 1)
+            continue;
+        if (ttl < SHARED_LENGTH && crowd->tokens[ttl] < crowd->spell)
+            continue;
+        if (ttl < SHARED_LENGTH)
+            crowd->tokens[ttl] -= crowd->spell;
+        snprintf(words, sizeof words, "%s ip-4 192.0.2.%d round-trip-time 1000",
+                 ttl < SHARED_LENGTH ? "ttl-expired" : "reply", ttl < SHARED_LENGTH ? ttl : 99);
+        answer(net, question, words);
+    }
+    net->asked_count = 0;
+}
+
+/* Until all is known of all paths; returns how long it took, ms. */
+static int64_t
+run_crowd(struct crowd *crowd)
+{
+    int64_t begun = crowd->nets[0].now, now = begun;
+    for (int open = PATHS; open; now += NS_PER_MS) {
+        open = 0;
+        for (int ttl = 1; ttl < SHARED_LENGTH; ttl++) {
+            crowd->tokens[ttl] += (now - crowd->filled) / NS_PER_MS;
+            if (crowd->tokens[ttl] > 6 * crowd->spell)
+                crowd->tokens[ttl] = 6 * crowd->spell;
+        }
+        crowd->filled = now;
+        for (int i = 0; i < PATHS; i++) {
+            struct network *net = &crowd->nets[i];
+            net->now = now;
+            open += !plan_is_done(&net->path);
+            if (net->asked_count) {
+                answer_one(crowd, net);
+                crowd->due[i] = now;
+            } else if (now >= crowd->due[i]) {
+                crowd->due[i] = plan_step(&net->path, (struct instant){ now }, send_question, net);
+            }
+        }
+        ck_assert_int_lt(now - begun, 600 * NS_PER_S);
+    }
+    return (now - begun) / NS_PER_MS;
+}
+
+static int
+count_cells(const struct crowd *crowd, int ttl, enum cell_state state)
+{
+    int count = 0;
+    for (int i = 0; i < PATHS; i++)
+        for (int query = 0; query < 3; query++)
+            count += path_cell(&crowd->nets[i].path, ttl, 0, query)->state == state;
+    return count;
+}
+
+/* One answer for each path, nothing taken for silent, and few probes in vain. */
+START_TEST(paths_take_turns_at_a_limited_router)
+{
+    static struct crowd crowd;
+    begin_crowd(&crowd, 1000, true);
+    ck_assert_int_lt(run_crowd(&crowd), 100000);
+    for (int ttl = 1; ttl < SHARED_LENGTH; ttl++) {
+        for (int i = 0; i < PATHS; i++)
+            ck_assert_ptr_nonnull(path_answer(&crowd.nets[i].path, ttl, 0));
+        ck_assert_int_eq(count_cells(&crowd, ttl, CELL_SILENT), 0);
+        ck_assert_int_lt(crowd.asked[ttl], 2 * PATHS);
+    }
+    ck_assert(path_hop_is_limited(&crowd.nets[0].path, 1));
+    ck_assert(!path_hop_is_limited(&crowd.nets[0].path, SHARED_LENGTH));
+    free_crowd(&crowd);
+}
+END_TEST
+
+/* At four a second the pace is found. */
+START_TEST(turns_are_as_fast_as_the_router)
+{
+    static struct crowd crowd;
+    begin_crowd(&crowd, 250, true);
+    ck_assert_int_lt(run_crowd(&crowd), 40000);
+    for (int i = 0; i < PATHS; i++)
+        ck_assert_ptr_nonnull(path_answer(&crowd.nets[i].path, 1, 0));
+    free_crowd(&crowd);
+}
+END_TEST
+
+/* All that was asked for, with -q, is asked; what can't be had in time is given up. */
+START_TEST(turns_end)
+{
+    static struct crowd crowd;
+    begin_crowd(&crowd, 1000, false);
+    ck_assert_int_lt(run_crowd(&crowd), 135000);
+    ck_assert_int_gt(count_cells(&crowd, 1, CELL_ANSWERED), 100);
+    ck_assert_int_eq(count_cells(&crowd, 1, CELL_SPARED), 0);
+    free_crowd(&crowd);
+}
+END_TEST
+
+START_TEST(nobody_waits_where_nobody_limits)
+{
+    static struct crowd crowd;
+    begin_crowd(&crowd, 0, true);
+    ck_assert_int_lt(run_crowd(&crowd), 150);
+    for (int ttl = 1; ttl <= SHARED_LENGTH; ttl++)
+        ck_assert_int_eq(count_cells(&crowd, ttl, CELL_ANSWERED), 3 * PATHS);
+    free_crowd(&crowd);
+}
+END_TEST
+
+/* A hop that is silent on all paths, and one that is on some, cost no more than on one. */
+START_TEST(silence_is_no_limit)
+{
+    static struct crowd crowd;
+    begin_crowd(&crowd, 0, true);
+    for (int i = 0; i < PATHS; i++)
+        crowd.nets[i].silent = 1u << 2 | (i % 3 ? 0 : 1u << 1);
+    ck_assert_int_lt(run_crowd(&crowd), 12000);
+    ck_assert_int_eq(count_cells(&crowd, 2, CELL_SILENT), 3 * PATHS);
+    ck_assert_int_eq(count_cells(&crowd, 1, CELL_ANSWERED), 3 * (PATHS - PATHS / 3 - 1));
+    free_crowd(&crowd);
+}
+END_TEST
+
 /* ---- ends */
 
 static void
@@ -335,6 +501,11 @@ trace_suite(void)
     tcase_add_test(tests, a_silent_end_costs_little_more_than_the_timeout);
     tcase_add_test(tests, many_flows_are_spread);
     tcase_add_test(tests, what_hinders_itself_goes_singly);
+    tcase_add_test(tests, paths_take_turns_at_a_limited_router);
+    tcase_add_test(tests, turns_are_as_fast_as_the_router);
+    tcase_add_test(tests, turns_end);
+    tcase_add_test(tests, nobody_waits_where_nobody_limits);
+    tcase_add_test(tests, silence_is_no_limit);
     tcase_add_test(tests, a_reply_beyond_beats_an_unreachable);
     tcase_add_test(tests, the_target_itself_is_believed);
     tcase_add_test(tests, flows_that_are_enough);
