@@ -79,7 +79,10 @@ pair_judge(struct pair *pair, const struct reply *reply)
     if (rank >= pair->rank)
         return;
     pair->rank = rank;
-    if (rank <= RANK_REFUSED)
+    pair->untaken = *pair->to.interface && strcmp(reply->word, "invalid-argument") == 0;
+    if (pair->untaken)
+        snprintf(pair->state, sizeof pair->state, "no address with a scope is taken by this daemon");
+    else if (rank <= RANK_REFUSED)
         snprintf(pair->state, sizeof pair->state, "%s", words[rank]);
     else
         snprintf(pair->state, sizeof pair->state, "%.80s%s%.64s", reply_error(reply, buffer, sizeof buffer),
@@ -194,7 +197,7 @@ struct status {
 static void
 note(enum truth *what, const struct pair *pair)
 {
-    if (*what != YES)
+    if (*what != YES && !pair->untaken)
         *what = pair->received ? YES : NO;
 }
 

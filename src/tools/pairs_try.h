@@ -23,10 +23,12 @@ struct pair {
     struct place to;
     enum rank rank;
     char state[STATE_MAX]; /* in words */
+    bool untaken;          /* the daemon takes no address with a scope: so nothing is known of it */
     int64_t sent, received;
     int64_t *times; /* us, of each that was received; sorted by pair_median() */
     int64_t room;
-    uint8_t rewritten[2]; /* hops (bits, from 1) that quote our probes otherwise than they left, by each of two protocols */
+    uint8_t rewritten[2]; /* hops (bits, from 1) that quote our probes otherwise than they left, by each of two
+                             protocols */
 };
 
 struct pairs {

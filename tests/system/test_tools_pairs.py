@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from lab.asking import MTR_PACKET
 from lab.nameserver import nameserver
 from lab.net import Namespace, join
 from lab.path import LONG, OURS, Hop, Path, hop_address, hops, target
@@ -70,8 +71,9 @@ def run(here, tmp_path_factory):
     hosts = tmp_path_factory.mktemp("pairs") / "hosts"
     hosts.write_text("".join(f"{address} {NAME}\n" for address in (*THERE.values(), SILENT)))
 
-    def run(*words):
+    def run(*words, daemon=None):
         argv, env = command("probe-pairs", "-W", "0.3", "-i", "0.05", *words)
+        env["MTR_PACKET"] = daemon or env["MTR_PACKET"]
         # ip netns exec gives it mounts of its own.
         result = here.run("sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh", *argv,
                           env=env, check=False, timeout=30)
@@ -161,6 +163,19 @@ def test_status(run):
         "IPv4 global": "no address", "IPv4 private (RFC 1918)": "works",
         "IPv4 default gateway": GATE[4], "IPv6 default gateway": f"{GATE[6]}%eth0",
         "IPv4 translated (NAT44)": "yes", "IPv6 translated (NPTv6)": "no"}
+
+
+def test_own_daemon_of_mtr(run):
+    """With less, which is said once; it takes no scopes, so nothing is said of link local addresses."""
+    if not os.access(MTR_PACKET, os.X_OK):
+        pytest.skip("no mtr-packet of mtr here (Debian package mtr-tiny)")
+    status, lines, said = run("--status", "-W", "1", NAME, daemon=MTR_PACKET)
+    assert status == 0 and said.count("\n") == 1 and "tells less: no translation that routers see" in said
+    words = {line[:25].strip(): line[26:] for line in lines}
+    assert words["IPv6 global"] == words["IPv4 private (RFC 1918)"] == "works"
+    assert words["IPv6 link local"] == "present, not tried"
+    status, lines, said = run("-W", "1", "-p", "icmp", f"{GATE[6]}%eth0", daemon=MTR_PACKET)
+    assert status == 1 and lines[0].endswith("no address with a scope is taken by this daemon")
 
 
 def test_status_json(run):
