@@ -10,7 +10,7 @@
 #define SIZE_LEAST 68   /* RFC 791: what every link of IPv4 takes */
 #define PATIENCE_LEAST (500 * NS_PER_MS)
 #define PATIENCE_TRIPS 4
-#define PATIENCE_AT_LIMITS NS_PER_S
+#define PACE (1100 * NS_PER_MS) /* one error a second is what the thriftiest router sends: then it would answer again */
 #define TRIES 2
 #define TRIES_AT_LIMITS 4 /* where other paths get a share of what the router says */
 
@@ -21,7 +21,8 @@ struct sizes {
     int64_t passed, too_big;
     int64_t size;    /* that is asked now; 0: none */
     int tries;
-    bool held;       /* it is not this path's turn to send it yet */
+    bool held;       /* it is not sent yet, */
+    struct instant not_before; /* since it was sent a second ago, or it is another path's turn */
     bool silent;     /* of what was too big nobody said so */
     bool by_udp;     /* whether it was the packet or the answer to it that vanished */
     bool udp_answered;
@@ -44,23 +45,27 @@ sizes_free(struct sizes *sizes)
     free(sizes);
 }
 
-/* The place that is asked, where it rations what it says to several paths; else NULL. */
+/* The place that is asked, where paths share places; else NULL. */
 static struct place *
-limited_place(const struct traced *host)
+place_of(const struct traced *host)
 {
-    return path_hop_is_limited(&host->path, host->sizes->ttl) ? path_hop(&host->path, host->sizes->ttl)->place : NULL;
+    return path_hop(&host->path, host->sizes->ttl)->place;
 }
 
 static void
 send_size(struct traced *host)
 {
     struct sizes *sizes = host->sizes;
-    struct place *place = limited_place(host);
+    struct place *place = place_of(host);
     struct instant now = events_now(host->trace->events), again;
     char more[80];
     struct probe probe = { sizes->by_udp ? FOR_SIZE_BY_UDP : FOR_SIZE, trace_number(host), sizes->ttl,
                            sizes->by_udp ? SCOUT : 0, (int)sizes->size, false };
-    sizes->held = place && !place_admits(place, now, &again);
+    if (now.ns < sizes->not_before.ns)
+        again = sizes->not_before;
+    else if (!place || place_admits(place, now, &again))
+        again = now;
+    sizes->held = again.ns > now.ns;
     if (sizes->held) {
         trace_step_at(host, again.ns + host->path.rank * NS_PER_US);
         return;
@@ -76,7 +81,9 @@ static void
 try_size(struct traced *host, int64_t size)
 {
     struct sizes *sizes = host->sizes;
-    sizes->tries = size == sizes->size ? sizes->tries + 1 : 1;
+    bool again = size == sizes->size;
+    sizes->tries = again ? sizes->tries + 1 : 1;
+    sizes->not_before = again ? instant_after(sizes->sent, PACE) : (struct instant){ 0 };
     sizes->size = size;
     send_size(host);
 }
@@ -85,9 +92,8 @@ static int64_t
 patience(const struct traced *host)
 {
     int64_t trips = PATIENCE_TRIPS * host->path.slowest;
-    int64_t least = limited_place(host) ? PATIENCE_AT_LIMITS : PATIENCE_LEAST;
-    if (trips < least)
-        trips = least;
+    if (trips < PATIENCE_LEAST)
+        trips = PATIENCE_LEAST;
     return trips < host->path.timeout ? trips : host->path.timeout;
 }
 
@@ -157,8 +163,8 @@ static void
 gave_no_answer(struct traced *host)
 {
     struct sizes *sizes = host->sizes;
-    if (sizes->tries < (limited_place(host) ? TRIES_AT_LIMITS : TRIES)) {
-        try_size(host, sizes->size); /* it may just have been lost */
+    if (sizes->tries < (place_is_rationed(place_of(host)) ? TRIES_AT_LIMITS : TRIES)) {
+        try_size(host, sizes->size); /* it may just have been lost, or its router rations what it says */
         return;
     }
     if (sizes->by_udp && !sizes->udp_answered) {
@@ -182,10 +188,10 @@ sizes_heard(struct traced *host, const struct probe *probe, const struct reply *
 {
     struct sizes *sizes = host->sizes;
     int64_t mtu = reply_number(reply, FIELD_MTU);
-    if (!is_of_now(sizes, probe))
+    if (!is_of_now(sizes, probe) || reply->kind == KIND_NO_REPLY) /* which patience() foresaw */
         return;
-    if (reply->from && limited_place(host))
-        place_heard(limited_place(host), sizes->sent, reply->from);
+    if (reply->from && place_of(host))
+        place_heard(place_of(host), sizes->sent, reply->from);
     if (reply->kind == KIND_TOO_BIG && mtu >= SIZE_LEAST && mtu < sizes->size) {
         sizes->too_big = mtu + 1;
         sizes->silent = false;
@@ -201,8 +207,6 @@ sizes_heard(struct traced *host, const struct probe *probe, const struct reply *
     } else if (reply->kind == KIND_TTL_EXPIRED || reply->kind == KIND_REPLY) {
         sizes->passed = sizes->size;
         narrow(host);
-    } else if (reply->kind == KIND_NO_REPLY) {
-        gave_no_answer(host);
     } else {
         settle(host, 0);
     }

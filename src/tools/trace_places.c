@@ -11,7 +11,6 @@
 #define LOOK_AGAIN (5 * NS_PER_MS)
 #define EPOCH (250 * NS_PER_MS)
 #define EPOCHS 4                     /* after these, a second at most, what is not answered is lost */
-#define REPEATS_LEAST 3              /* answers by one who answered before: it is one place, not what lies behind many */
 #define PACE (1100 * NS_PER_MS)      /* one error a second is what the thriftiest host sends */
 #define PACE_MOST (5 * NS_PER_MS)
 #define ENOUGH 4                     /* answers at a pace, before the next one is tried, */
@@ -163,6 +162,13 @@ set_interval(struct place *place, int64_t interval, struct instant now)
     place->free_at = instant_after(place->last_asked, place->interval);
 }
 
+/* Not what lies behind many: those who answered are few. */
+static bool
+is_one(const struct place *place)
+{
+    return 2 * (place->answered - place->repeats) <= place->answered + 1;
+}
+
 /* What was asked in an EPOCH is lost. At a pace that has been left since, that is known. */
 static void
 note_loss(struct place *place, int lost, int64_t epoch, struct instant now)
@@ -173,7 +179,7 @@ note_loss(struct place *place, int lost, int64_t epoch, struct instant now)
             return;
         place->enough = ENOUGH_AFTER_LOSS;
         set_interval(place, 2 * place->interval, now);
-    } else if (place->repeats >= REPEATS_LEAST && 2 * place->repeats >= place->answered && place->lost >= 2 &&
+    } else if (place->answered && is_one(place) && place->lost >= 2 &&
                5 * place->lost >= place->lost + place->answered) {
         place->rationed = true;
         place->rationed_at = place->silent_since = now;

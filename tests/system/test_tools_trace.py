@@ -371,6 +371,16 @@ def test_all_queries_at_a_limited_router(rested, crowd):
     assert [one.get("from") for one in rows] == 16 * [chain.address(1)] and rows[-1]["limited"]
 
 
+def test_sizes_at_limits(rested, crowd):
+    """A router that has said all that it may say for now does not let larger packets vanish."""
+    for hosts in crowd[4][:1], crowd[4][:2]:
+        run(rested.client, "probe-trace", "-n", "-q6", rested.target)
+        said = run(rested.client, "probe-trace", "-n", "--mtu", *hosts, timeout=60)
+        hops_told = [line for line in said.lines if " ms" in line]
+        assert "*" not in said.out and len(hops_told) == 5 * len(hosts)
+        assert all(line.replace("  limited", "").endswith("  mtu 1500") for line in hops_told)
+
+
 def test_rounds_at_limits(rested):
     """A limited router is none that loses."""
     said = run(rested.client, "probe-trace", "-n", "--json", "--mtr", 20, "-i0.2", rested.target)
