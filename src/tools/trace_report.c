@@ -56,6 +56,7 @@ static const struct {
 #define COLUMNS ((int)(sizeof columns / sizeof *columns))
 #define COLUMN_WIDTH 9
 #define FIXED_WIDTH 23 /* hop, loss, sent, received, and what is between */
+#define COLUMNS_LEAST 2 /* with these the longest address finds room in 80 columns */
 #define HOST_LEAST 12
 #define HOST_USUAL 40
 
@@ -64,19 +65,43 @@ struct layout {
     int host, columns;
 };
 
-static struct layout
-layout_of(struct trace *trace)
+static int
+longest_title(struct traced *host)
 {
+    const struct tally *tally = &host->rounds->tally;
+    char title[400];
+    int longest = HOST_LEAST;
+    for (int ttl = tally->first; ttl <= length_of(host->rounds); ttl++)
+        for (int who = 0; who < tally_hop(tally, ttl)->responder_count; who++) {
+            int length = (int)strlen(trace_title(host->trace, tally_hop(tally, ttl)->responders[who].address, title));
+            longest = length > longest ? length : longest;
+        }
+    return longest;
+}
+
+/* On a terminal a title has the room that it needs, but for COLUMNS_LEAST columns. */
+static struct layout
+layout_of(struct traced *host)
+{
+    struct trace *trace = host->trace;
     struct layout layout = { HOST_USUAL, COLUMNS };
     if (!trace->screen || trace->options->wide)
         return layout;
-    int room = screen_columns(trace->screen) - FIXED_WIDTH;
-    layout.columns = (room - HOST_LEAST) / COLUMN_WIDTH;
+    int room = screen_columns(trace->screen) - FIXED_WIDTH, most = room - COLUMNS_LEAST * COLUMN_WIDTH;
+    layout.host = longest_title(host);
+    layout.host = layout.host > most ? most : layout.host;
+    layout.host = layout.host < HOST_LEAST ? HOST_LEAST : layout.host;
+    layout.columns = (room - layout.host) / COLUMN_WIDTH;
     layout.columns = layout.columns < 1 ? 1 : layout.columns > COLUMNS ? COLUMNS : layout.columns;
-    layout.host = room - layout.columns * COLUMN_WIDTH;
-    if (layout.host > HOST_USUAL)
-        layout.host = HOST_USUAL;
     return layout;
+}
+
+/* What is cut shows that it is: the beginning of an address is another address. */
+static void
+cut(char *title, int width)
+{
+    if ((int)strlen(title) > width)
+        memcpy(title + width - 3, "...", 4);
 }
 
 /* A line of the table: cut at the edge of a terminal, whole in a pipe. */
@@ -104,6 +129,8 @@ put_row(struct traced *host, const struct layout *layout, int ttl, int who)
     int used;
     if (responder)
         trace_title(host->trace, responder->address, title);
+    if (host->trace->screen)
+        cut(title, layout->host);
     if (who <= 0) {
         snprintf(loss, sizeof loss, "%.1f", tally_loss(hop));
         snprintf(sent, sizeof sent, "%" PRId64, hop->sent - hop->open);
@@ -140,7 +167,7 @@ put_changes(struct traced *host)
 static void
 put_table(struct traced *host)
 {
-    struct layout layout = layout_of(host->trace);
+    struct layout layout = layout_of(host);
     const struct tally *tally = &host->rounds->tally;
     char line[400];
     int used = snprintf(line, sizeof line, "%3s %-*s %6s %5s %5s", "hop", layout.host, "host", "loss%", "sent", "recv");

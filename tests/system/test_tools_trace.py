@@ -230,6 +230,16 @@ def test_rounds_on_a_terminal(path):
     assert re.match(r" 12 10\.99\.1\.1 +0\.0 +8 +8 +\d", last[13])
 
 
+def test_addresses_on_a_terminal(path):
+    """They are whole where a table can be; what is cut shows that it is."""
+    long = "2001:db8:1111:2222:3333:4444:5555:6666"
+    path.play([dataclasses.replace(hop, address={**hop.address, 6: long}) for hop in hops(2)], [target()])
+    out = on_terminal(path.namespace, "probe-trace", "-n", "--mtr", 3, "-i0.1", TARGET[6])
+    assert f"  1 {long}  " in out
+    out = on_terminal(path.namespace, "probe-trace", "-n", "--mtr", 3, "-i0.1", TARGET[6], columns=60)
+    assert long[:20] not in out and "2001:db8:1111:22... " in out
+
+
 # ---------------------------------------------------------------- several hosts
 
 def test_several_hosts(path):
