@@ -72,10 +72,50 @@ print_table(const struct command *command)
 
 /* ---- reading */
 
+/* What mtr, traceroute and fping call otherwise: said where there is such a ROW. */
+static const struct {
+    const char *theirs, *row, *ours;
+} elsewhere[] = {
+    { "address", "source", "-I ADDRESS" },
+    { "src", "source", "-I ADDRESS" },
+    { "interface", "source", "-I INTERFACE" },
+    { "iface", "source", "-I INTERFACE" },
+    { "no-dns", "numeric", "-n" },
+    { "psize", "size", "-s" },
+    { "wait", "timeout", "-W" },
+    { "gracetime", "timeout", "-W" },
+    { "icmp", "protocol", "-p icmp, the default" },
+    { "udp", "protocol", "-p udp:PORT" },
+    { "tcp", "protocol", "-p tcp:PORT" },
+    { "sctp", "protocol", "-p sctp:PORT" },
+    { "port", "protocol", "-p PROTOCOL:PORT" },
+    { "first-ttl", "first", "-f" },
+    { "max-ttl", "last", "-m" },
+    { "max-hops", "last", "-m" },
+    { "report", "mtr", "--mtr ROUNDS" },
+    { "report-wide", "mtr", "--mtr ROUNDS" },
+    { "report-cycles", "mtr", "--mtr ROUNDS" },
+    { "aslookup", "as", "--as" },
+    { "ipinfo", "as", "--as" },
+    { "as-path-lookups", "as", "--as" },
+    { "vcount", "fping", "-c N --fping" },
+    { "period", "interval", "-i" },
+};
+
+/* ": and a word about it", in BUFFER, where there is one; else "". */
+static const char *
+hint_of(const struct command *command, int letter, char buffer[200])
+{
+    const char *hint = command->hint && letter > 0 && letter < LONG_BASE ? command->hint((char)letter) : NULL;
+    snprintf(buffer, 200, "%s%s", hint ? ": " : "", hint ? hint : "");
+    return buffer;
+}
+
 static void
-take_value(const struct option_row *row, const char *text)
+take_value(const struct command *command, const struct option_row *row, const char *text)
 {
     int64_t number;
+    char hint[200];
     switch (row->value) {
     case NO_VALUE:
         *(bool *)row->to = true;
@@ -86,13 +126,14 @@ take_value(const struct option_row *row, const char *text)
         break;
     case SECONDS:
         if (!text_seconds(text, row->to))
-            wrong("--%s takes seconds, such as 0.5, not %s", row->name, text);
+            wrong("--%s takes seconds, such as 0.5, not %s%s", row->name, text, hint_of(command, row->letter, hint));
         break;
     case WHOLE:
         if (!text_whole(text, &number))
-            wrong("--%s takes a whole number, not %s", row->name, text);
+            wrong("--%s takes a whole number, not %s%s", row->name, text, hint_of(command, row->letter, hint));
         if (number < row->low || number > row->high)
-            wrong("--%s takes a number from %" PRId64 " to %" PRId64 ", not %s", row->name, row->low, row->high, text);
+            wrong("--%s takes a number from %" PRId64 " to %" PRId64 ", not %s%s", row->name, row->low, row->high, text,
+                  hint_of(command, row->letter, hint));
         *(int64_t *)row->to = number;
         break;
     }
@@ -132,17 +173,34 @@ row_of(const struct command *command, int value)
     return NULL;
 }
 
+/* Among the first COUNT rows. */
+static bool
+has_row(const struct command *command, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count && command->rows[i].name; i++)
+        if (strcmp(command->rows[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 /* optopt is a letter of ours where it was given a value that it does not take, as --name=value. */
 static _Noreturn void
 refuse(const struct command *command, char **argv)
 {
     const char *word = argv[optind - 1];
     const struct option_row *row = row_of(command, optopt);
-    const char *hint = command->hint && optopt && optopt < LONG_BASE ? command->hint((char)optopt) : NULL;
+    char hint[200];
     if (row && strncmp(word, "--", 2) == 0)
         wrong("--%s takes no value", row->name);
     if (optopt && optopt < LONG_BASE)
-        wrong("no option -%c%s%s; --help lists them", optopt, hint ? ": " : "", hint ? hint : "");
+        wrong("no option -%c%s; --help lists them", optopt, hint_of(command, optopt, hint));
+    for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++) {
+        size_t length = strlen(elsewhere[i].theirs);
+        bool ends = strncmp(word, "--", 2) == 0 && strncmp(word + 2, elsewhere[i].theirs, length) == 0 &&
+                    (!word[2 + length] || word[2 + length] == '=');
+        if (ends && has_row(command, OPTIONS_MAX, elsewhere[i].row))
+            wrong("no option %s: here it is %s", word, elsewhere[i].ours);
+    }
     wrong("no option %s; --help lists them", word);
 }
 
@@ -179,7 +237,7 @@ command_read(struct command *command, int argc, char **argv)
         } else if (value == TABLE) {
             print_table(command);
         } else if (row) {
-            take_value(row, optarg);
+            take_value(command, row, optarg);
         } else {
             help = true;
         }
@@ -199,15 +257,6 @@ struct probing
 probing_default(int64_t timeout)
 {
     return (struct probing){ .size = -1, .tos = -1, .ttl = -1, .timeout = timeout };
-}
-
-static bool
-has_row(const struct command *command, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(command->rows[i].name, name) == 0)
-            return true;
-    return false;
 }
 
 void
@@ -255,9 +304,12 @@ check_protocol(struct probing *probing)
     const char *word = probing->protocol_word ? probing->protocol_word : probing->service_word ? "udp" : "icmp";
     const char *colon = strchr(word, ':');
     size_t length = colon ? (size_t)(colon - word) : strlen(word);
+    int64_t port;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strlen(known[i]) == length && strncmp(known[i], word, length) == 0)
             probing->protocol = known[i];
+    if (!probing->protocol && text_whole(word, &port))
+        wrong("a port stands behind its protocol, as -p tcp:%s", word);
     if (!probing->protocol)
         wrong("--protocol takes icmp, udp, tcp or sctp, not %.*s", (int)length, word);
     if (colon && strcmp(probing->protocol, "icmp") == 0)

@@ -36,7 +36,10 @@ struct command {
     const char *usage;   /* "probe-ping [OPTION]... HOST..." */
     const char *about;   /* lines of what it does */
     struct option_row rows[OPTIONS_MAX]; /* its own, then the common ones */
-    /* A word about a letter that is none of ours but another tool's (traceroute's -z), or NULL. */
+    /*
+     * A word about a letter that is none of ours but another tool's (traceroute's -z), or NULL. Of a letter that is ours it
+     * is said where the value is not: traceroute's -p 53.
+     */
     const char *(*hint)(char letter);
 };
 

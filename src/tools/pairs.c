@@ -367,6 +367,7 @@ hint(char letter)
     switch (letter) {
     case 'w': return "the timeout is -W";
     case 'P': return "the protocol and its port are -p tcp:443";
+    case 'V': return "--version";
     default: return NULL;
     }
 }

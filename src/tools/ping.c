@@ -593,10 +593,17 @@ hint(char letter)
 {
     switch (letter) {
     case 'a': return "an audible ping is not offered";
-    case 'b': return "to a broadcast address, write requests for mtr-packet(8) with broadcast 1";
+    case 'b': case 'B': return "to a broadcast address, write requests for mtr-packet(8) with broadcast 1";
     case 'l': case 'A': return "-f, or a short -i, probes fast";
+    case 'C': return "-c N --fping";
+    case 'e': return "identifiers are chosen so that nobody else's answers are taken";
+    case 'H': return "names are looked up unless -n is given";
+    case 'O': return "what is not answered is always told";
     case 'R': case 'T': return "IP options are not offered";
+    case 'r': case 'L': case 'd': case 'S': case 'U': case 'N': return "not offered";
     case 'm': return "a mark is for requests of mtr-packet(8)";
+    case 'v': return "errors are always told";
+    case 'V': return "--version";
     default: return NULL;
     }
 }

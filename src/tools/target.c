@@ -140,6 +140,8 @@ read_literal(const char *word)
     }
     if (strchr(word, '['))
         return wrong_target("an address is written without brackets, a port with the protocol: -p tcp:80");
+    if (!word[strspn(word, "0123456789")])
+        return wrong_target("not an address; a size is given as -s %s, a port with the protocol", word);
     return strspn(word, "0123456789.:") == strlen(word) && strchr(word, '.') ? explain_ipv4(word)
                                                                             : wrong_target("not an address");
 }

@@ -12,18 +12,30 @@ hint(char letter)
 {
     switch (letter) {
     case 'T': return "-p tcp:PORT";
-    case 'U': return "-p udp:53";
-    case 'P': return "-p PROTOCOL, a time to wait is -W";
-    case 'w': return "the time to wait is -W";
+    case 'U': case 'u': return "-p udp:53";
+    case 'S': return "-p sctp:PORT; a source address is -I ADDRESS";
+    case 'P': case 'D': return "-p PROTOCOL:PORT";
+    case 'w': return "the time to wait is -W; columns are --wide";
+    case 'Z': case 'G': return "-W SECONDS";
     case 'N': return "as many as is good for the path are sent at once";
-    case 'z': return "the pace is chosen by itself; rounds have -i";
+    case 'z': return "the pace is chosen by itself, rounds have -i; numbers of systems are --as";
     case 'F': return "--mtu finds what needs no fragments";
     case 'e': return "ICMP extensions are always shown";
-    case 'A': return "--as";
-    case 'i': case 'S': return "-I ADDRESS or -I INTERFACE";
+    case 'A': case 'y': return "--as";
+    case 'i': return "an interface is -I INTERFACE";
+    case 's': case 'a': return "a source address is -I ADDRESS";
+    case 't': return "the class of service is -Q";
     case 'g': return "source routes are not offered";
     case 'r': case 'c': return "--mtr ROUNDS";
     case 'b': return "names and addresses are both shown; -n leaves the names out";
+    case 'l': return "flows are --flows or --mda; for programs there are --json and --csv";
+    case 'j': return "--json";
+    case 'C': case 'x': return "--csv or --json";
+    case 'o': return "a terminal shows as many columns as it has room for, a pipe all";
+    case 'L': return "source ports follow from --flows";
+    case 'M': return "the method is -p PROTOCOL; a mark is for requests of mtr-packet(8)";
+    case 'B': return "bit patterns are for requests of mtr-packet(8)";
+    case 'V': case 'v': return "--version";
     default: return NULL;
     }
 }
@@ -101,6 +113,8 @@ trace_read_options(int argc, char **argv, struct trace_options *options)
     command_add_service(&command, &options->probing);
     command_add_probing(&command, &options->probing);
     size_t hosts = (size_t)command_read(&command, argc, argv);
+    if (!hosts && options->probing.source_word)
+        wrong("no host behind -I %s: it takes an address or interface; icmp is the default", options->probing.source_word);
     if (!hosts)
         wrong("no host; usage: %s", command.usage);
     if (options->ecn && !options->probing.protocol_word)

@@ -330,3 +330,10 @@ def test_locale(path, locale):
     path.play([], [target()])
     said = run(path.namespace, "probe-ping", "-c1", "-i0.5", "-W1.5", TARGET[4], env={"LC_ALL": locale})
     assert said.status == 0 and re.search(r"time=\d+(\.\d+)? ms", said.lines[0])
+
+
+@pytest.mark.parametrize("letter, hint", [("-O", "always told"), ("-A", "-f"), ("-C", "--fping"), ("-V", "--version"),
+                                          ("--vcount=3", "--fping"), ("--src=192.0.2.1", "-I ADDRESS")])
+def test_letters_of_ping_and_fping(letter, hint):
+    said = run(None, "probe-ping", letter, "127.0.0.1", quiet=False)
+    assert said.status == 2 and hint in said.err and said.err.count("\n") == 1

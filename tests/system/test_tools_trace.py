@@ -618,10 +618,20 @@ def test_combinations_that_cannot_be(args):
     assert (said.status, said.out) == (2, "") and said.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("letter, hint", [("-T", "-p tcp"), ("-U", "-p udp"), ("-w", "-W"), ("-A", "--as"), ("-N", "at once")])
-def test_letters_of_traceroute(letter, hint):
+@pytest.mark.parametrize("letter, hint", [("-T", "-p tcp"), ("-U", "-p udp"), ("-w", "-W"), ("-A", "--as"), ("-N", "at once"),
+    ("-I", "icmp is the default"), ("-p53", "-p tcp:53"), ("-s192.0.2.1", "-I ADDRESS"), ("-ieth0", "-I INTERFACE"),
+    ("--tcp", "-p tcp:PORT"), ("--max-hops=9", "-m"), ("-c", "--mtr ROUNDS"), ("--report", "--mtr ROUNDS"), ("-j", "--json"),
+    ("-V", "--version")])
+def test_letters_of_traceroute_and_mtr(letter, hint):
+    """What they have otherwise is told, also where a letter of ours is given their value."""
     said = run(None, "probe-trace", letter, "127.0.0.1", quiet=False)
-    assert said.status == 2 and hint in said.err
+    assert said.status == 2 and hint in said.err and said.err.count("\n") == 1
+
+
+def test_size_behind_the_host():
+    """As traceroute has it."""
+    said = run(None, "probe-trace", "-m1", "127.0.0.1", "60", quiet=False)
+    assert "probe-trace: 60: not an address; a size is given as -s 60" in said.err
 
 
 def test_own_daemon_of_mtr(path):
