@@ -15,6 +15,7 @@
 #include "tools/text.h"
 
 #define HELP_COLUMN 34
+#define HELP_WIDTH 80
 #define LONG_BASE 256 /* what getopt_long() returns for a row without a letter: this and its place */
 #define VERSION (LONG_BASE + OPTIONS_MAX)
 #define TABLE (VERSION + 1)
@@ -32,6 +33,26 @@ wrong(const char *format, ...)
 
 /* ---- the help */
 
+/* From column AT on, in lines of 80 columns, each from INDENT on. */
+static void
+print_wrapped(const char *text, int at, int indent)
+{
+    while (*text) {
+        int length = (int)strcspn(text, " \n");
+        if (at > indent && at + 1 + length > HELP_WIDTH) {
+            printf("\n%*s", indent, "");
+            at = indent;
+        } else if (at > indent) {
+            putchar(' ');
+            at++;
+        }
+        printf("%.*s", length, text);
+        at += length;
+        text += length + (text[length] != 0);
+    }
+    putchar('\n');
+}
+
 static void
 print_row(const struct option_row *row)
 {
@@ -40,21 +61,24 @@ print_row(const struct option_row *row)
     const char *before = !row->what ? "" : row->value == MAY_WORD ? "[=" : " ";
     int length = snprintf(head, sizeof head, "  %s --%s%s%s%s", row->letter ? letter : "   ", row->name, before,
                           row->what ? row->what : "", row->value == MAY_WORD ? "]" : "");
+    printf("%-*s", HELP_COLUMN, head);
     if (length >= HELP_COLUMN)
-        printf("%s\n%*s%s\n", head, HELP_COLUMN, "", row->help);
-    else
-        printf("%-*s%s\n", HELP_COLUMN, head, row->help);
+        printf("\n%*s", HELP_COLUMN, "");
+    print_wrapped(row->help, HELP_COLUMN, HELP_COLUMN);
 }
 
 static _Noreturn void
 print_help(const struct command *command)
 {
-    printf("usage: %s\n%s\n\n", command->usage, command->about);
+    printf("usage: %s\n", command->usage);
+    print_wrapped(command->about, 0, 0);
+    putchar('\n');
     for (const struct option_row *row = command->rows; row->name; row++)
         print_row(row);
     puts("  -h, --help                      print this and exit\n"
          "      --version                   print the version and exit\n\n"
-         "The daemon is MTR_PACKET's if that is set, else the one installed with this program, else mtr-packet in PATH.");
+         "The daemon is MTR_PACKET's if that is set, else the one installed with this\n"
+         "program, else mtr-packet in PATH.");
     exit(0);
 }
 
