@@ -55,6 +55,23 @@ def test_help_is_complete(tool):
     assert listed(tool) == set(re.findall(r"Fl -([a-z0-9-]+)", page))
 
 
+@every_tool
+def test_help_fits(tool):
+    """A terminal of 80 columns."""
+    lines = run(None, tool, "--help").lines
+    assert max(map(len, lines[1:])) <= 80 and len(lines) > 20
+
+
+@every_tool
+@pytest.mark.parametrize("args", [[], ["--json"]])
+def test_full_disk(tool, args):
+    """What could not be written is told, with status 2."""
+    argv, env = command(tool, *SHORT[tool], *args, "127.0.0.1")
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run(argv, env=env, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2 and done.stderr == f"{tool}: standard output: No space left on device\n"
+
+
 @pytest.mark.parametrize("tool", SCRIPTS)
 @every_shell
 def test_help_of_scripts(tool, shell):
