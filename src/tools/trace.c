@@ -337,7 +337,8 @@ find_flows(struct trace *trace)
     const struct trace_options *options = trace->options;
     bool several = options->flows > 1 || options->mda;
     bool small = options->probing.size >= 0 && options->probing.size < ROOM_FOR_FLOW;
-    bool rounds_to_open_port = options->mtr && options->probing.question.service;
+    bool named_port = strcmp(options->probing.protocol, "udp") == 0 && options->probing.port > 0; /* it may be open */
+    bool rounds_to_open_port = options->mtr && (options->probing.question.service || named_port);
     if (!client_can(trace->client, FEATURE_FLOW) || (!several && strcmp(options->probing.protocol, "tcp") == 0) ||
         strcmp(options->probing.protocol, "sctp") == 0 || (small && !several) || rounds_to_open_port) {
         begin_more(trace);

@@ -70,6 +70,14 @@ def test_an_open_port_of_udp(path, family):
     assert all(one["from"] == (TARGET[family] if one["hop"] == 12 else twelve.address(one["hop"], family)) for one in hops)
 
 
+def test_rounds_to_an_open_port_of_udp(path):
+    """Of a flow several would be there at once, in the first round and so in all."""
+    path.play(twelve.ROUTERS, [dataclasses.replace(twelve.TARGET, udp="datagram")])
+    said = run(path.namespace, "probe-trace", "-n", "--json", "--mtr", 4, "-i0.2", "-W0.5", "-p", "udp:53", TARGET[4])
+    assert said.status == 0
+    assert [(hop["hop"], hop["received"]) for hop in said.of_type("hop") if hop.get("from") == TARGET[4]] == [(12, 4)]
+
+
 @every_family
 @every_protocol
 def test_every_hop(path, protocol, family):
