@@ -169,7 +169,9 @@ def compare_unit(done, unit, whole):
 
 # Keeps one line of each kind: of most calls the name is enough. (strace writes into it: a storm is millions of lines.)
 FILTER = r"""{ key = $0; sub(/\(.*/, "", key); if (/UNIX-STREAM/) key = key " unix" }
-key ~ /^(execve|open|openat|socket|prctl|setsockopt)$/ || /^mmap.*PROT_EXEC/ { key = $0; gsub(/0x[0-9a-f]+|[0-9]+/, "N", key) }
+key ~ /^(execve|open|openat|socket|prctl|setsockopt)$/ || /^mmap.*PROT_EXEC/ {
+    key = $0; sub(/^setsockopt\([^,]*,/, "setsockopt(", key); gsub(/0x[0-9a-f]+|\[[0-9]+\]|= [0-9]+/, "N", key)
+}
 !seen[key]++ { print; fflush() }"""
 
 WRAPPER = """#!/bin/sh
