@@ -27,6 +27,9 @@ enum reason read_number(const struct argument *argument, struct word value, stru
 /* Seconds with up to six decimals; LOW and HIGH are in seconds, the field in microseconds. */
 enum reason read_timeout(const struct argument *argument, struct word value, struct request *request);
 
+/* Whether a probe of this kind can be of a flow; `protocol` and `icmp-request` are read. */
+bool can_flow(const struct request *request);
+
 /* ---- of sweeps: sweep_values.c ---- */
 
 /* Lists, see blocks.h. LOW is the family of the first; all its targets are on one link, if they are on any. */

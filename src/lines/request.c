@@ -191,16 +191,21 @@ read_flow_label(const struct argument *argument, struct word value, struct reque
     return reason == REASON_NONE && request->family != IPV6 ? REASON_WRONG_FAMILY : reason;
 }
 
+/*
+ * Of sctp many routers quote the ports alone. In a flow these are the same: nothing would tell its probes apart. And only an
+ * echo request has room for what keeps its checksum the same.
+ */
+bool
+can_flow(const struct request *request)
+{
+    return request->protocol != PROTOCOL_SCTP && request->icmp_request == ICMP_REQUEST_ECHO;
+}
+
 static enum reason
 read_flow(const struct argument *argument, struct word value, struct request *request)
 {
     enum reason reason = read_number(argument, value, request);
-    /*
-     * Of sctp many routers quote the ports alone. In a flow these are the same: nothing would tell its probes apart. And only
-     * an echo request has room for what keeps its checksum the same.
-     */
-    bool can = request->protocol != PROTOCOL_SCTP && request->icmp_request == ICMP_REQUEST_ECHO;
-    return reason == REASON_NONE && !can ? REASON_PROTOCOL_NOT_SUPPORTED : reason;
+    return reason == REASON_NONE && !can_flow(request) ? REASON_PROTOCOL_NOT_SUPPORTED : reason;
 }
 
 static bool

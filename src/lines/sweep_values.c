@@ -84,7 +84,7 @@ enum reason
 read_flows(const struct argument *argument, struct word value, struct request *request)
 {
     enum reason reason = read_span(argument, value, request);
-    return reason == REASON_NONE && request->protocol == PROTOCOL_SCTP ? REASON_PROTOCOL_NOT_SUPPORTED : reason;
+    return reason == REASON_NONE && !can_flow(request) ? REASON_PROTOCOL_NOT_SUPPORTED : reason;
 }
 
 enum reason
