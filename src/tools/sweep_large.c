@@ -177,8 +177,11 @@ begin_resume(struct large *large)
         large->rules.seed = before.seed;
         large->rules.from = before.place;
     }
-    large->resume = (struct resume){ .identity = identity, .seed = large->rules.seed };
+    large->resume = (struct resume){ .identity = identity, .seed = large->rules.seed, .place = large->rules.from };
     snprintf(large->resume.version, sizeof large->resume.version, "%s", version);
+    /* Hours later it would be too late to learn that it can't be written. */
+    if (!resume_write(options->resume, &large->resume))
+        exit(2);
     large->write = (struct alarm){ .rings = write_again, .owner = large };
     events_set(large->place.events, &large->write, instant_after(clock_now(), WRITE_EVERY));
 }

@@ -83,8 +83,10 @@ resume_write(const char *path, const struct resume *resume)
     if (file)
         written = fclose(file) == 0 && written;
     written = written && rename(fresh, path) == 0;
-    if (!written)
+    if (!written) {
         warn("%s", path);
+        unlink(fresh);
+    }
     free(fresh);
     return written;
 }

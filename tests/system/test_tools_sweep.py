@@ -831,6 +831,16 @@ def test_resume_of_no_sweep(tmp_path, text):
     assert said.status == 2 and said.err == f"probe-sweep: {file}: not a file that --resume wrote\n" and file.read_text() == text
 
 
+@pytest.mark.parametrize("place, why", [("nowhere/place", "No such file or directory"), ("full/place", "No space left on device")])
+def test_resume_that_can_not_be_written(tmp_path, place, why):
+    """Is told before anything is probed, and nothing is left of the try."""
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "place.new").symlink_to("/dev/full")
+    said = run(None, "probe-sweep", "--resume", tmp_path / place, "127.0.0.1", quiet=False)
+    assert (said.status, said.out, said.err) == (2, "", f"probe-sweep: {tmp_path / place}: {why}\n")
+    assert place.startswith("nowhere") or not list((tmp_path / "full").iterdir())
+
+
 def test_resume_is_written_meanwhile(crowd, tmp_path):
     """Every ten seconds: one that is killed goes on as well."""
     file, args = tmp_path / "place", ("-q", "-r0", "-W0.2", "--seed", "3", "10.60.63.0-10.60.103.255")
