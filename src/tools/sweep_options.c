@@ -105,7 +105,7 @@ sweep_read_options(int argc, char **argv, struct sweep_options *options)
             { 'q', "quiet", NULL, NO_VALUE, &options->quiet, "do not list the silent ones", 0, 0 },
             { 0, "exclude", "FILE", WORD, &options->exclude, "never probe the blocks and ranges in FILE, one a line", 0, 0 },
             { 't', "ttl", "N[-N]", WORD, &options->ttl_word, "time to live, hop limit (255); 1-30: the way to all", 0, 0 },
-            { 0, "limit", "N", WHOLE, &options->limit, "end when so many targets have answered", 1, INT64_C(1) << 40 },
+            { 0, "limit", "N", WHOLE, &options->limit, "end when so many targets have answered", 1, UINT32_MAX },
             { 0, "seed", "N", WORD, &options->seed_word, "the random order: the same N, the same order", 0, 0 },
             { 0, "shard", "I/N", WORD, &options->shard_word, "only part I of N, which do not overlap; needs --seed", 0, 0 },
             { 0, "resume", "FILE", WORD, &options->resume, "keep in FILE how far it is, and go on from there", 0, 0 },

@@ -691,7 +691,7 @@ def test_list_on_standard_input_at_once(crowd):
     (["--shard", "0/3", "--seed", "1"], "such as 1/3"), (["--shard", "4/3", "--seed", "1"], "such as 1/3"),
     (["--shard", "2", "--seed", "1"], "such as 1/3"), (["--shard", "1/2"], "needs a --seed"), (["--seed", "-1"], "from 0 to"),
     (["--seed", "18446744073709551616"], "from 0 to"), (["--seed", "x"], "from 0 to"), (["-t", "0"], "1-30"), (["-t", "3-2"], "1-30"),
-    (["-t", "1-256"], "1-30"), (["-t", "1-2-3"], "1-30"), (["--limit", "0"], "from 1 to"), (["--list", "-t1-3"], "either --list or --ttl")])
+    (["-t", "1-256"], "1-30"), (["-t", "1-2-3"], "1-30"), (["--limit", "0"], "from 1 to"), (["--limit", "4294967296"], "from 1 to 4294967295"), (["--list", "-t1-3"], "either --list or --ttl")])
 def test_wrong_use_of_a_sweep(args, why):
     said = run(None, "probe-sweep", *args, "127.0.0.1", quiet=False)
     assert (said.status, said.out) == (2, "") and why in said.err and said.err.count("\n") == 1
