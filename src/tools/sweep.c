@@ -29,6 +29,7 @@ struct sweep {
     struct large *large; /* in place of pace and report: the daemon sweeps */
     struct ranges targets[FAMILIES], exclude[FAMILIES]; /* those that are addresses and no names */
     bool all_ranges; /* all targets are in `targets` */
+    uint64_t named;  /* so many were, before what is excluded was taken out */
     uint64_t no_targets; /* words that are none */
     bool unresolved, died;
     struct instant start;
@@ -258,10 +259,11 @@ read_ranges(struct sweep *sweep, char **words, size_t count)
             events_go_on(sweep->events);
     }
     words_free(read);
-    for (int family = 0; family < FAMILIES; family++) {
+    for (int family = 0; family < FAMILIES; family++)
         ranges_sort(&sweep->targets[family]);
+    sweep->named = count_ranges(sweep);
+    for (int family = 0; family < FAMILIES; family++)
         ranges_subtract(&sweep->targets[family], &sweep->exclude[family]);
-    }
 }
 
 static int
@@ -293,7 +295,7 @@ probe_all(struct sweep *sweep, char **words, size_t count)
     read_ranges(sweep, words, count);
     if (events_signal(sweep->events) || sweep->died)
         return sweep->died ? 2 : 1;
-    bool large = sweep->all_ranges && count_ranges(sweep) > LARGE && client_can(sweep->client, FEATURE_SWEEP);
+    bool large = sweep->all_ranges && sweep->named > LARGE && client_can(sweep->client, FEATURE_SWEEP);
     return large || is_asked_for(options) ? probe_at_once(sweep) : probe_each(sweep, words, count);
 }
 

@@ -635,6 +635,16 @@ def test_exclude(crowd, exclude):
         assert said.lines[-1].startswith(f"{len(answered(said))} targets: {len(answered(said))} answered, 0 silent; ")
 
 
+def test_exclude_nearly_all(crowd, tmp_path):
+    """Of a block of any size; what few are left are swept."""
+    file = tmp_path / "exclude"
+    file.write_text("0.0.0.0-10.60.63.253\n10.60.64.2-255.255.255.255\n")
+    said = run(crowd, "probe-sweep", "-r0", "-W0.3", "--exclude", file, "0.0.0.0/0")
+    assert sorted(answered(said)) == ["10.60.64.0", "10.60.64.1"]
+    assert sorted(said.lines[2:-1]) == ["10.60.63.254 silent", "10.60.63.255 silent"]
+    assert said.lines[-1].startswith("4 targets: 2 answered, 2 silent; 4 probes in ")
+
+
 def test_exclude_a_name(path, exclude):
     """Whose address is in the list."""
     with nameserver(path.namespace, {"one.example": "10.60.64.1"}):
