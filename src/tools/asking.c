@@ -295,7 +295,7 @@ asking_check(struct asking *asking)
     if (!row->sized && asking->probing->size >= 0)
         wrong("what --%s sends has a size of its own", row->option);
     if (asking->interface && !interface_argument(asking->interface, argument, sizeof argument))
-        wrong("--interface takes a name, an index or an address, not '%s'", asking->interface);
+        wrong("--interface takes a name, an index from 1 on or an address, not '%s'", asking->interface);
 }
 
 bool

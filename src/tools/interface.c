@@ -2,32 +2,46 @@
 #include "tools/interface.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "packets/family.h"
 #include "tools/text.h"
 
+static bool
+is_index(const char *digits)
+{
+    unsigned long long index = strtoull(digits, NULL, 10); /* of too many digits the greatest number */
+    return index > 0 && index <= UINT32_MAX;
+}
+
+/* The first *LENGTH bytes of WORD are of that kind. The scope of an address is this host's, and means nothing there. */
 static const char *
-kind_of(const char *word)
+kind_of(const char *word, size_t *length)
 {
     struct address address;
-    size_t length = strlen(word);
-    if (!length || length > INTERFACE_NAME_MAX)
+    size_t before_scope = strcspn(word, "%");
+    *length = strlen(word);
+    if (!*length || *length > INTERFACE_NAME_MAX)
         return NULL;
     for (const char *at = word; *at; at++)
         if (*at <= ' ' || *at > '~')
             return NULL;
     if (word[strspn(word, "0123456789")] == 0)
-        return "index";
-    return address_parse(IPV4, word, length, &address) || address_parse(IPV6, word, length, &address) ? "address" : "name";
+        return is_index(word) ? "index" : NULL;
+    if (!address_parse(IPV4, word, *length, &address) && !address_parse(IPV6, word, before_scope, &address))
+        return "name";
+    *length = before_scope;
+    return "address";
 }
 
 const char *
 interface_argument(const char *word, char *buffer, size_t size)
 {
-    const char *kind = kind_of(word);
+    size_t length;
+    const char *kind = kind_of(word, &length);
     if (kind)
-        snprintf(buffer, size, " interface-%s %s", kind, word);
+        snprintf(buffer, size, " interface-%s %.*s", kind, (int)length, word);
     return kind ? buffer : NULL;
 }
 

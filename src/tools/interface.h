@@ -8,8 +8,8 @@
 #define INTERFACE_NAME_MAX 63 /* bytes */
 
 /*
- * " interface-name eth0" or what else WORD is: digits are an index, what can be read as an address is one, all else is a
- * name. NULL when it can be none.
+ * " interface-name eth0" or what else WORD is: digits are an index, what can be read as an address is one (without its
+ * scope), all else is a name. NULL when it can be none.
  */
 const char *interface_argument(const char *word, char *buffer, size_t size);
 

@@ -162,7 +162,8 @@ def test_other_answers(pair, answer):
     (["--service", "dns", "-p", "tcp"], "goes by udp, not by tcp"), (["--service", "dns", "-s", "100"], "size of its own"),
     (["--service", "dns", "--clock"], "one of --service, --interface, --clock and --ecn"),
     (["--clock", "-6"], "IPv4 alone"), (["--clock", "-p", "udp"], "goes by icmp, not by udp"),
-    (["--interface", "eth 0"], "takes a name, an index or an address"), (["--ecn", "-p", "icmp"], "goes by tcp")])
+    (["--interface", "eth 0"], "takes a name, an index from 1 on or an address"),
+    (["--interface", "0"], "takes a name, an index from 1 on or an address"), (["--ecn", "-p", "icmp"], "goes by tcp")])
 def test_wrong_use_of_them(args, words):
     said = run(None, "probe-ping", *args, "192.0.2.1", quiet=False)
     assert (said.status, said.out) == (2, "") and words in said.err and said.err.count("\n") == 1
