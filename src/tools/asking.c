@@ -304,6 +304,12 @@ asking_can(const struct asking *asking, const struct client *client)
     return !asking->row || client_needs(client, asking->row->feature);
 }
 
+bool
+asking_is_refused(const struct asking *asking, const struct client *client, const struct reply *reply)
+{
+    return asking->row && client_refused(client, reply, asking->row->feature, asking->row->option);
+}
+
 const char *
 asking_arguments(const struct asking *asking, int64_t number, char buffer[ASKING_ARGUMENTS_MAX])
 {

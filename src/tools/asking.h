@@ -34,6 +34,9 @@ void asking_check(struct asking *asking);
 /* False, and a line on standard error, when the daemon can't ask for it. */
 MUST_USE bool asking_can(const struct asking *asking, const struct client *client);
 
+/* True, and such a line, when REPLY says so of a probe. */
+MUST_USE bool asking_is_refused(const struct asking *asking, const struct client *client, const struct reply *reply);
+
 /* The arguments of a host's probe NUMBER, from 1, behind those of PROBING. Returns BUFFER. */
 #define ASKING_ARGUMENTS_MAX SERVICE_ARGUMENTS_MAX
 const char *asking_arguments(const struct asking *asking, int64_t number, char buffer[ASKING_ARGUMENTS_MAX]);

@@ -556,6 +556,17 @@ client_needs(const struct client *client, enum feature feature)
     return false;
 }
 
+bool
+client_refused(const struct client *client, const struct reply *reply, enum feature feature, const char *option)
+{
+    const char *reason = reply->value[FIELD_REASON], *argument = reply->value[FIELD_ARGUMENT];
+    if (!reason || !argument || strcmp(reason, "protocol-not-supported") != 0 || strcmp(argument, feature_names[feature]) != 0)
+        return false;
+    warnx("this daemon does not support --%s here, as it has no privilege (CAP_NET_RAW): %s, version %s", option,
+          client->name, client_version(client));
+    return true;
+}
+
 void
 client_says_less(const struct client *client, const char *what)
 {

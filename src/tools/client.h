@@ -63,6 +63,12 @@ MUST_USE bool client_needs(const struct client *client, enum feature feature);
 /* The same of a protocol by its word: icmp, udp, tcp or sctp. */
 MUST_USE bool client_needs_protocol(const struct client *client, const char *protocol);
 
+/*
+ * True, and a line on standard error, when REPLY says that it cannot do what OPTION asks for: without privileges only some
+ * values of a feature's argument can be sent, and which, it does not say before.
+ */
+MUST_USE bool client_refused(const struct client *client, const struct reply *reply, enum feature feature, const char *option);
+
 /* What ends a request. */
 enum answers {
     ONE_ANSWER,

@@ -61,6 +61,7 @@ struct ping {
     struct chain { struct ping *ping; struct alarm alarm; struct instant due; int64_t newest; } *chains; /* one a host */
     size_t count, resolving;
     bool unresolved, died;
+    bool refused; /* the daemon can't do what is asked for */
     struct instant start;
     char arguments[ARGUMENTS_MAX];
     bool may_change_flow;
@@ -389,6 +390,11 @@ heard(void *owner, uint64_t tag, const struct reply *reply, bool last)
     bool late = reply->round_trip_us * NS_PER_US > ping->options->probing.timeout;
     bool duplicate = sent->answered;
     sent->done = last;
+    if (ping->refused || asking_is_refused(&ping->options->asking, ping->client, reply)) {
+        ping->refused = true;
+        events_end(ping->events);
+        return;
+    }
     if (reply->kind == KIND_COLLECTED || reply->kind == KIND_NO_REPLY) {
         if (!sent->settled)
             lose(ping, sent);
@@ -584,6 +590,10 @@ run(struct ping *ping)
     if (ping->options->live && (ping->screen = screen_open()))
         events_set(ping->events, &ping->redraw, ping->start);
     events_run(ping->events);
+    if (ping->refused) {
+        screen_close(ping->screen);
+        return 2;
+    }
     wait_for_names(ping);
     return sum_up(ping);
 }

@@ -189,8 +189,13 @@ heard(void *owner, uint64_t tag, const struct reply *reply, bool last)
         flows_told(trace, !reason || strcmp(reason, "protocol-not-supported") != 0);
         return;
     }
-    if (host->stage != STAGE_TRACING)
+    if (host->stage != STAGE_TRACING || trace->refused)
         return;
+    if (client_refused(trace->client, reply, FEATURE_TCP_ECN, "ecn")) {
+        trace->refused = true;
+        events_end(trace->events);
+        return;
+    }
     if (reply->kind == KIND_COLLECTED)
         silence.kind = KIND_NO_REPLY;
     switch (probe.purpose) {
@@ -430,6 +435,10 @@ run(struct trace *trace)
     find_flows(trace);
     if (trace->turn < trace->count)
         events_run(trace->events);
+    if (trace->refused) {
+        screen_close(trace->screen);
+        return 2;
+    }
     return sum_up(trace);
 }
 

@@ -109,6 +109,7 @@ struct trace {
     size_t under_way; /* of these */
     size_t turn;      /* the first that is not shown */
     bool use_flow, died, hurry; /* hurry: what is not known is not waited for */
+    bool refused;     /* the daemon can't do what is asked for */
     bool headed;      /* something is written */
     char arguments[ARGUMENTS_MAX];
     struct alarm recheck; /* names are no longer waited for */

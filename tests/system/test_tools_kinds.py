@@ -15,6 +15,7 @@ from lab.pair import ANSWERS, CLIENT, SILENT
 from lab.path import Clock, Path, hops, target, target_address
 from lab.servers import SERVERS, serving
 from lab.tools import run
+from lab.transports import RAW
 
 FAMILIES = 4, 6
 TARGET = target_address(0)
@@ -246,6 +247,27 @@ def test_interfaces_of_linux(pair, family):
     finally:
         pair.target.sysctl("net.ipv4.icmp_echo_enable_probe", 0)
         pair.target.ip("link del idle")
+
+
+# ---------------------------------------------------------------- what a daemon without privileges can't ask for
+
+@pytest.mark.parametrize("tool, option, classic", [
+    ("probe-ping -c2 -i0.05", "--clock", 2), ("probe-ping -i0.05", "--ecn", 1), ("probe-trace -q1", "--ecn", 1)])
+def test_asked_in_vain(pair, transport, tool, option, classic):
+    """It has the feature, but not this of it: said once, and nothing else, as where it has nothing of it. Of ECN all that it
+    can ask for is what its host's net.ipv4.tcp_ecn says, 1."""
+    pair.client.sysctl("net.ipv4.tcp_ecn", classic)
+    try:
+        for more in [], ["--json"]:
+            said = run(pair.client, *tool.split(), option, *more, ANSWERS[4], quiet=False)
+            if transport == RAW:
+                assert (said.status, said.err) == (0, "")
+                continue
+            assert said.status == 2 and said.err.count("\n") == 1, said.err
+            assert f"does not support {option} here, as it has no privilege (CAP_NET_RAW)" in said.err
+            assert not any(line for line in said.lines if not line.startswith("path to ")), said.out
+    finally:
+        pair.client.sysctl("net.ipv4.tcp_ecn", 2)
 
 
 # ---------------------------------------------------------------- ECN
