@@ -268,6 +268,12 @@ reply_number(const struct reply *reply, enum field field)
     return reply->value[field] && read_number(reply->value[field], &number) ? number : -1;
 }
 
+bool
+reply_is_silence(const struct reply *reply)
+{
+    return reply->kind == KIND_NO_REPLY && !reply->value[FIELD_ERRNO];
+}
+
 /* ---- words */
 
 /* The row of an error's type and code; CODES when it has none. */
@@ -301,6 +307,10 @@ reply_error(const struct reply *reply, char *buffer, size_t size)
 {
     if (reply->kind == KIND_TOO_BIG && reply->value[FIELD_MTU]) {
         snprintf(buffer, size, "packet too big, mtu %s", reply->value[FIELD_MTU]);
+        return buffer;
+    }
+    if (reply->kind == KIND_NO_REPLY && reply->value[FIELD_ERRNO]) {
+        snprintf(buffer, size, "not let out by this host: errno %s", reply->value[FIELD_ERRNO]);
         return buffer;
     }
     size_t code = reply->from && reply->kind != KIND_REPLY ? code_of(reply) : CODES;

@@ -104,6 +104,9 @@ struct reply *reply_keep(const struct reply *reply);
 /* The value of a field as a number; -1 when it is not there or no number from 0 to 2^53. */
 int64_t reply_number(const struct reply *reply, enum field field);
 
+/* True when nothing came, and this host had let the probe out: else it is an error. */
+bool reply_is_silence(const struct reply *reply);
+
 /* "time to live exceeded" and the like, in BUFFER or constant; "" of an answer by the target. */
 const char *reply_error(const struct reply *reply, char *buffer, size_t size);
 

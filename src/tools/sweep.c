@@ -69,7 +69,7 @@ heard(void *owner, uint64_t tag, const struct reply *reply, bool last)
             end_if_all_answered(sweep);
             if (report_answered(sweep->report) == (size_t)sweep->options->limit)
                 end(sweep);
-        } else if (!swept->answered && reply->kind != KIND_NO_REPLY) {
+        } else if (!swept->answered && !reply_is_silence(reply)) {
             report_error(sweep->report, swept, reply);
         }
     }

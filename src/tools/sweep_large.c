@@ -29,6 +29,7 @@ struct large {
     char arguments[ARGUMENTS_MAX + SERVICE_ARGUMENTS_MAX];
     uint32_t *known; /* of each address, IPv4 first; NULL: of none */
     uint64_t answered, failed;
+    uint64_t kept_back; /* by this host */
     bool closed; /* what comes now is too late */
     bool died;   /* the daemon */
     struct instant start;
@@ -84,11 +85,12 @@ take_answer(struct large *large, struct swept *swept, const struct reply *reply)
     }
 }
 
-/* Refusals of this host are counted by the daemon. */
+/* Refusals of this host are counted by the daemon, what it has kept back all the time as silent. */
 static void
 take_error(struct large *large, struct swept *swept, const struct reply *reply)
 {
     large->failed += reply->from != NULL;
+    large->kept_back += reply->kind == KIND_NO_REPLY;
     if (!large->known)
         return;
     report_error(large->report, swept, reply);
@@ -107,7 +109,7 @@ heard(void *owner, enum family_id family, const struct address *target, unsigned
         report_hop(large->report, &swept, ttl, reply);
     } else if (service_is_met(&large->place.options->probing.question, reply)) {
         take_answer(large, &swept, reply);
-    } else if (reply->kind == KIND_NO_REPLY) {
+    } else if (reply_is_silence(reply)) {
         keep(large, &swept, KNOWN_SILENT);
     } else {
         take_error(large, &swept, reply);
@@ -290,13 +292,15 @@ tell_sums(const struct large *large)
     struct run_tally tally = run_tally(large->run);
     uint64_t all = tally.answered + tally.silent + tally.refused + tally.in_flight + tally.left;
     uint64_t ttls = (uint64_t)(large->rules.ttl_high - large->rules.ttl_low) + 1, came = large->answered + large->failed;
+    /* answers that were still under way to us are of those */
+    uint64_t silent = tally.silent + tally.in_flight + (tally.answered > came ? tally.answered - came : 0);
+    uint64_t kept_back = large->kept_back < silent ? large->kept_back : silent;
     struct report_sums sums = {
         .targets = all / ttls + (all % ttls != 0) + large->place.lost,
         .hops = by_ttls(large) ? (unsigned)ttls : 0,
         .answered = large->answered,
-        .failed = large->failed + tally.refused,
-        /* answers that were still under way to us are of those */
-        .silent = tally.silent + tally.in_flight + (tally.answered > came ? tally.answered - came : 0),
+        .failed = large->failed + tally.refused + kept_back,
+        .silent = silent - kept_back,
         .lost = large->place.lost,
         .not_probed = tally.left,
         .probes = (int64_t)tally.probes,

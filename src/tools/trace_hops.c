@@ -154,6 +154,9 @@ path_heard(struct path *path, int ttl, int flow_number, int query, const struct 
     struct flow *flow = path_flow(path, flow_number);
     if (cell->open)
         cell->open--;
+    int64_t refusal = reply_number(reply, FIELD_ERRNO);
+    if (reply->kind == KIND_NO_REPLY && refusal <= UINT16_MAX)
+        cell->refusal = refusal < 0 ? 0 : (uint16_t)refusal;
     if (reply->kind == KIND_NO_REPLY || cell->state == CELL_ANSWERED)
         return;
     cell->state = CELL_ANSWERED;

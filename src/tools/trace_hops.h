@@ -26,6 +26,7 @@ enum cell_state {
 struct cell {
     struct reply *answer; /* the first one */
     struct instant sent;  /* when it was asked the last time */
+    uint16_t refusal;     /* the errno with which this host has kept it back all the time; 0: it has left */
     uint8_t state;        /* enum cell_state */
     uint8_t tries;
     uint8_t open;         /* times that it was asked and the daemon has told nothing yet */

@@ -7,6 +7,18 @@
 
 #include "tools/trace_show.h"
 
+#define NUMBER_MAX 24
+
+/* What there is to say of a question without an answer. NUMBER is part of it. */
+static struct reply
+silence_of(const struct cell *cell, char number[NUMBER_MAX])
+{
+    struct reply silence = { .kind = KIND_NO_REPLY, .word = "no-reply", .round_trip_us = -1 };
+    snprintf(number, NUMBER_MAX, "%u", cell->refusal);
+    silence.value[FIELD_ERRNO] = cell->refusal ? number : NULL;
+    return silence;
+}
+
 /* ---- JSON */
 
 void
@@ -24,15 +36,14 @@ json_put_names(json_t *object, struct trace *trace, const char *from)
 }
 
 static void
-put_answer(json_t *object, struct traced *host, int ttl, int flow, const struct reply *answer)
+put_answer(json_t *object, struct traced *host, int ttl, int flow, const struct cell *cell)
 {
     char mark[300], words[WORDS_MAX];
-    if (!answer) {
-        json_put(object, "kind", "no-reply");
-        json_put(object, "error", "no reply");
+    char number[NUMBER_MAX];
+    const struct reply silence = silence_of(cell, number), *answer = cell->answer;
+    json_put_reply(object, answer ? answer : &silence);
+    if (!answer)
         return;
-    }
-    json_put_reply(object, answer);
     json_put_service(object, &host->trace->options->probing.question, answer);
     json_put_names(object, host->trace, answer->from);
     json_put(object, "mark", reply_mark(answer, mark, sizeof mark));
@@ -50,7 +61,7 @@ print_row(struct traced *host, int ttl, int flow, int query)
     json_put_number(row, "hop", ttl);
     json_put_number(row, "flow", host->trace->use_flow ? flow : -1);
     json_put_number(row, "query", host->path.queries > 1 ? query + 1 : -1);
-    put_answer(row, host, ttl, flow, cell->answer);
+    put_answer(row, host, ttl, flow, cell);
     json_put_number(row, "mtu", hop->mtu ? hop->mtu : -1);
     json_put_true(row, "vanish", hop->mtu && hop->vanish);
     json_put_true(row, "limited", path_hop_is_limited(&host->path, ttl));
@@ -147,10 +158,9 @@ print_csv_head(struct trace *trace)
 static void
 print_csv(struct traced *host, int ttl, int flow, int query)
 {
-    static const struct reply nothing = { .kind = KIND_NO_REPLY, .word = "no-reply", .round_trip_us = -1 };
-    char words[WORDS_MAX] = "", text[300], ms[32] = "";
+    char words[WORDS_MAX] = "", text[300], ms[32] = "", number[NUMBER_MAX];
     const struct cell *cell = path_cell(&host->path, ttl, flow, query);
-    const struct reply *answer = cell->answer ? cell->answer : &nothing;
+    const struct reply silence = silence_of(cell, number), *answer = cell->answer ? cell->answer : &silence;
     const char *name = "", *system = "";
     print_csv_head(host->trace);
     if (answer->from)

@@ -269,6 +269,21 @@ def test_errors_in_words(reply, words):
     assert (said.status, said.lines[0]) == (1, words)
 
 
+KEPT_BACK = "not let out by this host: errno 1"
+
+
+@pytest.mark.parametrize("tool, words, line", [
+    ("probe-trace", ["-q1", "-m1"], "192.0.2.1,192.0.2.1,1,0,1,no-reply,,,,,,%s,,,,,,"),
+    ("probe-sweep", ["-r0"], "192.0.2.1 %s")])
+def test_kept_back(tool, words, line):
+    """A probe that this host has not let out was not lost on its way."""
+    env = fake("no-reply errno 1")
+    said = run(None, tool, "-n", *words, *(["--csv"] if tool == "probe-trace" else []), "192.0.2.1", env=env)
+    assert said.status == 1 and line % KEPT_BACK in said.lines
+    one = run(None, tool, "-n", *words, "--json", "192.0.2.1", env=env).objects[0]
+    assert (one["kind"], one["error"], one["errno"]) == ("no-reply", KEPT_BACK, 1)
+
+
 def test_much_at_once_is_no_deadlock():
     """More requests at once than pipes hold, from a daemon that reads none while its answers are not read."""
     said = run(None, "probe-trace", "--flows", 100, "--json", "-n", "192.0.2.1", timeout=60,

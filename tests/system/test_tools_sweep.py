@@ -250,6 +250,19 @@ def test_retries(path):
     assert 0.55 < float(total["seconds"]) < 1.5
 
 
+def test_kept_back_of_many(crowd):
+    """What an output filter drops once others have left is an error of this host, and not called silent."""
+    crowd.nft("table inet kept {\nchain out {\ntype filter hook output priority 0\nip daddr 10.60.64.0/24 drop\n}\n}")
+    try:
+        said = run(crowd, "probe-sweep", "-r0", "-W1", "-R20000", "--json", "10.60.64.0/21")
+    finally:
+        crowd.nft("delete table inet kept")
+    silent, total = said.of_type("silent"), said.of_type("summary")[0]
+    assert (total["answered"], total["silent"], total["errors"]) == (2048 - 256, 0, 256)
+    assert len(silent) == 256 and "no-reply" in {one["kind"] for one in silent} <= {"no-reply", "permission-denied"}
+    assert all(one["errno"] == 1 for one in silent if one["kind"] == "no-reply")
+
+
 def test_errors(path):
     """Who sent one is told by it, in the words of all tools, and is not called silent."""
     path.play([], [target(0, icmp="error", error=(3, 13), sender={4: "10.99.0.7"}), target(1, icmp="error", error=(3, 1)),
