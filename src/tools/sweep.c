@@ -134,12 +134,13 @@ count_ranges(const struct sweep *sweep)
     return ranges_count(&sweep->targets[IPV4]) + ranges_count(&sweep->targets[IPV6]);
 }
 
-/* Facts cost as much as the rest of an answer, so of the first try they are told where they are all that one wants. */
+/* Facts cost as much as the rest of an answer, so of the first try they are told where one wants them. */
 static void
 prepare(struct sweep *sweep)
 {
     const struct probing *probing = &sweep->options->probing;
     bool wants_flags = strcmp(probing->protocol, "tcp") == 0, wants_codes = probing->question.service != NULL;
+    bool wants_facts = wants_flags || wants_codes || probing->json;
     const char *detail = client_can(sweep->client, FEATURE_DETAIL) ? " detail 1" : "";
     if (!*detail)
         client_says_less(sweep->client, wants_flags ? "not whether a port is open, no errors by their codes"
@@ -147,7 +148,7 @@ prepare(struct sweep *sweep)
     char arguments[ARGUMENTS_MAX], asked[SERVICE_ARGUMENTS_MAX];
     probing_arguments(probing, arguments);
     service_arguments(&probing->question, asked);
-    snprintf(sweep->first, sizeof sweep->first, "%.480s%s%s", arguments, asked, wants_flags || wants_codes ? detail : "");
+    snprintf(sweep->first, sizeof sweep->first, "%.480s%s%s", arguments, asked, wants_facts ? detail : "");
     snprintf(sweep->again, sizeof sweep->again, "%.480s%s%s", arguments, asked, detail);
 }
 

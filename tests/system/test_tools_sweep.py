@@ -250,6 +250,14 @@ def test_retries(path):
     assert 0.55 < float(total["seconds"]) < 1.5
 
 
+@pytest.mark.parametrize("block", ["10.60.64.0/28", "10.60.64.0/20"], ids=["few", "many"])
+def test_facts(crowd, block):
+    """With --json all that is known of an answer."""
+    said = run(crowd, "probe-sweep", "-q", "-r0", "-R20000", "--json", block)
+    one = said.of_type("answer")[0]
+    assert (one["bytes"], one["ttl"], one["reply_tos"], one["icmp_type"]) == (64, 64, 0, 0) and "reply_id" in one
+
+
 def test_kept_back_of_many(crowd):
     """What an output filter drops once others have left is an error of this host, and not called silent."""
     crowd.nft("table inet kept {\nchain out {\ntype filter hook output priority 0\nip daddr 10.60.64.0/24 drop\n}\n}")
