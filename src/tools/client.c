@@ -97,8 +97,9 @@ find_beside(char *path, size_t size)
 }
 
 /*
- * Becomes the daemon that was built or installed with this program; returns where there is none. An installed program has
- * it where `make install` puts it, and may have mtr's own beside itself; any other, as built or copied, beside itself.
+ * Becomes the daemon that was built or installed with this program; returns where there is none. An installed program
+ * has it where `make install` puts it, and may have mtr's own beside itself; any other, as built or copied, beside
+ * itself.
  */
 static void
 become_own(void)
@@ -367,8 +368,8 @@ learn(struct client *client, const struct reply *reply)
 }
 
 /*
- * With `collect`, what names nobody (this host's own refusal) is the end, and so is `collected`. Of a sweep it is a line that
- * tells of none of its probes.
+ * With `collect`, what names nobody (this host's own refusal) is the end, and so is `collected`. Of a sweep it is a
+ * line that tells of none of its probes.
  */
 static bool
 is_last(enum answers answers, const struct reply *reply)

@@ -41,8 +41,8 @@ struct client_user {
 
 /*
  * Starts the daemon: by `sh -c "$MTR_PACKET"`, as other clients do; without that variable the one that was built or
- * installed with this program, or else the mtr-packet in PATH. Waits until it has said what it can do. NULL, and a line on
- * standard error, when there is none.
+ * installed with this program, or else the mtr-packet in PATH. Waits until it has said what it can do. NULL, and a line
+ * on standard error, when there is none.
  */
 struct client *client_start(struct events *events, struct client_user user);
 
@@ -100,7 +100,8 @@ const char *client_seconds(const struct client *client, int64_t ns, char buffer[
 size_t client_open(const struct client *client);
 
 /*
- * True while the daemon has not taken what it was asked lately: whoever asks for much waits for `false` (client_on_room).
+ * True while the daemon has not taken what it was asked lately: whoever asks for much waits for `false`
+ * (client_on_room).
  */
 bool client_is_behind(const struct client *client);
 

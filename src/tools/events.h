@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one poll() loop of a tool: descriptors, alarms, and the signals that end it. What is watched is a member of whoever
- * watches, so nothing is allocated for it and it stays where it is while it is watched.
+ * The one poll() loop of a tool: descriptors, alarms, and the signals that end it. What is watched is a member of
+ * whoever watches, so nothing is allocated for it and it stays where it is while it is watched.
  */
 #ifndef HOPLINE_TOOLS_EVENTS_H
 #define HOPLINE_TOOLS_EVENTS_H
@@ -43,8 +43,8 @@ void events_set(struct events *events, struct alarm *alarm, struct instant due);
 void events_unset(struct events *events, struct alarm *alarm);
 
 /*
- * Turns until events_end() was called or a signal came. What the tool wrote on standard output is on its way before each
- * wait. The clock is read once a turn.
+ * Turns until events_end() was called or a signal came. What the tool wrote on standard output is on its way before
+ * each wait. The clock is read once a turn.
  */
 void events_run(struct events *events);
 void events_end(struct events *events);

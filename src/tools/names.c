@@ -65,7 +65,8 @@ socket_ready(void *owner, short came)
 {
     struct socket *socket = owner;
     int descriptor = socket->watch.descriptor;
-    process(socket->names, came & ~POLLOUT ? descriptor : ARES_SOCKET_BAD, came & POLLOUT ? descriptor : ARES_SOCKET_BAD);
+    process(socket->names, came & ~POLLOUT ? descriptor : ARES_SOCKET_BAD,
+            came & POLLOUT ? descriptor : ARES_SOCKET_BAD);
 }
 
 static void
@@ -178,9 +179,9 @@ addresses_came(void *data, int status, int timeouts, struct ares_addrinfo *resul
 }
 
 /*
- * The form in which DNS knows an international name (RFC 5891), NULL when there is none. Few names need libidn2, and what
- * it brings along would take a fifth of the time that a ping takes to start: so it is loaded when one comes, as the C
- * library itself does.
+ * The form in which DNS knows an international name (RFC 5891), NULL when there is none. Few names need libidn2, and
+ * what it brings along would take a fifth of the time that a ping takes to start: so it is loaded when one comes, as
+ * the C library itself does.
  */
 static const char *
 to_ascii(const char *host, char ascii[NAME_TEXT_MAX])

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names and addresses, by c-ares: /etc/hosts and DNS, as resolv.conf(5) and nsswitch.conf(5) say, hundreds at once in the
- * loop, so that nobody ever waits for a resolver. What it says is a stranger's: a name is letters, digits, dots, hyphens
- * and underscores, or it is none.
+ * Names and addresses, by c-ares: /etc/hosts and DNS, as resolv.conf(5) and nsswitch.conf(5) say, hundreds at once in
+ * the loop, so that nobody ever waits for a resolver. What it says is a stranger's: a name is letters, digits, dots,
+ * hyphens and underscores, or it is none.
  */
 #ifndef HOPLINE_TOOLS_NAMES_H
 #define HOPLINE_TOOLS_NAMES_H
@@ -20,8 +20,8 @@ struct names *names_new(struct events *events);
 void names_free(struct names *names);
 
 /*
- * Looks up the addresses of HOST, in the order of RFC 6724; FAMILY is 4, 6 or 0 for both. FOUND is called once, perhaps at
- * once: COUNT addresses as text, or none and WHY. An international name is looked up by its IDNA2008 form.
+ * Looks up the addresses of HOST, in the order of RFC 6724; FAMILY is 4, 6 or 0 for both. FOUND is called once, perhaps
+ * at once: COUNT addresses as text, or none and WHY. An international name is looked up by its IDNA2008 form.
  */
 typedef void names_found(void *owner, uint64_t tag, char (*addresses)[ADDRESS_TEXT_MAX], size_t count, const char *why);
 void names_addresses(struct names *names, const char *host, int family, names_found *found, void *owner, uint64_t tag);
@@ -33,8 +33,8 @@ void names_addresses(struct names *names, const char *host, int family, names_fo
 const char *names_of(struct names *names, const char *address);
 
 /*
- * The number and country of the autonomous system that announces ADDRESS ("64500 DE"), from Team Cymru's TXT records; NULL
- * and "" as in names_of().
+ * The number and country of the autonomous system that announces ADDRESS ("64500 DE"), from Team Cymru's TXT records;
+ * NULL and "" as in names_of().
  */
 const char *names_system_of(struct names *names, const char *address);
 

@@ -37,8 +37,8 @@ struct command {
     const char *about;   /* lines of what it does */
     struct option_row rows[OPTIONS_MAX]; /* its own, then the common ones */
     /*
-     * A word about a letter that is none of ours but another tool's (traceroute's -z), or NULL. Of a letter that is ours it
-     * is said where the value is not: traceroute's -p 53.
+     * A word about a letter that is none of ours but another tool's (traceroute's -z), or NULL. Of a letter that is
+     * ours it is said where the value is not: traceroute's -p 53.
      */
     const char *(*hint)(char letter);
 };
@@ -71,8 +71,8 @@ void command_add_probing(struct command *command, struct probing *probing);
 void command_add_service(struct command *command, struct probing *probing);
 
 /*
- * Reads the words, and moves the operands to argv[1] and on; returns how many there are. --help and --version are answered
- * here. Ends the program on wrong use, and on an operand that can be no host by its characters.
+ * Reads the words, and moves the operands to argv[1] and on; returns how many there are. --help and --version are
+ * answered here. Ends the program on wrong use, and on an operand that can be no host by its characters.
  */
 int command_read(struct command *command, int argc, char **argv);
 
@@ -80,8 +80,8 @@ int command_read(struct command *command, int argc, char **argv);
 void probing_check(struct probing *probing);
 
 /*
- * The arguments of send-probe that it stands for, but target, timeout and those of the service: " protocol icmp size 64...",
- * in BUFFER. Returns BUFFER.
+ * The arguments of send-probe that it stands for, but target, timeout and those of the service: " protocol icmp size
+ * 64...", in BUFFER. Returns BUFFER.
  */
 #define ARGUMENTS_MAX 512
 const char *probing_arguments(const struct probing *probing, char buffer[ARGUMENTS_MAX]);

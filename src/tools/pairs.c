@@ -174,9 +174,9 @@ ask(struct run *run, struct asked asked, const char *arguments)
 }
 
 /*
- * What routers quote of a probe tells whether its addresses were translated before them. The daemon says so of a checksum
- * alone, too, which a box may have changed for other reasons; but not that of two protocols, of which icmp's covers no
- * addresses and no options.
+ * What routers quote of a probe tells whether its addresses were translated before them. The daemon says so of a
+ * checksum alone, too, which a box may have changed for other reasons; but not that of two protocols, of which icmp's
+ * covers no addresses and no options.
  */
 static void
 send_scouts(struct run *run)

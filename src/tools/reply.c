@@ -119,8 +119,8 @@ is_blank(char c)
 }
 
 /*
- * Cuts the next word off *REST, which is moved behind it; NULL: there is none. strtok_r() makes a table of its blanks for
- * each word, and of 65,536 replies that is a tenth of all that a sweep does.
+ * Cuts the next word off *REST, which is moved behind it; NULL: there is none. strtok_r() makes a table of its blanks
+ * for each word, and of 65,536 replies that is a tenth of all that a sweep does.
  */
 static char *
 next_word(char **rest)
@@ -355,7 +355,8 @@ reply_labels(const struct reply *reply, struct label labels[LABELS_MAX])
     size_t count = 0;
     for (int length; at && count < LABELS_MAX; at += length) {
         struct label *label = &labels[count];
-        if (sscanf(at, "%u,%u,%u,%u%n", &label->label, &label->traffic_class, &label->bottom, &label->ttl, &length) != 4)
+        if (sscanf(at, "%u,%u,%u,%u%n", &label->label, &label->traffic_class, &label->bottom, &label->ttl,
+                   &length) != 4)
             break;
         count++;
         if (at[length] != ',')

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A line of the daemon, read: mtr-packet(8) has the words. Pure. The daemon may be anybody's, so nothing is believed of a
- * line: what is not printable ASCII makes it no reply, a number is digits, an address is one.
+ * A line of the daemon, read: mtr-packet(8) has the words. Pure. The daemon may be anybody's, so nothing is believed of
+ * a line: what is not printable ASCII makes it no reply, a number is digits, an address is one.
  */
 #ifndef HOPLINE_TOOLS_REPLY_H
 #define HOPLINE_TOOLS_REPLY_H
@@ -93,8 +93,8 @@ struct reply {
 };
 
 /*
- * Reads LINE, which is terminated and is cut into words in place; the words of REPLY point into it. False, and nothing of
- * REPLY counts, when it is no reply.
+ * Reads LINE, which is terminated and is cut into words in place; the words of REPLY point into it. False, and nothing
+ * of REPLY counts, when it is no reply.
  */
 MUST_USE bool reply_read(char *line, struct reply *reply);
 
@@ -111,8 +111,8 @@ bool reply_is_silence(const struct reply *reply);
 const char *reply_error(const struct reply *reply, char *buffer, size_t size);
 
 /*
- * The mark of traceroute behind a round trip, "!H" and the like, the flags of TCP as "[syn-ack]"; "" for none. In BUFFER
- * or constant.
+ * The mark of traceroute behind a round trip, "!H" and the like, the flags of TCP as "[syn-ack]"; "" for none. In
+ * BUFFER or constant.
  */
 const char *reply_mark(const struct reply *reply, char *buffer, size_t size);
 

@@ -17,10 +17,14 @@ bool text_is_name(const char *text);
 /* What others wrote, in BUFFER, with a ? for each byte that is not printable ASCII. */
 const char *text_printable(const char *text, char *buffer, size_t size);
 
-/* Microseconds as milliseconds with no more decimals than they have: "12", "1.634". In BUFFER, not always at its start. */
+/*
+ * Microseconds as milliseconds with no more decimals than they have: "12", "1.634". In BUFFER, not always at its start.
+ */
 const char *text_ms(int64_t us, char buffer[32]);
 
-/* Seconds such as "0.5", ".5", "2." as nanoseconds, at most 10^9 s; false when it is none. The decimal point is a dot. */
+/*
+ * Seconds such as "0.5", ".5", "2." as nanoseconds, at most 10^9 s; false when it is none. The decimal point is a dot.
+ */
 bool text_seconds(const char *text, int64_t *ns);
 
 /* A number as people write one, decimal or, with 0x before it, hexadecimal. */

@@ -332,9 +332,9 @@ flows_told(struct trace *trace, bool served)
 }
 
 /*
- * A daemon without privileges has flows of icmp alone, and sctp has none. A probe that does not leave this host, and is not
- * waited for, tells. One flow of tcp would hinder itself at the target; and of several probes of one flow that an open port
- * of udp answers at once, as in the first of the rounds, it can't be told which is answered.
+ * A daemon without privileges has flows of icmp alone, and sctp has none. A probe that does not leave this host, and is
+ * not waited for, tells. One flow of tcp would hinder itself at the target; and of several probes of one flow that an
+ * open port of udp answers at once, as in the first of the rounds, it can't be told which is answered.
  */
 static void
 find_flows(struct trace *trace)

@@ -43,8 +43,8 @@ trace_ask(struct traced *host, const struct probe *probe, const char *more)
     bool collect = trace->options->format == FORMAT_ATLAS && client_can(trace->client, FEATURE_COLLECT);
     if (trace->use_flow && probe->flow >= 0 && !probe->stray)
         snprintf(flow, sizeof flow, " flow %d", probe->flow);
-    client_ask(trace->client, trace_tag_of(probe), collect ? COLLECTED : ONE_ANSWER, "%s ttl %d%s%s", host->request, probe->ttl,
-               flow, more);
+    client_ask(trace->client, trace_tag_of(probe), collect ? COLLECTED : ONE_ANSWER, "%s ttl %d%s%s", host->request,
+               probe->ttl, flow, more);
 }
 
 void

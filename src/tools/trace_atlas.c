@@ -139,7 +139,9 @@ static void
 put_head(json_t *result, const struct traced *host)
 {
     const struct probing *probing = &host->trace->options->probing;
-    const char *protocol = strcmp(probing->protocol, "icmp") == 0 ? "ICMP" : strcmp(probing->protocol, "udp") == 0 ? "UDP" : "TCP";
+    const char *protocol = strcmp(probing->protocol, "icmp") == 0  ? "ICMP"
+                           : strcmp(probing->protocol, "udp") == 0 ? "UDP"
+                                                                   : "TCP";
     json_put_number(result, "fw", FIRMWARE);
     json_put(result, "type", "traceroute");
     json_put(result, "msm_name", "Traceroute");

@@ -49,7 +49,8 @@ find_shared(struct drawing *drawing, const struct traced *host, int flow)
 {
     for (int ttl = host->path.first; ttl <= path_length(&host->path, flow); ttl++)
         for (int before = host->path.first; before < ttl; before++)
-            if (who(host, ttl, flow) && who(host, before, flow) && strcmp(who(host, ttl, flow), who(host, before, flow)) == 0)
+            if (who(host, ttl, flow) && who(host, before, flow) &&
+                strcmp(who(host, ttl, flow), who(host, before, flow)) == 0)
                 put(&drawing->shared, who(host, ttl, flow));
 }
 
@@ -64,8 +65,8 @@ draw_node(struct drawing *drawing, const struct traced *host, const char *node, 
         return;
     }
     trace_facts(drawing->trace, address, &name, &system);
-    printf("    \"%s\" [label=\"%s%s%s%s%s\"%s];\n", node, name, *name ? "\\n" : "", node, *system ? "\\nAS" : "", system,
-           strcmp(address, host->address) == 0 ? ", style=bold" : "");
+    printf("    \"%s\" [label=\"%s%s%s%s%s\"%s];\n", node, name, *name ? "\\n" : "", node, *system ? "\\nAS" : "",
+           system, strcmp(address, host->address) == 0 ? ", style=bold" : "");
 }
 
 static void

@@ -65,7 +65,7 @@ struct path {
     struct flow *flows;
     struct hop *hops;     /* of `first` and on */
     int ahead;            /* hops that a flow is asked ahead of the last that answered */
-    bool gathers;         /* answers of the target to probes that could have gone further count as further queries of it */
+    bool gathers;         /* answers of the target to probes that could have gone further are further queries of it */
     int64_t timeout;      /* ns */
     bool chosen;          /* only cells that are wanted are asked */
     struct places *places; /* that it shares with other paths; NULL: none */

@@ -34,7 +34,10 @@ mda_enough(int known)
     return n;
 }
 
-/* Who answered a flow at a hop: NULL not known yet, "" for nobody. In front of the first hop all flows are at one place. */
+/*
+ * Who answered a flow at a hop: NULL not known yet, "" for nobody. In front of the first hop all flows are at one
+ * place.
+ */
 static const char *
 router(const struct path *path, int ttl, int flow)
 {
@@ -113,7 +116,8 @@ want_flows(struct search *search, int ttl, int missing)
     for (int flow = 0; flow < path->flow_count && missing > 0; flow++) {
         if (is_on_its_way(path, ttl, flow))
             missing--;
-        else if (!is_asked(path, ttl, flow) && !has_ended(path, ttl - 1, flow) && (ttl == path->first || router(path, ttl - 1, flow)))
+        else if (!is_asked(path, ttl, flow) && !has_ended(path, ttl - 1, flow) &&
+                 (ttl == path->first || router(path, ttl - 1, flow)))
             missing -= want(search, ttl, flow);
     }
     while (missing-- > 0) {

@@ -180,7 +180,8 @@ gave_no_answer(struct traced *host)
 static bool
 is_of_now(const struct sizes *sizes, const struct probe *probe)
 {
-    return sizes->size == probe->number && sizes->ttl == probe->ttl && sizes->by_udp == (probe->purpose == FOR_SIZE_BY_UDP);
+    return sizes->size == probe->number && sizes->ttl == probe->ttl &&
+           sizes->by_udp == (probe->purpose == FOR_SIZE_BY_UDP);
 }
 
 void

@@ -114,7 +114,8 @@ trace_read_options(int argc, char **argv, struct trace_options *options)
     command_add_probing(&command, &options->probing);
     size_t hosts = (size_t)command_read(&command, argc, argv);
     if (!hosts && options->probing.source_word)
-        wrong("no host behind -I %s: it takes an address or interface; icmp is the default", options->probing.source_word);
+        wrong("no host behind -I %s: it takes an address or interface; icmp is the default",
+              options->probing.source_word);
     if (!hosts)
         wrong("no host; usage: %s", command.usage);
     if (options->ecn && !options->probing.protocol_word)

@@ -335,7 +335,8 @@ ask_ahead(struct step *step, int number, int bound, int queries)
                                        : ttl <= flow->front || fresh < most;
             if (cell->state == CELL_ASKED)
                 judge_silence(step, ttl, number, query);
-            else if (cell->state == CELL_IDLE && wanted && !is_left_out(step, ttl, number, query) && has_room(step, ttl))
+            else if (cell->state == CELL_IDLE && wanted && !is_left_out(step, ttl, number, query) &&
+                     has_room(step, ttl))
                 ask(step, ttl, number, query);
         }
         if (ttl <= flow->front)
@@ -454,7 +455,8 @@ plan_verdict_is_overdue(const struct path *path, struct instant now)
 }
 
 int64_t
-plan_step(struct path *path, struct instant now, void (*send)(void *owner, const struct question *question), void *owner)
+plan_step(struct path *path, struct instant now, void (*send)(void *owner, const struct question *question),
+          void *owner)
 {
     struct step step = { path, now, send, owner, nearest_end(path), NEVER };
     if (!path->begun.ns)

@@ -140,8 +140,8 @@ put_row(struct traced *host, const struct layout *layout, int ttl, int who)
     for (int i = 0; responder && i < layout->columns; i++)
         used += snprintf(line + used, sizeof line - (size_t)used, " %8.3f", columns[i].of(&responder->times) / 1000);
     const char *balance = balances[tally_balance(&rounds->tally, ttl)];
-    put_line(host->trace, "%s%s%s%s%s%s", line, responder && *responder->mark ? " " : "", responder ? responder->mark : "",
-             who <= 0 && tally_is_limited(&rounds->tally, ttl, rounds->round) ? " limited" : "",
+    put_line(host->trace, "%s%s%s%s%s%s", line, responder && *responder->mark ? " " : "",
+             responder ? responder->mark : "", who <= 0 && tally_is_limited(&rounds->tally, ttl, rounds->round) ? " limited" : "",
              who <= 0 && *balance ? " balanced " : "", who <= 0 ? balance : "");
 }
 
@@ -158,8 +158,8 @@ put_changes(struct traced *host)
         if (tally_balance(tally, change->ttl) == BALANCE_PACKETS)
             continue;
         strftime(clock, sizeof clock, "%H:%M:%S", localtime_r(&seconds, &when));
-        put_line(host->trace, "hop %d changed at %s, round %" PRId64 ": %s, before %s", change->ttl, clock, change->round,
-                 trace_title(host->trace, hop->responders[change->now - 1].address, now),
+        put_line(host->trace, "hop %d changed at %s, round %" PRId64 ": %s, before %s", change->ttl, clock,
+                 change->round, trace_title(host->trace, hop->responders[change->now - 1].address, now),
                  trace_title(host->trace, hop->responders[change->before - 1].address, before));
     }
 }

@@ -82,7 +82,8 @@ print_labels(FILE *to, const struct reply *answer)
     struct label labels[LABELS_MAX];
     size_t count = reply_labels(answer, labels);
     for (size_t i = 0; i < count; i++)
-        fprintf(to, "%s%u class %u ttl %u", i ? ", " : " [mpls ", labels[i].label, labels[i].traffic_class, labels[i].ttl);
+        fprintf(to, "%s%u class %u ttl %u", i ? ", " : " [mpls ", labels[i].label, labels[i].traffic_class,
+                labels[i].ttl);
     if (count)
         fputs("]", to);
 }

@@ -65,7 +65,10 @@ add_service(const struct said *said, const struct reply *answer, char *text)
 
 /* ---- the way back */
 
-/* Whoever answers begins with one of these. Who is behind others and has lost none of it was not the maker of the packet. */
+/*
+ * Whoever answers begins with one of these. Who is behind others and has lost none of it was not the maker of the
+ * packet.
+ */
 int
 words_back(const struct reply *answer, int ttl)
 {

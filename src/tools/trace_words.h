@@ -17,8 +17,8 @@ struct said {
 #define WORDS_MAX 1024
 
 /*
- * ", "-separated words of ANSWER at TTL of the way to ADDRESS, in TEXT; "" when there is nothing to say. What has changed
- * on the way there is said of the first hop that tells it, and kept in SAID.
+ * ", "-separated words of ANSWER at TTL of the way to ADDRESS, in TEXT; "" when there is nothing to say. What has
+ * changed on the way there is said of the first hop that tells it, and kept in SAID.
  */
 const char *words_of(struct said *said, const struct reply *answer, int ttl, const char *address, char text[WORDS_MAX]);
 

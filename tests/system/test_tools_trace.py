@@ -372,7 +372,7 @@ def crowd(rested):
 
 @every_family
 def test_many_hosts_behind_one_limited_router(rested, crowd, family):
-    """They take turns at each router, which says once a second that it is there: no star, and no more than one answer each."""
+    """They take turns at each router, which says once a second that it is there: no star, no more than one answer each."""
     began = time.monotonic()
     said = run(rested.client, "probe-trace", "-n", *crowd[family], timeout=60)
     assert said.status == 0 and "*" not in said.out and time.monotonic() - began < 45
@@ -626,10 +626,11 @@ def test_combinations_that_cannot_be(args):
     assert (said.status, said.out) == (2, "") and said.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("letter, hint", [("-T", "-p tcp"), ("-U", "-p udp"), ("-w", "-W"), ("-A", "--as"), ("-N", "at once"),
+@pytest.mark.parametrize("letter, hint", [
+    ("-T", "-p tcp"), ("-U", "-p udp"), ("-w", "-W"), ("-A", "--as"), ("-N", "at once"),
     ("-I", "icmp is the default"), ("-p53", "-p tcp:53"), ("-s192.0.2.1", "-I ADDRESS"), ("-ieth0", "-I INTERFACE"),
-    ("--tcp", "-p tcp:PORT"), ("--max-hops=9", "-m"), ("-c", "--mtr ROUNDS"), ("--report", "--mtr ROUNDS"), ("-j", "--json"),
-    ("-V", "--version")])
+    ("--tcp", "-p tcp:PORT"), ("--max-hops=9", "-m"), ("-c", "--mtr ROUNDS"), ("--report", "--mtr ROUNDS"),
+    ("-j", "--json"), ("-V", "--version")])
 def test_letters_of_traceroute_and_mtr(letter, hint):
     """What they have otherwise is told, also where a letter of ours is given their value."""
     said = run(None, "probe-trace", letter, "127.0.0.1", quiet=False)

@@ -143,8 +143,8 @@ START_TEST(what_hinders_itself_goes_singly)
 {
     struct network net = network(8, 3, 2);
     path_free(&net.path);
-    net.path = (struct path){ .first = 1, .last = 30, .queries = 3, .flow_count = 2, .ahead = 3, .timeout = 4 * NS_PER_S,
-                              .serial = true, .address = TARGET };
+    net.path = (struct path){ .first = 1, .last = 30, .queries = 3, .flow_count = 2, .ahead = 3,
+                              .timeout = 4 * NS_PER_S, .serial = true, .address = TARGET };
     path_begin(&net.path);
     run_plan(&net);
     ck_assert_int_eq(net.path.flows[0].end, 8);
