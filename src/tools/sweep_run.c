@@ -26,6 +26,7 @@ struct part {
     size_t range, end; /* of the family's ranges */
     uint64_t start, stop; /* positions in the daemon's order: of this shard */
     int64_t token;
+    bool alone; /* while it runs, no other does */
     bool begun, over, settled;
     struct run_tally tally;
 };
@@ -105,6 +106,39 @@ cut_into_parts(struct run *run)
     }
 }
 
+/* From the first probe of a combination until nothing more comes of it. */
+static int64_t
+time_of_each(const struct run_rules *rules)
+{
+    return rules->timeout * (rules->retries + 1);
+}
+
+/*
+ * A part whose first probes have all left sends its retries beside the next part's. So that all of them keep to the rate, each
+ * has a share of it, and sends its first probes within one timeout: then its retries are so many timeouts behind these, and
+ * as far from those of the others. A part that is too large for that has the rate for itself.
+ */
+static int64_t
+share_of(const struct run_rules *rules)
+{
+    return rules->rate / (rules->retries + 1);
+}
+
+static void
+choose_who_is_alone(struct run *run)
+{
+    const struct run_rules *rules = run->rules;
+    double in_time = (double)share_of(rules) * (double)rules->timeout / (double)NS_PER_S;
+    for (size_t i = 0; i < run->count; i++)
+        run->parts[i].alone = rules->retries && (run->count == 1 || (double)run->parts[i].tally.left > in_time);
+}
+
+static int64_t
+rate_of(const struct run *run, const struct part *part)
+{
+    return part->alone ? run->rules->rate : share_of(run->rules);
+}
+
 struct run *
 run_new(struct events *events, struct client *client, const struct run_rules *rules, struct run_user user)
 {
@@ -112,10 +146,12 @@ run_new(struct events *events, struct client *client, const struct run_rules *ru
     if (!run)
         err(2, NULL);
     *run = (struct run){ .events = events, .client = client, .rules = rules, .user = user };
-    if (client_can(client, FEATURE_SWEEP))
+    if (client_can(client, FEATURE_SWEEP)) {
         cut_into_parts(run);
-    else
+        choose_who_is_alone(run);
+    } else {
         run->single = single_new(events, client, rules, &run->user);
+    }
     return run;
 }
 
@@ -147,13 +183,6 @@ run_tally(const struct run *run)
         sum.left += one->left;
     }
     return sum;
-}
-
-/* From the first probe of a combination until nothing more comes of it. */
-static int64_t
-time_of_each(const struct run_rules *rules)
-{
-    return rules->timeout * (rules->retries + 1);
 }
 
 int64_t
@@ -223,9 +252,18 @@ ask_for(struct run *run, size_t number)
                              "sweep ip-%c %s%s%s%s timeout %s rate %" PRId64 " retries %" PRId64 " seed %" PRIu64
                              " shard %" PRIu64 "/%" PRIu64 " from %" PRIu64 " report %s progress %g",
                              part->family == IPV4 ? '4' : '6', list, rules->arguments, ttl, limit,
-                             client_seconds(run->client, rules->timeout, seconds), rules->rate, rules->retries, rules->seed,
+                             client_seconds(run->client, rules->timeout, seconds), rate_of(run, part), rules->retries, rules->seed,
                              rules->shard, rules->shards, part->start, rules->report_all ? "all" : "answers",
                              (double)(run->count > 1 ? PROGRESS_OF_PARTS : PROGRESS) / (double)NS_PER_S);
+}
+
+/* Whether the next part, if there is one, must not begin yet: it is alone, or the one before it is and has not ended. */
+static bool
+must_wait(const struct run *run, size_t open)
+{
+    const struct part *last = run->next ? &run->parts[run->next - 1] : NULL;
+    bool alone = open && run->next < run->count && (run->parts[run->next].alone || last->alone);
+    return alone || open == OPEN_MAX || (open && !last->over && last->tally.left);
 }
 
 /* The next part when all probes of the last one have left; the end when all have had their time. */
@@ -237,8 +275,7 @@ go_on(struct run *run)
     size_t open = 0;
     for (size_t i = 0; i < run->next; i++)
         open += !run->parts[i].over;
-    bool busy = open && !run->parts[run->next - 1].over && run->parts[run->next - 1].tally.left;
-    if (!busy && open < OPEN_MAX && run->next < run->count && !run->limited && !run->stopped) {
+    if (!must_wait(run, open) && run->next < run->count && !run->limited && !run->stopped) {
         ask_for(run, run->next++);
         open++;
     }

@@ -3,6 +3,7 @@
 
 import contextlib
 import ipaddress
+import itertools
 import json
 import os
 import pty
@@ -476,6 +477,28 @@ def test_more_than_a_line_holds(crowd, tmp_path):
     assert sorted(answered(said)) == sorted(str(one) for one in ipaddress.ip_network("10.60.64.0/19") if not int(one) % 2)
     assert 2 <= len(requests(tmp_path)) <= 4
     assert 1 <= float(re.search(r"in (\S+) s", said.lines[-1])[1]) < 3
+
+
+def packets_sent(namespace):
+    line, = (line for line in namespace.run("cat", "/proc/net/dev").stdout.splitlines() if line.strip().startswith("wire:"))
+    return int(line.split(":")[1].split()[9])
+
+
+@pytest.mark.parametrize("rate, timeout, block", [(3000, 0.6, "10.60.0.0/19"), (9000, 0.95, "10.60.128.0/17")])
+def test_rate_of_several_requests(crowd, tmp_path, rate, timeout, block):
+    """Of all together: the retries of one do not come on top of another's first probes."""
+    exclude = tmp_path / "exclude"
+    exclude.write_text("".join(f"{address}\n" for address in ipaddress.ip_network(block) if int(address) % 2))
+    tool = start(crowd, "probe-sweep", "-q", "-R", rate, "-r2", "-W", timeout, "--exclude", exclude, block)
+    seen = [(time.monotonic(), packets_sent(crowd))]
+    while tool.poll() is None:
+        time.sleep(0.3)
+        seen.append((time.monotonic(), packets_sent(crowd)))
+    targets = ipaddress.ip_network(block).num_addresses // 2
+    assert tool.communicate()[0].startswith(f"{targets} targets: 0 answered, {targets} silent; {3 * targets} probes in ")
+    rates = [(after - before) / (end - begin) for (begin, before), (end, after) in itertools.pairwise(seen)]
+    assert max(rates) < rate * 1.15, rates
+    assert seen[-1][0] - seen[0][0] < 12
 
 
 @pytest.mark.parametrize("args, why", [
