@@ -254,7 +254,7 @@ look(struct events *events)
 void
 events_turn(struct events *events, int64_t longest)
 {
-    if (fflush(stdout) == EOF && errno == EPIPE) {
+    if (fflush(stdout) == EOF || ferror(stdout)) {
         events->signal = SIGPIPE;
         events->ended = true;
         return;

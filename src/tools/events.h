@@ -58,7 +58,7 @@ struct instant events_now(const struct events *events);
 /* The signal that ended it ends it no more, so that what is under way can come to its end; another one does. */
 void events_go_on(struct events *events);
 
-/* The signal that ended it, or 0; SIGPIPE when nobody reads standard output any more. */
+/* The signal that ended it, or 0; SIGPIPE when nobody reads standard output any more, or its disk is full. */
 int events_signal(const struct events *events);
 
 #endif

@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "packets/instant.h"
 #include "tools/text.h"
@@ -240,12 +242,25 @@ check_operand(const char *word)
         wrong("not a host: ''");
 }
 
+/* At the end: results that could not be written are no success. Whoever closed a pipe wanted no more. */
+static void
+check_output(void)
+{
+    struct pollfd output = { .fd = STDOUT_FILENO };
+    bool lost = fflush(stdout) == EOF || ferror(stdout);
+    if (!lost || (poll(&output, 1, 0) == 1 && output.revents & (POLLERR | POLLHUP)))
+        return;
+    warnx("not all could be written to standard output");
+    _exit(2);
+}
+
 int
 command_read(struct command *command, int argc, char **argv)
 {
     char letters[3 * OPTIONS_MAX];
     struct option names[OPTIONS_MAX + 4];
     bool help = false;
+    atexit(check_output);
     describe(command, letters, names);
     opterr = 0;
     for (int value; (value = getopt_long(argc, argv, letters, names, NULL)) != -1;) {

@@ -107,6 +107,30 @@ def test_wrong_use(tool, args):
 
 
 @every_tool
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["127.0.0.1"], ["--json", "127.0.0.1"]], ids=str)
+def test_full_disk(tool, args):
+    """What could not be written is no success, and nobody has to wait for more of it."""
+    argv, env = command(tool, *(SHORT[tool] if "127.0.0.1" in args else []), *args)
+    with open("/dev/full", "w", encoding="ascii") as full:
+        said = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, text=True,
+                              timeout=10, check=False)
+    assert (said.returncode, said.stderr) == (2, f"{tool}: not all could be written to standard output\n")
+
+
+@every_tool
+@pytest.mark.parametrize("args", [["--help"], ["127.0.0.1"], ["--json", "127.0.0.1"]], ids=str)
+def test_closed_pipe(tool, args):
+    """Whoever closed it wanted no more: that is no error to speak of."""
+    argv, env = command(tool, *(SHORT[tool] if "127.0.0.1" in args else []), *args)
+    ours, theirs = os.pipe()
+    os.close(ours)
+    said = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.PIPE, text=True, timeout=10,
+                          check=False)
+    os.close(theirs)
+    assert said.returncode in (0, 1, -13) and said.stderr == ""
+
+
+@every_tool
 def test_no_daemon(tool):
     said = run(None, tool, "127.0.0.1", env={"MTR_PACKET": "false"}, quiet=False)
     assert (said.status, said.out) == (2, "")

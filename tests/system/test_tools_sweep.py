@@ -895,6 +895,16 @@ def test_resume_that_can_not_be_written(tmp_path, place, why):
     assert place.startswith("nowhere") or not list((tmp_path / "full").iterdir())
 
 
+def test_resume_behind_a_full_disk(crowd, tmp_path):
+    """Of a sweep whose answers could not be written it is kept, and it ends soon."""
+    file = tmp_path / "place"
+    argv, env = command("probe-sweep", "-q", "-R1000", "-r0", "-W0.2", "--seed", 3, "--resume", file, "10.60.64.0/19")
+    with open("/dev/full", "w", encoding="ascii") as full:
+        tool = crowd.popen(*argv, env=env, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert tool.communicate(timeout=4)[1] == "probe-sweep: not all could be written to standard output\n"
+    assert tool.returncode == 2 and file.read_text().endswith("\nnext 0\n")
+
+
 def test_resume_is_written_meanwhile(crowd, tmp_path):
     """Every ten seconds: one that is killed goes on as well."""
     file, args = tmp_path / "place", ("-q", "-r0", "-W0.2", "--seed", "3", "10.60.63.0-10.60.103.255")
