@@ -80,6 +80,9 @@ struct reply_place sweeper_place(const struct prober *prober, struct part part, 
 void sweeper_answered(struct prober *prober, struct part part, enum reply_kind kind);
 bool sweeper_expired(struct prober *prober, struct part part);
 
+/* Whether it is a probe of a sweep of which no more may leave. */
+bool sweeper_has_stopped(const struct prober *prober, struct part part);
+
 /* The same of one that was set aside: it left; its time was over; this host refuses it. */
 void sweeper_sent(struct prober *prober, struct part part);
 void sweeper_never_sent(struct prober *prober, const struct waiting_request *one);

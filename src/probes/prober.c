@@ -269,13 +269,13 @@ end_waiting(struct prober *prober, const struct request *request, int error, uin
         sweeper_sent(prober, request->part);
 }
 
-/* True when it is done: it left, was refused for good, or its time is over. */
+/* True when it is done: it left, was refused for good, its time is over, or its sweep is stopped. */
 static bool
 retry(struct prober *prober, const struct clock *clock, struct waiting *waiting, struct waiting_request *one, bool *sent)
 {
     uint32_t detail;
     *sent = false;
-    if (instant_since(clock->now.instant, one->deadline) >= 0) {
+    if (instant_since(clock->now.instant, one->deadline) >= 0 || sweeper_has_stopped(prober, one->request.part)) {
         prober->transport->body->abandon(prober->transport, &one->request);
         say_never_sent(prober, one);
         return true;

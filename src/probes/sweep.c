@@ -408,6 +408,12 @@ sweep_take_given_up(struct sweep *sweep, struct part *part)
 }
 
 bool
+sweep_is_stopped(const struct sweep *sweep)
+{
+    return sweep->stopped;
+}
+
+bool
 sweep_is_over(const struct sweep *sweep)
 {
     return sweep->tally.in_flight == 0 && (sweep->stopped || sweep->position >= sweep->plan.end);

@@ -73,6 +73,9 @@ bool sweep_expired(struct sweep *sweep, struct part part);
 /* The next of those that were to be sent again, and are not since it was stopped; they are silent. */
 bool sweep_take_given_up(struct sweep *sweep, struct part *part);
 
+/* True when it was stopped, or its limit is reached. */
+bool sweep_is_stopped(const struct sweep *sweep);
+
 /* True when nothing is left to be done. */
 bool sweep_is_over(const struct sweep *sweep);
 

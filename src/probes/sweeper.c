@@ -219,6 +219,13 @@ sweeper_expired(struct prober *prober, struct part part)
     return !sweep_expired(sweeps_of(&prober->sweeps, part), part) && tells_all(prober, part);
 }
 
+bool
+sweeper_has_stopped(const struct prober *prober, struct part part)
+{
+    const struct sweep *sweep = sweeps_of(&prober->sweeps, part);
+    return sweep && sweep_is_stopped(sweep);
+}
+
 void
 sweeper_sent(struct prober *prober, struct part part)
 {

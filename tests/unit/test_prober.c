@@ -522,6 +522,27 @@ START_TEST(port_is_freed_for_a_sweep)
 }
 END_TEST
 
+/* Of a sweep that is stopped nothing leaves any more, also not what was set aside before. */
+START_TEST(stopped_while_set_aside)
+{
+    fake.error = EAGAIN;
+    ck_assert(take("8 sweep ip-4 192.0.2.9 protocol tcp retries 3 timeout 10 report all"));
+    struct clock clock = at_ms(1000);
+    prober_sweep(prober, &clock);
+    ck_assert(take("9 stop token 8"));
+    fake.error = 0;
+    for (int64_t ms = 1; ms < 60; ms++)
+        retry(ms);
+    clock = at_ms(1060);
+    prober_sweep(prober, &clock);
+    ck_assert_uint_eq(fake.sent, 0);
+    ck_assert_uint_eq(fake.abandoned, 1);
+    ck_assert_str_eq(said(), "9 stopped count 1\n8 no-reply\n"
+                             "8 swept sent 0 answered 0 silent 1 refused 0 next 1 seconds 0.060\n");
+    ck_assert_uint_eq(prober_in_flight(prober), 0);
+}
+END_TEST
+
 /* Those of a sweep are not woken for one by one, and never end before their time. */
 START_TEST(sweeps_expire_together)
 {
@@ -1248,6 +1269,7 @@ prober_suite(void)
     tcase_add_test(tests, many_are_refused);
     tcase_add_test(tests, port_is_freed);
     tcase_add_test(tests, port_is_freed_for_a_sweep);
+    tcase_add_test(tests, stopped_while_set_aside);
     tcase_add_test(tests, sweeps_expire_together);
     tcase_add_test(tests, no_more_room);
     tcase_add_test(tests, held_by_rate);
