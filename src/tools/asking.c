@@ -91,6 +91,13 @@ clock_put(const struct asking *asking, int64_t number, char buffer[ASKING_ARGUME
     snprintf(buffer, ASKING_ARGUMENTS_MAX, " icmp-request timestamp");
 }
 
+/* Tenths, and no minus before a zero. */
+static double
+tenths(double ms)
+{
+    return round(10 * ms) / 10 + 0.0;
+}
+
 static void
 clock_say(const struct asking *asking, int64_t number, const struct reply *reply, char *buffer, size_t size)
 {
@@ -100,14 +107,14 @@ clock_say(const struct asking *asking, int64_t number, const struct reply *reply
     switch (their_clock_hear(reply, &sample)) {
     case CLOCK_SILENT: *buffer = 0; break;
     case CLOCK_ODD: snprintf(buffer, size, "its clock is not standard"); break;
-    case CLOCK_TOLD: snprintf(buffer, size, "clock %+.1f ms", their_clock_offset(&sample)); break;
+    case CLOCK_TOLD: snprintf(buffer, size, "clock %+.1f ms", tenths(their_clock_offset(&sample))); break;
     }
 }
 
 static void
 put_signed(json_t *object, const char *key, double value)
 {
-    if (json_object_set_new(object, key, json_real(round(1000 * value) / 1000)) != 0)
+    if (json_object_set_new(object, key, json_real(round(1000 * value) / 1000 + 0.0)) != 0)
         err(2, "out of memory");
 }
 
@@ -141,13 +148,6 @@ ppm_text(double ppm, char buffer[32])
     return buffer;
 }
 
-/* Tenths, and no minus before a zero. */
-static double
-tenths(double ms)
-{
-    return round(10 * ms) / 10 + 0.0;
-}
-
 static void
 clock_sum_up(const struct told *told)
 {
@@ -157,8 +157,8 @@ clock_sum_up(const struct told *told)
         printf("its clock is not standard (%" PRId64 " answers)\n", told->clock.odd);
     if (!their_clock_sum_up(&told->clock, &sum))
         return;
-    printf("its clock is %.1f ms %s, within %.1f ms", fabs(sum.offset), sum.offset < 0 ? "behind" : "ahead",
-           sum.offset_error);
+    double offset = tenths(sum.offset);
+    printf("its clock is %.1f ms %s, within %.1f ms", fabs(offset), offset < 0 ? "behind" : "ahead", sum.offset_error);
     if (sum.has_drift && fabs(sum.drift) > sum.drift_error)
         printf(", %s ppm too %s, within %s ppm", ppm_text(sum.drift, drift), sum.drift < 0 ? "slow" : "fast",
                ppm_text(sum.drift_error, error));

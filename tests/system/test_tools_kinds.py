@@ -10,6 +10,7 @@ import time
 import pytest
 
 from lab.chain import Chain, address
+from lab.fake_daemon import fake_daemon
 from lab.net import Namespace
 from lab.pair import ANSWERS, CLIENT, SILENT
 from lab.path import Clock, Path, hops, target, target_address
@@ -213,6 +214,15 @@ def test_other_clocks(path, ahead, ppm):
     total = said.of_type("summary")[0]
     assert total["clock_ms"] == pytest.approx(clock.ahead_now(), abs=total["clock_error_ms"] + 3)
     assert total["drift_ppm"] == pytest.approx(ppm, abs=2 * total["drift_error_ppm"])
+
+
+def test_clock_that_is_right():
+    """It is neither ahead by -0.0 ms nor 0.0 ms behind."""
+    reply = ("reply ip-4 192.0.2.1 round-trip-time 100 originate 0 receive 0 transmit 0 "
+             "sent 1764374400.000460000 received 1764374400.000560000")
+    said = run(None, "probe-ping", "-c2", "-i0.02", "--clock", "192.0.2.1", env=fake_daemon(repr(reply)))
+    assert all(line.endswith(" clock +0.0 ms") for line in said.lines[:2]), said.out
+    assert "its clock is 0.0 ms ahead, within 0.6 ms" in said.out
 
 
 def test_clocks_that_are_not_standard(path):
