@@ -168,7 +168,8 @@ bool
 their_clock_sum_up(const struct their_clock *clock, struct clock_sum *sum)
 {
     *sum = (struct clock_sum){ 0 };
-    if (!clock->count)
+    /* Numbers that are none of a time of day look like one now and then. */
+    if (!clock->count || clock->odd > (int64_t)clock->count)
         return false;
     struct line line = { .first_offset = their_clock_offset(&clock->samples[0]) };
     double now = clock->samples[0].at, ppm = 1e6;

@@ -43,7 +43,7 @@ struct clock_sum {
     double least;              /* ms: the quickest */
 };
 
-/* False when nothing was told. */
+/* False when nothing was told, or most of it was odd. */
 MUST_USE bool their_clock_sum_up(const struct their_clock *clock, struct clock_sum *sum);
 
 #endif

@@ -236,6 +236,14 @@ def test_clocks_that_are_not_standard(path):
     assert said.of_type("summary")[0]["clock_not_standard"] == 2 and "clock_ms" not in said.of_type("summary")[0]
 
 
+def test_clock_of_the_other_byte_order():
+    """As of Windows: one number in 45 looks like a time of day."""
+    said = run(None, "probe-ping", "-q", "-c9", "-i0.02", "--clock", "192.0.2.1", env=fake_daemon(
+        "'reply ip-4 192.0.2.1 round-trip-time 100 originate 0 receive {0} transmit {0} sent 1764374400.000460000 '"
+        "'received 1764374400.000560000'.format((0x80000005, 0x7f000005, 0x04000005)[count % 3])"))
+    assert said.status == 0 and said.lines[-1] == "its clock is not standard (6 answers)", said.out
+
+
 # ---------------------------------------------------------------- an interface
 
 @every_family
