@@ -216,7 +216,8 @@ prepare(struct large *large)
     const struct sweep_options *options = large->place.options;
     uint64_t addresses = ranges_count(&large->place.targets[IPV4]) + ranges_count(&large->place.targets[IPV6]);
     uint64_t ttls = (uint64_t)(options->ttl_high - options->ttl_low) + 1;
-    bool facts = !options->quiet || options->probing.json || strcmp(options->probing.protocol, "tcp") == 0;
+    bool facts = !options->quiet || options->probing.json || options->probing.question.service ||
+                 strcmp(options->probing.protocol, "tcp") == 0;
     if (addresses * ttls > ADDRESSES_MAX)
         errx(2, "more than %" PRIu64 " probes: --exclude some, or sweep part of it", ADDRESSES_MAX);
     if (!options->quiet && options->ttl_low < 0) {

@@ -220,6 +220,7 @@ void
 report_hop(struct report *report, const struct swept *swept, unsigned ttl, const struct reply *reply)
 {
     char address[64], ms[32], words[200];
+    const struct service_question *question = report->rules->question;
     list_address(report->list, swept, address);
     report_hide_bar(report);
     report->answered += reply->from != NULL;
@@ -227,7 +228,7 @@ report_hop(struct report *report, const struct swept *swept, unsigned ttl, const
         json_t *hop = begin_json(report, "hop", swept, address);
         json_put_number(hop, "hop", ttl);
         json_put_reply(hop, reply);
-        json_put_service(hop, report->rules->question, reply);
+        json_put_service(hop, question, reply);
         json_print(hop);
         return;
     }
@@ -237,7 +238,9 @@ report_hop(struct report *report, const struct swept *swept, unsigned ttl, const
     if (reply->round_trip_us >= 0)
         printf(" %s ms", text_ms(reply->round_trip_us, ms));
     const char *mark = reply->kind == KIND_NO_REPLY ? "*" : reply_mark(reply, words, sizeof words);
-    printf("%s%s\n", *mark ? " " : "", mark);
+    printf("%s%s", *mark ? " " : "", mark);
+    const char *says = service_words(question, service_hear(question, reply), words, sizeof words);
+    printf("%s%s\n", *says ? " " : "", says);
 }
 
 void

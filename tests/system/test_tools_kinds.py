@@ -92,6 +92,18 @@ def test_sweep(pair, family):
         assert answers == {ANSWERS[family]: True, CLIENT[family]: False, SILENT[family]: None}
 
 
+@every_family
+def test_sweep_by_ttls(pair, family):
+    """Behind each hop that is the target stands what it is."""
+    with serving(pair.target, "unbound", ANSWERS):
+        words = {ANSWERS[family]: "dns answers", CLIENT[family]: "no dns: port unreachable"}
+        for more in [], ["-q"]:
+            said = run(pair.client, "probe-sweep", "-W1", "-r0", "--ttl", "1-2", "--service", "dns", *more, *words)
+            for end, says in words.items():
+                for ttl in 1, 2:
+                    assert any(re.fullmatch(rf"{end} {ttl} {end} \S+ ms {says}", line) for line in said.lines), said.out
+
+
 def test_large_sweep(pair):
     """By the daemon's own sweep, too: of 2048 addresses on which no server listens and one where one does."""
     pair.client.ip(f"route add 198.18.0.0/21 via {ANSWERS[4]}")
