@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "tools/events.h"
 
-#include <err.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdint.h>
@@ -54,23 +53,9 @@ ending_signals(void)
     return set;
 }
 
-/* At the exit: what could not be written is told. Where nobody reads any more, nobody misses it. */
-static void
-close_output(void)
-{
-    struct pollfd output = { STDOUT_FILENO, 0, 0 };
-    if (fflush(stdout) != EOF && !ferror(stdout))
-        return;
-    if (poll(&output, 1, 0) == 1 && output.revents & POLLERR)
-        return;
-    warn("standard output");
-    _exit(2);
-}
-
 struct events *
 events_new(void)
 {
-    atexit(close_output);
     struct events *events = calloc(1, sizeof *events);
     if (!events)
         return NULL;

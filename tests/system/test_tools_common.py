@@ -62,16 +62,6 @@ def test_help_fits(tool):
     assert max(map(len, lines[1:])) <= 80 and len(lines) > 20
 
 
-@every_tool
-@pytest.mark.parametrize("args", [[], ["--json"]])
-def test_full_disk(tool, args):
-    """What could not be written is told, with status 2."""
-    argv, env = command(tool, *SHORT[tool], *args, "127.0.0.1")
-    with open("/dev/full", "w", encoding="ascii") as full:
-        done = subprocess.run(argv, env=env, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == 2 and done.stderr == f"{tool}: standard output: No space left on device\n"
-
-
 @pytest.mark.parametrize("tool", SCRIPTS)
 @every_shell
 def test_help_of_scripts(tool, shell):
