@@ -287,7 +287,7 @@ KEPT_BACK = "not let out by this host: errno 1"
 
 
 @pytest.mark.parametrize("tool, words, line", [
-    ("probe-trace", ["-q1", "-m1"], "192.0.2.1,192.0.2.1,1,0,1,no-reply,,,,,,%s,,,,,,"),
+    ("probe-trace", ["-q1", "-m1"], "192.0.2.1,192.0.2.1,1,0,1,no-reply,,,,,,%s,,,,,,,"),
     ("probe-sweep", ["-r0"], "192.0.2.1 %s")])
 def test_kept_back(tool, words, line):
     """A probe that this host has not let out was not lost on its way."""
