@@ -3,6 +3,7 @@
 
 #include <err.h>
 #include <inttypes.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,11 @@
 /* What is kept of an address: what came of it, in four bytes. Else it is the number of its outcome, and FIRST_OUTCOME. */
 enum known { KNOWN_NOTHING, KNOWN_ANSWERED, KNOWN_SILENT, FIRST_OUTCOME };
 
+struct found {
+    struct address address;
+    enum family_id family;
+};
+
 struct large {
     struct large_place place;
     struct run *run;
@@ -30,6 +36,8 @@ struct large {
     uint32_t *known; /* of each address, IPv4 first; NULL: of none */
     uint64_t answered, failed;
     uint64_t kept_back; /* by this host */
+    void *found; /* tsearch(3)'s tree of struct found: targets that replied, where one may do so by several ttls */
+    uint64_t found_count;
     bool closed; /* what comes now is too late */
     bool died;   /* the daemon */
     struct instant start;
@@ -73,16 +81,56 @@ keep(struct large *large, const struct swept *swept, uint32_t known)
 }
 
 static void
+end_at_limit(struct large *large, uint64_t found)
+{
+    if (found != (uint64_t)large->place.options->limit)
+        return;
+    large->closed = true;
+    events_end(large->place.events);
+}
+
+static void
 take_answer(struct large *large, struct swept *swept, const struct reply *reply)
 {
     bool once = large->rules.retries == 0;
     large->answered++;
     report_answer(large->report, swept, reply, once ? 0 : TRY_UNKNOWN);
     keep(large, swept, KNOWN_ANSWERED);
-    if (large->answered == (uint64_t)large->place.options->limit) {
-        large->closed = true;
-        events_end(large->place.events);
-    }
+    end_at_limit(large, large->answered);
+}
+
+static int
+compare(const void *a, const void *b)
+{
+    const struct found *one = a, *other = b;
+    int order = (int)one->family - (int)other->family;
+    return order ? order : memcmp(&one->address, &other->address, sizeof one->address);
+}
+
+/* The daemon counts for each of its requests, and whatever answers. */
+static void
+note_found(struct large *large, const struct swept *swept)
+{
+    struct found *fresh = malloc(sizeof *fresh), **place;
+    if (!fresh)
+        err(2, NULL);
+    *fresh = (struct found){ swept->address, (enum family_id)swept->family };
+    place = tsearch(fresh, &large->found, compare);
+    if (!place)
+        err(2, NULL);
+    if (*place == fresh)
+        end_at_limit(large, ++large->found_count);
+    else
+        free(fresh);
+}
+
+static void
+take_hop(struct large *large, const struct swept *swept, unsigned ttl, const struct reply *reply)
+{
+    large->answered += reply->from != NULL;
+    report_hop(large->report, swept, ttl, reply);
+    if (large->place.options->limit && service_is_met(&large->place.options->probing.question, reply))
+        note_found(large, swept);
 }
 
 /* Refusals of this host are counted by the daemon, what it has kept back all the time as silent. */
@@ -105,8 +153,7 @@ heard(void *owner, enum family_id family, const struct address *target, unsigned
     if (large->closed)
         return;
     if (ttl) {
-        large->answered += reply->from != NULL;
-        report_hop(large->report, &swept, ttl, reply);
+        take_hop(large, &swept, ttl, reply);
     } else if (service_is_met(&large->place.options->probing.question, reply)) {
         take_answer(large, &swept, reply);
     } else if (reply_is_silence(reply)) {
@@ -267,6 +314,7 @@ large_free(struct large *large)
         return;
     report_free(large->report);
     run_free(large->run);
+    tdestroy(large->found, free);
     free(large->known);
     free(large);
 }

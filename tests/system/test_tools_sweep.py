@@ -829,6 +829,16 @@ def test_ways_for_programs(path):
     assert [total[name] for name in ("targets", "hops", "answered", "silent", "probes")] == [3, 4, 10, 2, 12]
 
 
+def test_limit_of_ways(path):
+    """Targets of both families together, each once; routers do not count."""
+    path.play(hops(2), [target(number) for number in range(3)])
+    targets = [target_address(number)[family] for family in (4, 6) for number in range(3)]
+    said = run(path.namespace, "probe-sweep", "-t1-6", "-R500", "-W0.3", "-r0", "--limit", 5, *targets)
+    found = {line.split()[0] for line in said.lines[:-1] if int(line.split()[1]) > 2}
+    assert len(found) == 5 and found > set(targets[:3])
+    assert re.search(r", \d+ not probed; ", said.lines[-1])
+
+
 # ---------------------------------------------------------------- going on
 
 def sweep_until(namespace, file, ends, *args, after=0.8):
