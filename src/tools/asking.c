@@ -15,6 +15,7 @@ struct asking_row {
     enum feature feature;
     bool sized; /* the size of its packets may be chosen */
     bool ipv4;  /* alone */
+    enum field told; /* an answer has it, and an error of ICMP in its place has not; FIELDS: the row tells them apart itself */
     void (*arguments)(const struct asking *asking, int64_t number, char buffer[ASKING_ARGUMENTS_MAX]);
     /* NULL: any reply of the target's */
     bool (*is_met)(const struct asking *asking, const struct reply *reply);
@@ -248,19 +249,19 @@ ecn_sum_up_json(const struct told *told, json_t *object)
 /* ---- all of them */
 
 static const struct asking_row service_row = {
-    "service", "udp", FEATURE_REPLY_PAYLOAD, false, false, service_put, service_meets, service_say, service_put_json, NULL,
+    "service", "udp", FEATURE_REPLY_PAYLOAD, false, false, FIELDS, service_put, service_meets, service_say, service_put_json, NULL,
     NULL, NULL,
 };
 static const struct asking_row interface_row = {
-    "interface", "icmp", FEATURE_ICMP_REQUEST, false, false, interface_put, interface_is_met, interface_say, NULL, NULL, NULL,
+    "interface", "icmp", FEATURE_ICMP_REQUEST, false, false, FIELD_EXTENDED_CODE, interface_put, interface_is_met, interface_say, NULL, NULL, NULL,
     NULL,
 };
 static const struct asking_row clock_row = {
-    "clock", "icmp", FEATURE_ICMP_REQUEST, false, true, clock_put, NULL, clock_say, clock_put_json, clock_keep, clock_sum_up,
+    "clock", "icmp", FEATURE_ICMP_REQUEST, false, true, FIELD_RECEIVE, clock_put, NULL, clock_say, clock_put_json, clock_keep, clock_sum_up,
     clock_sum_up_json,
 };
 static const struct asking_row ecn_row = {
-    "ecn", "tcp", FEATURE_TCP_ECN, true, false, ecn_put, NULL, ecn_say, ecn_put_json, ecn_keep, ecn_sum_up, ecn_sum_up_json,
+    "ecn", "tcp", FEATURE_TCP_ECN, true, false, FIELD_TCP_ECN, ecn_put, NULL, ecn_say, ecn_put_json, ecn_keep, ecn_sum_up, ecn_sum_up_json,
 };
 
 void
@@ -319,17 +320,31 @@ asking_arguments(const struct asking *asking, int64_t number, char buffer[ASKING
     return buffer;
 }
 
+/* The target has answered with an error of ICMP instead: a filter of its own may do that. */
+static bool
+answers_by_error(const struct asking *asking, const struct reply *reply)
+{
+    enum field told = asking->row->told;
+    return told < FIELDS && !reply->value[told] && reply->value[FIELD_ICMP_TYPE];
+}
+
 bool
 asking_is_met(const struct asking *asking, const struct reply *reply)
 {
-    return reply->kind == KIND_REPLY && (!asking->row || !asking->row->is_met || asking->row->is_met(asking, reply));
+    if (reply->kind != KIND_REPLY || !asking->row)
+        return reply->kind == KIND_REPLY;
+    return !answers_by_error(asking, reply) && (!asking->row->is_met || asking->row->is_met(asking, reply));
 }
 
 const char *
 asking_words(const struct asking *asking, int64_t number, const struct reply *reply, char *buffer, size_t size)
 {
     *buffer = 0;
-    if (asking->row && reply->kind == KIND_REPLY)
+    if (!asking->row || reply->kind != KIND_REPLY)
+        return buffer;
+    if (answers_by_error(asking, reply))
+        snprintf(buffer, size, "refused: %s", reply_refusal(reply));
+    else
         asking->row->words(asking, number, reply, buffer, size);
     return buffer;
 }

@@ -19,8 +19,8 @@ int ecn_of_name(const char *name);
 const char *ecn_change(unsigned before, unsigned now);
 
 /*
- * What a target's tcp-ecn WORD, or NULL, says of a SYN that left with CODEPOINT: "ect-0 came as not-ect: bleached", "no ECN
- * there", in BUFFER.
+ * What a target's tcp-ecn WORD, or NULL, says of a SYN that left with CODEPOINT: "ect-0 came as not-ect: bleached", in
+ * BUFFER. NULL is of a RST.
  */
 const char *ecn_words(unsigned codepoint, const char *word, char *buffer, size_t size);
 

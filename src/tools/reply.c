@@ -324,6 +324,13 @@ reply_error(const struct reply *reply, char *buffer, size_t size)
 }
 
 const char *
+reply_refusal(const struct reply *reply)
+{
+    size_t code = code_of(reply);
+    return code < CODES ? codes[code].words : "an error";
+}
+
+const char *
 reply_mark(const struct reply *reply, char *buffer, size_t size)
 {
     const char *flags = reply->value[FIELD_TCP_FLAGS];

@@ -110,6 +110,9 @@ bool reply_is_silence(const struct reply *reply);
 /* "time to live exceeded" and the like, in BUFFER or constant; "" of an answer by the target. */
 const char *reply_error(const struct reply *reply, char *buffer, size_t size);
 
+/* Of an error of ICMP by which the target itself answers, which is a reply: "port unreachable". */
+const char *reply_refusal(const struct reply *reply);
+
 /*
  * The mark of traceroute behind a round trip, "!H" and the like, the flags of TCP as "[syn-ack]"; "" for none. In
  * BUFFER or constant.

@@ -300,6 +300,27 @@ def test_asked_in_vain(pair, transport, tool, option, classic):
         pair.client.sysctl("net.ipv4.tcp_ecn", 2)
 
 
+# ---------------------------------------------------------------- all of them
+
+@pytest.mark.parametrize("option, family", [("--interface=wire", 6), ("--clock", 4), ("--ecn", 4), ("--ecn", 6)])
+def test_error_in_its_place(pair, option, family):
+    """A filter of the target's own answers with port unreachable, which counts as its reply, but tells nothing."""
+    what = "meta l4proto tcp, meta l4proto icmp, icmpv6 type 160".split(", ")
+    rules = "\n".join(f"{one} reject with icmp{'v6' if 'v6' in one else 'x'} port-unreachable" for one in what)
+    pair.target.nft("table inet kinds {\nchain in {\ntype filter hook input priority 0\n%s\n}\n}" % rules)
+    try:
+        said = run(pair.client, "probe-ping", "-n", "-c1", option, ANSWERS[family])
+        assert said.status == 1 and said.lines[0].endswith(" ms refused: port unreachable"), said.out
+        assert "1 sent, 0 received, 100% lost, 1 error" in said.lines
+    finally:
+        pair.target.nft("delete table inet kinds")
+
+
+def test_closed_port(pair):
+    said = run(pair.client, "probe-ping", "-n", "-c1", "--ecn", "-p", "tcp:81", ANSWERS[4])
+    assert said.status == 0 and said.lines[0].endswith(" rst not-ect sent: a closed port does not tell how it came")
+
+
 # ---------------------------------------------------------------- ECN
 
 @contextlib.contextmanager

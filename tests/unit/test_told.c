@@ -118,7 +118,7 @@ START_TEST(words_of_ecn)
         { 2, "none", "ect-0 sent: the target does no ECN" },
         { 0, "classic", "not-ect sent: the target does ECN by RFC 3168, which does not tell how it came" },
         { 0, "unknown-5", "not-ect sent: unknown-5" },
-        { 3, NULL, "ce sent" },
+        { 3, NULL, "ce sent: a closed port does not tell how it came" },
     };
     char buffer[200];
     for (size_t i = 0; i < COUNT(rows); i++)
