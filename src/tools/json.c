@@ -74,14 +74,15 @@ put_labels(json_t *object, const struct reply *reply)
         set(object, "mpls", list);
 }
 
+/* COUNT texts at most, up to the first that is NULL; nothing of fewer than LEAST. */
 static void
-put_extensions(json_t *object, const struct reply *reply)
+put_texts(json_t *object, const char *key, const char *const *texts, size_t count, size_t least)
 {
-    json_t *list = reply->extension[0] ? json_array() : NULL;
-    for (size_t i = 0; i < EXTENSIONS_MAX && reply->extension[i]; i++)
-        json_array_append_new(list, json_string(reply->extension[i]));
+    json_t *list = texts[least - 1] ? json_array() : NULL;
+    for (size_t i = 0; list && i < count && texts[i]; i++)
+        json_array_append_new(list, json_string(texts[i]));
     if (list)
-        set(object, "extensions", list);
+        set(object, key, list);
 }
 
 /* Facts by their names in JSON: numbers and texts as the daemon tells them, 0 and 1 as false and true. */
@@ -145,7 +146,8 @@ json_put_reply(json_t *object, const struct reply *reply)
         put_fact(object, reply, i);
     json_put_true(object, "nat", reply->value[FIELD_NAT] != NULL);
     put_labels(object, reply);
-    put_extensions(object, reply);
+    put_texts(object, "interfaces", reply->interface, INTERFACES_MAX, 2);
+    put_texts(object, "extensions", reply->extension, EXTENSIONS_MAX, 1);
 }
 
 void

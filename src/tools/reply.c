@@ -184,19 +184,29 @@ kind_of(const char *word)
     return KIND_OTHER;
 }
 
+/* Puts VALUE behind those of a LIST that holds COUNT; one that is too many is left out. */
+static void
+append(const char **list, size_t count, const char *value)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!list[i]) {
+            list[i] = value;
+            return;
+        }
+}
+
 static void
 keep(struct reply *reply, const char *name, const char *value)
 {
-    for (size_t i = 0; i < FIELDS; i++)
-        if (*name == *field_names[i] && strcmp(name, field_names[i]) == 0) {
-            reply->value[i] = value;
-            return;
-        }
-    for (size_t i = 0; strcmp(name, "extension") == 0 && i < EXTENSIONS_MAX; i++)
-        if (!reply->extension[i]) {
-            reply->extension[i] = value;
-            return;
-        }
+    size_t i = 0;
+    while (i < FIELDS && (*name != *field_names[i] || strcmp(name, field_names[i]) != 0))
+        i++;
+    if (i < FIELDS)
+        reply->value[i] = value;
+    if (i == FIELD_INTERFACE)
+        append(reply->interface, INTERFACES_MAX, value);
+    else if (i == FIELDS && strcmp(name, "extension") == 0)
+        append(reply->extension, EXTENSIONS_MAX, value);
 }
 
 bool
@@ -247,6 +257,8 @@ reply_keep(const struct reply *reply)
         room += room_of(reply->value[i]);
     for (size_t i = 0; i < EXTENSIONS_MAX; i++)
         room += room_of(reply->extension[i]);
+    for (size_t i = 0; i < INTERFACES_MAX; i++)
+        room += room_of(reply->interface[i]);
     struct reply *kept = malloc(room);
     if (!kept)
         err(2, NULL);
@@ -257,6 +269,8 @@ reply_keep(const struct reply *reply)
         kept->value[i] = put_word(&end, reply->value[i]);
     for (size_t i = 0; i < EXTENSIONS_MAX; i++)
         kept->extension[i] = put_word(&end, reply->extension[i]);
+    for (size_t i = 0; i < INTERFACES_MAX; i++)
+        kept->interface[i] = put_word(&end, reply->interface[i]);
     kept->from = kept->value[FIELD_IP_4] ? kept->value[FIELD_IP_4] : kept->value[FIELD_IP_6];
     return kept;
 }

@@ -81,6 +81,7 @@ enum field {
 };
 
 #define EXTENSIONS_MAX 8
+#define INTERFACES_MAX 4 /* RFC 5837 has so many roles */
 
 struct reply {
     int64_t token;
@@ -89,6 +90,7 @@ struct reply {
     const char *from;           /* who answered; NULL: nobody did */
     const char *value[FIELDS];  /* NULL: not there */
     const char *extension[EXTENSIONS_MAX]; /* CLASS/TYPE/HEX, as many as there are, then NULL */
+    const char *interface[INTERFACES_MAX]; /* all of them; FIELD_INTERFACE has the last */
     int64_t round_trip_us;      /* -1: not there */
 };
 

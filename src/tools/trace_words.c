@@ -124,14 +124,21 @@ add_parts(char *text, size_t size, const char *role, const char *list)
         add(text, size, "%s%s%s%s%s", role, *role ? " " : "", name, *name && *address ? " " : "", address);
 }
 
+static void
+add_interface(char *text, size_t size, const char *interface)
+{
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (strncmp(interface, roles[i][0], strcspn(interface, ",")) == 0)
+            add_parts(text, size, roles[i][1], interface);
+}
+
 const char *
 words_interface(const struct reply *answer, char *text, size_t size)
 {
-    const char *interface = answer->value[FIELD_INTERFACE], *node = answer->value[FIELD_NODE];
+    const char *node = answer->value[FIELD_NODE];
     *text = 0;
-    for (size_t i = 0; interface && i < sizeof roles / sizeof *roles; i++)
-        if (strncmp(interface, roles[i][0], strcspn(interface, ",")) == 0)
-            add_parts(text, size, roles[i][1], interface);
+    for (size_t i = 0; i < INTERFACES_MAX && answer->interface[i]; i++)
+        add_interface(text, size, answer->interface[i]);
     if (node)
         add_parts(text, size, "node", node);
     return text;

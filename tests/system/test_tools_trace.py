@@ -308,6 +308,17 @@ def test_nat_interface_and_others(path, needs):
     assert wide.lines[1].split()[:3] == ["hop", "host", "ms"] and "eth0 10.0.0.1" in wide.lines[4] and " nat " in wide.lines[7]
 
 
+def test_several_interfaces():
+    """As a router tells of them that says by which a probe came and by which it would have left."""
+    came, leaves = "incoming,index=3,name=eth0", "outgoing,index=4,name=eth1"
+    env = fake_daemon(f'reply(ttl) + " interface {came}" + (" interface {leaves}" if ttl == 2 else "")')
+    said = run(None, "probe-trace", "-n", "-q1", "-m2", FAR, env=env)
+    assert said.lines[1].endswith("  in eth0") and said.lines[2].endswith("  in eth0, out eth1")
+    one, two = run(None, "probe-trace", "-n", "-q1", "-m2", "--json", FAR, env=env).of_type("hop")
+    assert (one["interface"], one.get("interfaces")) == (came, None)
+    assert (two["interface"], two["interfaces"]) == (leaves, [came, leaves])
+
+
 def test_way_back():
     """Longer than the way there: said where that begins."""
     with_ttl = 'reply(ttl if ttl < 6 else 0) + f" reply-ttl {64 - (ttl - 1 if ttl < 4 else ttl + 2)}"'

@@ -390,6 +390,8 @@ START_TEST(words_are_said_once)
     check_words(&said, 5, "reply-ttl 249", "");
     check_words(&said, 6, "interface incoming,index=3,name=eth0,address=10.0.0.1,mtu=1500", "in eth0 10.0.0.1");
     check_words(&said, 7, "interface outgoing,index=3 node name=core,address=10.0.0.9", "out 3, node core 10.0.0.9");
+    check_words(&said, 7, "interface incoming,name=a interface sub-ip,name=b interface outgoing,name=c interface next-hop,name=d "
+                          "interface incoming,name=e", "in a, sub-ip b, out c, next hop d");
     check_words(&said, 8, "extension 9/1/01 extension 9/2/", "extension 9/1/01, extension 9/2/");
     check_words(&said, 9, "quoted-tos 999 reply-ttl 0 interface , node", "");
 }
