@@ -50,7 +50,9 @@ FORTIFY := $(if $(SANITIZED)$(FORTIFIED),,$(if $(OPTIMISED),-U_FORTIFY_SOURCE -D
 
 ALL_CPPFLAGS = -D_GNU_SOURCE -DHOPLINE_VERSION='"$(VERSION)"' $(if $(HAVE_LIBSECCOMP),-DHAVE_LIBSECCOMP=1) -Isrc -I$(BUILD) \
 	$(LIBCAP_CFLAGS) $(if $(HAVE_LIBSECCOMP),$(LIBSECCOMP_CFLAGS)) $(FORTIFY) $(CPPFLAGS)
-BUILT_DAEMON := $(BUILT_DAEMONDIR)/$(shell echo mtr-packet | sed '$(program_transform_name)')
+# What --program-prefix and the like make of a program's name.
+renamed = $(foreach name,$1,$(shell echo '$(name)' | sed '$(program_transform_name)'))
+BUILT_DAEMON := $(BUILT_DAEMONDIR)/$(call renamed,mtr-packet)
 TOOL_CFLAGS = -DHOPLINE_BINDIR='"$(BUILT_BINDIR)"' -DHOPLINE_DAEMON='"$(BUILT_DAEMON)"' -fno-math-errno \
 	$(CARES_CFLAGS) $(JANSSON_CFLAGS) $(IDN2_CFLAGS)
 TOOL_LIBS = $(CARES_LIBS) $(JANSSON_LIBS) -Wl,--as-needed -lm $(LIBS)
@@ -153,7 +155,8 @@ $(BUILD)/link.flags: TEXT = $(LINK) $(ALL_LIBS) $(TOOL_LIBS)
 $(BUILD)/objects.flags: TEXT = $(AR) $(LIB_OBJ) $(TOOL_OBJ)
 $(BUILD)/unit.flags: TEXT = $(UNIT_OBJ) $(TOOL_PURE) $(CHECK_CFLAGS) $(CHECK_LIBS)
 $(BUILD)/service.flags: TEXT = $(UNIT_DAEMON)
-$(patsubst %,$(BUILD)/%.flags,compile link objects unit service): FORCE | $(BUILD)
+$(BUILD)/completions.flags: TEXT = $(COMPLETED)
+$(patsubst %,$(BUILD)/%.flags,compile link objects unit service completions): FORCE | $(BUILD)
 	@$(file >$@.new,$(TEXT))cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(BUILD):
@@ -181,14 +184,15 @@ configure: configure.ac
 # can't be run, make COMPLETIONS=
 
 COMPLETIONS ?= $(HAVE_TOOLS)
-COMPLETED := $(if $(COMPLETIONS),$(TOOL_NAMES:%=probe-%) probe-remote probe-fleet)
+COMPLETED := $(if $(COMPLETIONS),$(call renamed,$(TOOL_NAMES:%=probe-%) probe-remote probe-fleet))
 
 .PHONY: completions
 completions: $(if $(COMPLETIONS),$(BUILD)/completions/.made)
 
-$(BUILD)/completions/.made: scripts/completions $(TOOL_PROGRAMS) $(wildcard scripts/probe-*)
+$(BUILD)/completions/.made: scripts/completions $(TOOL_PROGRAMS) $(wildcard scripts/probe-*) $(BUILD)/completions.flags
 	@echo "  GEN $(@D)"
-	$(Q)scripts/completions '$(@D)' $(TOOL_PROGRAMS) scripts/probe-remote scripts/probe-fleet && touch $@
+	$(Q)scripts/completions '$(@D)' '$(program_transform_name)' $(TOOL_PROGRAMS) scripts/probe-remote \
+		scripts/probe-fleet && touch $@
 
 # One daemon for many clients
 
@@ -304,7 +308,7 @@ pkgdatadir = $(datarootdir)/hopline
 
 # put MODE, FOLDER, FILES: words MODE:FILE:PLACE. named: the same, with what --program-prefix makes of the names.
 put = $(foreach file,$3,$1:$(file):$2/$(notdir $(file)))
-named = $(foreach file,$3,$1:$(file):$2/$(shell echo '$(notdir $(file))' | sed '$(program_transform_name)'))
+named = $(foreach file,$3,$1:$(file):$2/$(call renamed,$(notdir $(file))))
 places = $(foreach row,$1,$(lastword $(subst :, ,$(row))))
 
 # All that is installed. A line or a word more here is a file more, which `make uninstall` then knows too.

@@ -101,6 +101,17 @@ def test_names_and_places(built):
     assert not [name for name in names if name.startswith("/bin/") and not name.startswith("/bin/hop-")]
 
 
+@pytest.mark.parametrize("place, line", [
+    ("bash-completion/completions/hop-probe-ping", "complete -F _hop_probe_ping hop-probe-ping"),
+    ("zsh/site-functions/_hop-probe-trace", "#compdef hop-probe-trace"),
+    ("fish/vendor_completions.d/hop-probe-fleet.fish", "complete -c hop-probe-fleet -f -a '(__fish_print_hostnames)'")])
+def test_completions_are_for_the_installed_names(built, place, line):
+    """And not for those of another hopline beside it."""
+    file = built[1] / "share" / place
+    assert line in file.read_text().splitlines()
+    assert [other.name for other in file.parent.iterdir() if "hop-probe-" not in other.name] == []
+
+
 def test_installed_tool_finds_its_daemon(built, tmp_path):
     """Not the mtr-packet beside it, nor the one in PATH: these may be mtr's."""
     _, prefix = built
