@@ -29,7 +29,8 @@ struct repliers {
 struct sweep {
     struct request request;
     struct plan plan;
-    uint32_t place;          /* in `running` */
+    struct sweeps *all;
+    uint32_t place;          /* in its `running` */
     uint64_t position;       /* the next, in the permutation */
     uint64_t number;         /* what sweep_next() gave last, which was at: */
     uint64_t number_at;
@@ -42,6 +43,7 @@ struct sweep {
     struct instant due;      /* of the next probe */
     uint32_t due_rest;       /* of a nanosecond, in parts of which the rate has one */
     struct instant held;     /* until then nothing is sent */
+    int64_t turn;            /* the sum of its intervals so far: who is behind by them goes first */
     struct instant progress; /* when to tell it next */
     char line[];
 };
@@ -106,6 +108,7 @@ sweeps_add(struct sweeps *sweeps, const struct request *request, const char *lin
         free(sweep);
         return error;
     }
+    sweep->all = sweeps;
     sweep->place = place;
     sweep->request.part.sweep = (place + 1) & 0x7f;
     sweep->position = sweep->plan.start;
@@ -158,8 +161,12 @@ later(struct instant one, struct instant other)
     return one.ns > other.ns ? one : other;
 }
 
+/*
+ * Start-time fair queueing (Goyal, Vin and Cheng, 1996): who had nothing to send for a while joins where the others are, and
+ * gets nothing for it.
+ */
 struct sweep *
-sweeps_due(const struct sweeps *sweeps, struct instant now)
+sweeps_due(struct sweeps *sweeps, struct instant now)
 {
     struct sweep *first = NULL;
     uint32_t left = sweeps->count;
@@ -168,7 +175,9 @@ sweeps_due(const struct sweeps *sweeps, struct instant now)
         left -= sweep != NULL;
         if (!sweep || !has_probes(sweep) || instant_since(now, later(sweep->due, sweep->held)) < 0)
             continue;
-        if (!first || sweep->due.ns < first->due.ns)
+        if (sweep->turn < sweeps->turn)
+            sweep->turn = sweeps->turn;
+        if (!first || sweep->turn < first->turn)
             first = sweep;
     }
     return first;
@@ -217,6 +226,8 @@ advance(struct sweep *sweep, struct instant now)
     if (instant_since(now, sweep->due) > LATE_MAX)
         sweep->due = instant_after(now, -LATE_MAX);
     sweep->due.ns += interval_of(sweep);
+    sweep->all->turn = sweep->turn;
+    sweep->turn += interval_of(sweep);
     sweep->due_rest += (uint32_t)(NS_PER_S % rate);
     if (sweep->due_rest >= rate) {
         sweep->due_rest -= rate;

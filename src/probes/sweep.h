@@ -14,6 +14,7 @@ struct sweep;
 struct sweeps {
     struct sweep *running[SWEEPS_MAX];
     uint32_t count;
+    int64_t turn; /* of the one that sent last: see sweeps_due() */
 };
 
 /* The numbers that a client is told. */
@@ -38,8 +39,11 @@ int sweeps_add(struct sweeps *sweeps, const struct request *request, const char 
 /* No more probes of those with this token will be due. Returns how many there are. */
 uint32_t sweeps_stop(struct sweeps *sweeps, int32_t token);
 
-/* The one of those that have a probe to send now which waits for longest; NULL: none has. */
-struct sweep *sweeps_due(const struct sweeps *sweeps, struct instant now);
+/*
+ * The one of those that have a probe to send now whose turn it is; NULL: none has. When less can leave than they ask for,
+ * each gets of it by its rate.
+ */
+struct sweep *sweeps_due(struct sweeps *sweeps, struct instant now);
 
 /* When to look at them again; false: only when something has happened. */
 bool sweeps_next_wake(const struct sweeps *sweeps, struct instant *when);

@@ -131,6 +131,27 @@ START_TEST(shares_by_rates)
 }
 END_TEST
 
+/* Also where so little can leave that all are always late. */
+START_TEST(shares_little_by_rates)
+{
+    unsigned sent[4] = { 0 };
+    ck_assert_int_eq(try_begin("1 sweep ip-4 10.0.0.0/8 rate 100"), 0);
+    ck_assert_int_eq(try_begin("2 sweep ip-4 10.0.0.0/8 rate 10000"), 0);
+    for (int64_t us = 0; us < 20000000; us += 5000) { /* one at a time */
+        if (us == 10000000) /* who comes later makes nothing up */
+            ck_assert_int_eq(try_begin("3 sweep ip-4 10.0.0.0/8 rate 5000"), 0);
+        struct sweep *sweep = sweeps_due(&sweeps, at_us(us));
+        ck_assert_ptr_nonnull(sweep);
+        for (struct sweep *other; (other = sweeps_due(&sweeps, at_us(us + 1)));) /* who is held has not had its turn */
+            sweep_hold(other, at_us(us + 2));
+        sent[sweep_next(sweep)->token]++;
+        sweep_began(sweep, at_us(us));
+    }
+    ck_assert_msg(sent[1] > 30 && sent[1] < 38, "%u", sent[1]); /* of 2000 the 101st part, then the 151st */
+    ck_assert_msg(sent[3] > 640 && sent[3] < 690, "%u", sent[3]);
+}
+END_TEST
+
 START_TEST(no_more_than_there_is_room_for)
 {
     for (int i = 0; i < SWEEPS_MAX; i++)
@@ -261,6 +282,7 @@ sweep_suite(void)
     tcase_add_loop_test(tests, makes_nothing_up, 0, COUNT(rates));
     tcase_add_test(tests, wakes_when_it_has_to);
     tcase_add_test(tests, shares_by_rates);
+    tcase_add_test(tests, shares_little_by_rates);
     tcase_add_test(tests, no_more_than_there_is_room_for);
     tcase_add_test(tests, counts_each_once);
     tcase_add_test(tests, probes_again);
