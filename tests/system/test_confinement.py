@@ -63,6 +63,15 @@ def test_profile():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("name", ["mtr-packet", "hop-mtr-packet", "mtr-packet-1.0"])
+def test_profile_allows_the_program_by_its_installed_name(name):
+    """The unit starts what --program-prefix and --program-suffix have made of it, which the profile must let be mapped."""
+    rules = re.findall(r"^  (/\S+) mr,$", (PACKAGING / "apparmor" / "hopline").read_text(encoding="ascii"), re.M)
+    patterns = [re.escape(rule).replace(r"\*\*", ".*").replace(r"\*", "[^/]*") for rule in rules]
+    for folder in "/usr/local/bin", "/usr/libexec/hopline":
+        assert any(re.fullmatch(pattern, f"{folder}/{name}") for pattern in patterns)
+
+
 def test_profile_and_unit_allow_what_is_done(root):
     if not shutil.which("strace") or cc.sanitized():
         pytest.skip("needs strace, and no sanitizers, which make calls of their own")
