@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tools/names.h"
 
+/* What replaces ares_query() and ares_parse_txt_reply() is not in c-ares before 1.28: Debian 12 has 1.18. */
+#define CARES_NO_DEPRECATED
 #include <ares.h>
 #include <arpa/inet.h>
 #include <dlfcn.h>
