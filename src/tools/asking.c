@@ -15,7 +15,7 @@ struct asking_row {
     enum feature feature;
     bool sized; /* the size of its packets may be chosen */
     bool ipv4;  /* alone */
-    enum field told; /* an answer has it, and an error of ICMP in its place has not; FIELDS: the row tells them apart itself */
+    enum field told; /* an answer has it, an error of ICMP in its place has not; FIELDS: the row tells them apart */
     void (*arguments)(const struct asking *asking, int64_t number, char buffer[ASKING_ARGUMENTS_MAX]);
     /* NULL: any reply of the target's */
     bool (*is_met)(const struct asking *asking, const struct reply *reply);
@@ -249,19 +249,22 @@ ecn_sum_up_json(const struct told *told, json_t *object)
 /* ---- all of them */
 
 static const struct asking_row service_row = {
-    "service", "udp", FEATURE_REPLY_PAYLOAD, false, false, FIELDS, service_put, service_meets, service_say, service_put_json, NULL,
-    NULL, NULL,
+    .option = "service", .protocol = "udp", .feature = FEATURE_REPLY_PAYLOAD, .told = FIELDS,
+    .arguments = service_put, .is_met = service_meets, .words = service_say, .put_json = service_put_json,
 };
 static const struct asking_row interface_row = {
-    "interface", "icmp", FEATURE_ICMP_REQUEST, false, false, FIELD_EXTENDED_CODE, interface_put, interface_is_met, interface_say, NULL, NULL, NULL,
-    NULL,
+    .option = "interface", .protocol = "icmp", .feature = FEATURE_ICMP_REQUEST, .told = FIELD_EXTENDED_CODE,
+    .arguments = interface_put, .is_met = interface_is_met, .words = interface_say,
 };
 static const struct asking_row clock_row = {
-    "clock", "icmp", FEATURE_ICMP_REQUEST, false, true, FIELD_RECEIVE, clock_put, NULL, clock_say, clock_put_json, clock_keep, clock_sum_up,
-    clock_sum_up_json,
+    .option = "clock", .protocol = "icmp", .feature = FEATURE_ICMP_REQUEST, .ipv4 = true, .told = FIELD_RECEIVE,
+    .arguments = clock_put, .words = clock_say, .put_json = clock_put_json,
+    .keep = clock_keep, .sum_up = clock_sum_up, .sum_up_json = clock_sum_up_json,
 };
 static const struct asking_row ecn_row = {
-    "ecn", "tcp", FEATURE_TCP_ECN, true, false, FIELD_TCP_ECN, ecn_put, NULL, ecn_say, ecn_put_json, ecn_keep, ecn_sum_up, ecn_sum_up_json,
+    .option = "ecn", .protocol = "tcp", .feature = FEATURE_TCP_ECN, .sized = true, .told = FIELD_TCP_ECN,
+    .arguments = ecn_put, .words = ecn_say, .put_json = ecn_put_json,
+    .keep = ecn_keep, .sum_up = ecn_sum_up, .sum_up_json = ecn_sum_up_json,
 };
 
 void

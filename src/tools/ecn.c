@@ -54,6 +54,7 @@ ecn_words(unsigned codepoint, const char *word, char *buffer, size_t size)
     for (size_t i = 0; word && i < sizeof others / sizeof *others; i++)
         if (strcmp(word, others[i].word) == 0)
             means = others[i].means;
-    snprintf(buffer, size, "%s sent: %s", ecn_name(codepoint), means ? means : "a closed port does not tell how it came");
+    snprintf(buffer, size, "%s sent: %s", ecn_name(codepoint),
+             means ? means : "a closed port does not tell how it came");
     return buffer;
 }
