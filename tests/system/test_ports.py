@@ -267,7 +267,8 @@ for number in itertools.count():
         process.stdout.close()
 
 
-def check_quiet(pair, family, words, client=CLIENT):
+def wake(pair, family, words, client):
+    """How often datagrams to another's port wake a daemon with waiting probes, and its processor time."""
     with bound(pair.client, family, 5353) as server, Daemon(pair.client) as daemon:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         daemon.write(requests(9, f"{to(SILENT[family])} protocol udp {words} timeout 3"))
@@ -277,8 +278,17 @@ def check_quiet(pair, family, words, client=CLIENT):
             time.sleep(1)
             woken, used = daemon.status("voluntary_ctxt_switches") - before, daemon.cpu() - used
         assert kinds(daemon.collect(9))[0] == {"no-reply": 9}
-        assert woken < 20 and used < 0.05, f"woken {woken} times, {used:.2f} s of processor time"
         assert daemon.finish() == (0, "")
+    return woken, used
+
+
+def check_quiet(pair, family, words, client=CLIENT):
+    """One daemon in 62 has 5353 in the one block of ports that it draws from below the kernel's range."""
+    for _ in range(3):
+        woken, used = wake(pair, family, words, client)
+        if woken < 20 and used < 0.05:
+            return
+    pytest.fail(f"woken {woken} times, {used:.2f} s of processor time")
 
 
 @every_family
