@@ -9,13 +9,13 @@ import contextlib
 import dataclasses
 import itertools
 import socket
-import threading
 import time
 
 import pytest
 
 from lab import transports, wire
 from lab.daemon import Daemon, target as to
+from lab.datagrams import answering, hearing
 from lab.net import Namespace, join
 
 PROTOCOLS = "icmp", "udp", "tcp", "sctp"
@@ -168,7 +168,7 @@ def hosts(root, transport):  # other ones for each transport, since their kernel
         target.nft(TARGET_RULES)
         for family in FAMILIES:
             stack.enter_context(listening(target, family))
-            stack.enter_context(echoing(target, family))
+            stack.enter_context(answering(target, TARGET[family], ECHO, lambda asked: asked))
         yield Hosts(client, router, target)
 
 
@@ -181,35 +181,6 @@ def listening(namespace, family):
     sock.bind((TARGET[family], OPEN))
     sock.listen(100)
     return sock
-
-
-@contextlib.contextmanager
-def echoing(namespace, family):
-    """A udp echo service while this lasts."""
-    with namespace.socket(FAMILY[family], socket.SOCK_DGRAM) as sock:
-        sock.bind((TARGET[family], ECHO))
-        with answering(sock, lambda data, sender: sock.sendto(data, sender)):
-            yield
-
-
-@contextlib.contextmanager
-def answering(sock, answer):
-    """Calls answer(data, sender) in a thread for everything that the socket receives, while this lasts."""
-    stop = threading.Event()
-
-    def serve():
-        sock.settimeout(0.1)
-        while not stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                answer(*sock.recvfrom(1 << 16))
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +232,7 @@ def test_sctp_answers(daemon, hosts, family, chunk):
         if init.chunk == 1:
             sock.sendto(chunk(init.dport, init.sport, init.init_tag), (sender[0], 0))
 
-    with sock, answering(sock, answer):
+    with sock, hearing(sock, answer):
         reply = daemon.ask(f"send-probe {to(TARGET[family])} protocol sctp port 5001")
     assert (reply.kind, reply.address) == ("reply", TARGET[family]), f"got: {reply}"
 

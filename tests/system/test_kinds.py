@@ -4,12 +4,12 @@
 import contextlib
 import itertools
 import socket
-import threading
 import time
 
 import pytest
 
 from lab.daemon import Daemon
+from lab.datagrams import answering
 from lab.net import Namespace, join
 from lab.pair import ANSWERS, CLIENT, SILENT
 from lab.path import WHOLE, Path, hop_address, hops, target, target_address
@@ -298,40 +298,17 @@ def test_no_more_than_few(pair, probed, daemon, family):
 
 # ---------------------------------------------------------------- reply-payload
 
-@contextlib.contextmanager
-def echoing(namespace, address, payload):
-    """A UDP server there that answers each datagram with this."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with namespace.socket(family, socket.SOCK_DGRAM) as sock:
-        sock.bind((address, 7))
-        sock.settimeout(0.05)
-        over = threading.Event()
-
-        def serve():
-            while not over.is_set():
-                with contextlib.suppress(socket.timeout):
-                    sock.sendto(payload, sock.recvfrom(2048)[1])
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
-
-
 @every_family
 def test_payload_of_a_datagram(pair, daemon, family):
     """Up to N first bytes of the answer, in hex; nothing where it has none, or was not asked."""
     assert supports(daemon, "reply-payload") == "ok"
     payload = bytes(range(256)) * 5
-    with echoing(pair.target, ANSWERS[family], payload):
+    with answering(pair.target, ANSWERS[family], 7, lambda asked: payload):
         for count in (1, 8, 1000, 1024):
             reply = daemon.ask(request(family, ANSWERS, f"protocol udp port 7 reply-payload {count} detail {count % 2}"))
             assert reply.args["reply-payload"] == payload[:count].hex() and len(reply.line) < 4096
         assert "reply-payload" not in daemon.ask(request(family, ANSWERS, "protocol udp port 7")).args
-    with echoing(pair.target, ANSWERS[family], b""):
+    with answering(pair.target, ANSWERS[family], 7, lambda asked: b""):
         reply = daemon.ask(request(family, ANSWERS, "protocol udp port 7 reply-payload 9"))
         assert reply.kind == "reply" and "reply-payload" not in reply.args
     reply = daemon.ask(request(family, ANSWERS, "protocol udp port 9 reply-payload 9"))  # closed

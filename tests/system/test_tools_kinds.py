@@ -4,12 +4,12 @@
 import contextlib
 import re
 import socket
-import threading
 import time
 
 import pytest
 
 from lab.chain import Chain, address
+from lab.datagrams import answering
 from lab.fake_daemon import fake_daemon
 from lab.net import Namespace
 from lab.pair import ANSWERS, CLIENT, SILENT
@@ -133,30 +133,6 @@ def test_nobody_serves(chain, family):
     assert said.status == 1 and said.lines[0].endswith(" no dns: port unreachable") and "1 error" in said.out
     said = run(chain.client, "probe-trace", "-n", "-q1", "--service", "dns", THERE[family])
     assert said.status == 0 and said.lines[-1].endswith("no dns: port unreachable")
-
-
-@contextlib.contextmanager
-def answering(namespace, end, port, answer):
-    """A UDP server there that answers each datagram with what this makes of it."""
-    family = socket.AF_INET6 if ":" in end else socket.AF_INET
-    with namespace.socket(family, socket.SOCK_DGRAM) as sock:
-        sock.bind((end, port))
-        sock.settimeout(0.05)
-        over = threading.Event()
-
-        def serve():
-            while not over.is_set():
-                with contextlib.suppress(socket.timeout):
-                    asked, who = sock.recvfrom(2048)
-                    sock.sendto(answer(asked), who)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
 
 
 @pytest.mark.parametrize("answer", [lambda asked: asked, lambda asked: b"", lambda asked: b"\033[2Jevil\n" * 80,
