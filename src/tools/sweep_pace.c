@@ -6,9 +6,8 @@
 #include <string.h>
 
 #include "host/clock.h"
+#include "tools/sweep_gate.h"
 
-#define TICK (20 * NS_PER_MS) /* probes leave in bursts of so much time's worth */
-#define CATCH_UP (NS_PER_S / 10) /* after a pause, no more than this is made up for */
 #define NUMBER_BITS 32        /* of a tag; the rest is the try */
 #define COUNT_NS (NS_PER_MS / 10) /* what `sent` counts in: five days, and then anew */
 #define WORD_TAG UINT64_MAX   /* of what is asked to have all that came before */
@@ -23,18 +22,13 @@ struct pace {
 
     bool begun, is_over, in_burst;
     size_t next[TRIES_MAX]; /* where each try is in the list */
-    double allowed;         /* probes that the rate lets out now */
-    struct instant latest;  /* when that was reckoned */
+    struct gate gate;
     struct instant start;   /* from which `sent` counts */
     int64_t probes;
     struct alarm tick;
 
     bool word_awaited;
     struct instant word_asked, heard_until; /* when this is asked, and when the last one was that was heard */
-
-    size_t window;   /* the most that the daemon takes at once */
-    uint64_t *again; /* tags that it did not take */
-    size_t again_count, again_room;
 };
 
 static uint64_t
@@ -50,18 +44,12 @@ wait_of(const struct pace *pace, unsigned try)
     return (int64_t)try * pace->rules->timeout / pace->rules->tries;
 }
 
-static bool
-has_room(const struct pace *pace)
-{
-    return pace->allowed >= 1 && !client_is_behind(pace->client) && client_open(pace->client) < pace->window;
-}
-
 static void
 send_one(struct pace *pace, size_t number, unsigned try)
 {
     char address[64], seconds[SECONDS_MAX];
     const struct swept *swept = list_at(pace->list, number);
-    pace->allowed--;
+    gate_pass(&pace->gate);
     pace->probes++;
     client_ask(pace->client, tag_of(number, try), ONE_ANSWER, "send-probe ip-%c %s%s timeout %s",
                swept->family == IPV4 ? '4' : '6', list_address(pace->list, swept, address),
@@ -73,10 +61,8 @@ send_one(struct pace *pace, size_t number, unsigned try)
 static void
 send_again(struct pace *pace)
 {
-    while (pace->again_count && has_room(pace)) {
-        uint64_t tag = pace->again[--pace->again_count];
+    for (uint64_t tag; gate_take_again(&pace->gate, &tag);)
         send_one(pace, (uint32_t)tag, (unsigned)(tag >> NUMBER_BITS));
-    }
 }
 
 /* The end of what this try may go through: no further than the one before it. */
@@ -107,8 +93,8 @@ count_of(const struct pace *pace, struct instant when)
 static struct instant
 sent_at(const struct pace *pace, size_t number)
 {
-    uint32_t ago = count_of(pace, pace->latest) - list_at(pace->list, number)->sent;
-    return instant_after(pace->latest, -(int64_t)ago * COUNT_NS);
+    uint32_t ago = count_of(pace, pace->gate.latest) - list_at(pace->list, number)->sent;
+    return instant_after(pace->gate.latest, -(int64_t)ago * COUNT_NS);
 }
 
 static struct instant
@@ -120,9 +106,9 @@ due_of(const struct pace *pace, unsigned try)
 static void
 send_try(struct pace *pace, unsigned try)
 {
-    while (has_room(pace) && find_waiting(pace, try)) {
+    while (gate_has_room(&pace->gate) && find_waiting(pace, try)) {
         if (!try)
-            list_at(pace->list, pace->next[0])->sent = count_of(pace, pace->latest);
+            list_at(pace->list, pace->next[0])->sent = count_of(pace, pace->gate.latest);
         else if (due_of(pace, try).ns > pace->heard_until.ns)
             break;
         size_t number = pace->next[try]++; /* first: the client may answer at once */
@@ -136,7 +122,7 @@ ask_for_word(struct pace *pace)
     if (pace->word_awaited)
         return;
     pace->word_awaited = true;
-    pace->word_asked = pace->latest;
+    pace->word_asked = pace->gate.latest;
     client_ask(pace->client, WORD_TAG, ONE_ANSWER, "check-support feature version");
 }
 
@@ -145,21 +131,21 @@ static void
 plan(struct pace *pace)
 {
     int64_t soonest = INT64_MAX;
-    bool now = pace->again_count > 0;
+    bool now = pace->gate.again_count > 0;
     for (unsigned try = 0; try < pace->rules->tries; try++) {
         if (!find_waiting(pace, try))
             continue;
-        int64_t due = try ? due_of(pace, try).ns : pace->latest.ns;
-        if (due <= pace->latest.ns && (!try || due <= pace->heard_until.ns))
+        int64_t due = try ? due_of(pace, try).ns : pace->gate.latest.ns;
+        if (due <= pace->gate.latest.ns && (!try || due <= pace->heard_until.ns))
             now = true;
-        else if (due <= pace->latest.ns)
+        else if (due <= pace->gate.latest.ns)
             ask_for_word(pace);
         else if (due < soonest)
             soonest = due;
     }
-    if (now && pace->allowed < 1) {
-        int64_t wait = (int64_t)((1 - pace->allowed) * (double)NS_PER_S / (double)pace->rules->rate);
-        int64_t next = pace->latest.ns + (wait > TICK ? wait : TICK);
+    int64_t wait = gate_wait(&pace->gate);
+    if (now && wait) {
+        int64_t next = pace->gate.latest.ns + (wait > GATE_TICK ? wait : GATE_TICK);
         soonest = next < soonest ? next : soonest;
     }
     if (soonest < INT64_MAX)
@@ -175,12 +161,7 @@ burst(void *owner)
     if (pace->in_burst) /* the client answered at once */
         return;
     pace->in_burst = true;
-    struct instant now = clock_now();
-    double rate = (double)pace->rules->rate, most = rate * CATCH_UP / (double)NS_PER_S;
-    pace->allowed += rate * (double)instant_since(now, pace->latest) / (double)NS_PER_S;
-    if (pace->allowed > most)
-        pace->allowed = most > 1 ? most : 1;
-    pace->latest = now;
+    gate_renew(&pace->gate, clock_now());
     send_again(pace);
     for (unsigned try = (unsigned)pace->rules->tries; try-- > 0;)
         send_try(pace, try);
@@ -191,7 +172,7 @@ burst(void *owner)
 static void
 end_if_over(struct pace *pace)
 {
-    if (pace->is_over || !list_is_complete(pace->list) || pace->again_count || client_open(pace->client))
+    if (pace->is_over || !list_is_complete(pace->list) || pace->gate.again_count || client_open(pace->client))
         return;
     for (unsigned try = 0; try < pace->rules->tries; try++)
         if (find_waiting(pace, try))
@@ -210,7 +191,7 @@ pace_new(struct events *events, struct client *client, struct list *list, const 
     if (!pace)
         err(2, NULL);
     *pace = (struct pace){ .events = events, .client = client, .list = list, .rules = rules, .ended = ended, .owner = owner,
-                           .window = SIZE_MAX };
+                           .gate = gate_of(client, &rules->rate) };
     pace->tick = (struct alarm){ .rings = burst, .owner = pace };
     return pace;
 }
@@ -221,7 +202,7 @@ pace_free(struct pace *pace)
     if (!pace)
         return;
     events_unset(pace->events, &pace->tick);
-    free(pace->again);
+    gate_free(&pace->gate);
     free(pace);
 }
 
@@ -230,36 +211,21 @@ pace_go_on(struct pace *pace)
 {
     if (!pace->begun && list_count(pace->list)) {
         pace->begun = true;
-        pace->latest = pace->start = clock_now();
-        pace->allowed = (double)pace->rules->rate * TICK / (double)NS_PER_S;
-        if (pace->allowed < 1)
-            pace->allowed = 1;
+        pace->start = clock_now();
+        gate_open(&pace->gate, pace->start);
     }
     if (pace->begun)
         burst(pace);
     end_if_over(pace);
 }
 
-/* It takes no more than it has now. What it refused has not left. False: it takes none at all. */
+/* False: the daemon takes none at all. */
 static bool
 give_back(struct pace *pace, uint64_t tag)
 {
-    size_t open = client_open(pace->client) - pace->word_awaited;
-    if (!open)
-        return false;
-    if (pace->window == SIZE_MAX)
-        warnx("the daemon has no room for more probes: this is as fast as it can be");
-    if (open < pace->window)
-        pace->window = open;
-    if (pace->again_count == pace->again_room) {
-        pace->again_room = pace->again_room ? 2 * pace->again_room : 64;
-        pace->again = realloc(pace->again, pace->again_room * sizeof *pace->again);
-        if (!pace->again)
-            err(2, NULL);
-    }
-    pace->again[pace->again_count++] = tag;
-    pace->probes--;
-    return true;
+    bool given = gate_give_back(&pace->gate, tag, client_open(pace->client) - pace->word_awaited);
+    pace->probes -= given;
+    return given;
 }
 
 bool
@@ -279,7 +245,7 @@ pace_take(struct pace *pace, uint64_t tag, const struct reply *reply, size_t *nu
 void
 pace_settle(struct pace *pace)
 {
-    if (pace->window < SIZE_MAX && client_open(pace->client) < pace->window)
+    if (gate_widens(&pace->gate))
         burst(pace);
     end_if_over(pace);
 }

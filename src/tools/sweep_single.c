@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "host/clock.h"
+#include "tools/sweep_gate.h"
+#include "tools/target.h"
 
-#define TICK (20 * NS_PER_MS)     /* probes leave in bursts of so much time's worth */
-#define CATCH_UP (NS_PER_S / 10)  /* after a pause, no more than this is made up for */
 #define NUMBER_BITS 41            /* of a tag, for the number of a combination; the rest is the try */
 #define NUMBER_MASK ((UINT64_C(1) << NUMBER_BITS) - 1)
 
@@ -23,13 +23,8 @@ struct single {
     struct run_tally tally; /* without what follows from the others */
     bool stopped, in_burst;
 
-    double allowed; /* probes that the rate lets out now */
-    struct instant latest; /* when that was reckoned */
+    struct gate gate; /* tags that are to be asked again stand in it, and those that the daemon did not take */
     struct alarm tick;
-
-    size_t window;   /* the most that the daemon takes at once */
-    uint64_t *again; /* tags that are to be asked again, or that it did not take */
-    size_t again_count, again_room;
 
     unsigned char *repliers; /* with a limit: a bit for each target that has replied */
     uint64_t replied;
@@ -89,13 +84,6 @@ combination_of(const struct single *single, uint64_t number)
 
 /* ---- sending */
 
-static bool
-has_room(const struct single *single)
-{
-    return !single->stopped && single->allowed >= 1 && !client_is_behind(single->client) &&
-           client_open(single->client) < single->window;
-}
-
 static void
 send_one(struct single *single, uint64_t tag)
 {
@@ -104,7 +92,7 @@ send_one(struct single *single, uint64_t tag)
     char address[64], seconds[SECONDS_MAX], ttl[32] = "";
     if (combination.ttl >= 0)
         snprintf(ttl, sizeof ttl, " ttl %d", (int)combination.ttl);
-    single->allowed--;
+    gate_pass(&single->gate);
     single->tally.probes++;
     client_ask(single->client, tag, ONE_ANSWER, "send-probe ip-%c %s%s%s timeout %s", combination.family == IPV4 ? '4' : '6',
                target_address(&target, 0, address), single->rules->arguments, ttl,
@@ -118,18 +106,13 @@ burst(void *owner)
     if (single->in_burst) /* the client answered at once */
         return;
     single->in_burst = true;
-    struct instant now = clock_now();
-    double rate = (double)single->rules->rate, most = rate * CATCH_UP / (double)NS_PER_S;
-    single->allowed += rate * (double)instant_since(now, single->latest) / (double)NS_PER_S;
-    if (single->allowed > most)
-        single->allowed = most > 1 ? most : 1;
-    single->latest = now;
-    while (single->again_count && has_room(single))
-        send_one(single, single->again[--single->again_count]);
-    while (single->next < single->total && has_room(single))
+    gate_renew(&single->gate, clock_now());
+    for (uint64_t tag; !single->stopped && gate_take_again(&single->gate, &tag);)
+        send_one(single, tag);
+    while (!single->stopped && single->next < single->total && gate_has_room(&single->gate))
         send_one(single, number_at(single, single->next++)); /* the client may answer at once */
-    if (!single->stopped && (single->again_count || single->next < single->total))
-        events_set(single->events, &single->tick, instant_after(now, TICK));
+    if (!single->stopped && (single->gate.again_count || single->next < single->total))
+        events_set(single->events, &single->tick, instant_after(single->gate.latest, GATE_TICK));
     single->in_burst = false;
 }
 
@@ -138,31 +121,20 @@ burst(void *owner)
 static void
 ask_again(struct single *single, uint64_t tag)
 {
-    if (single->again_count == single->again_room) {
-        single->again_room = single->again_room ? 2 * single->again_room : 64;
-        single->again = realloc(single->again, single->again_room * sizeof *single->again);
-        if (!single->again)
-            err(2, NULL);
-    }
-    single->again[single->again_count++] = tag;
+    gate_put_again(&single->gate, tag);
     if (!single->tick.place)
         events_set(single->events, &single->tick, events_now(single->events));
 }
 
-/* It takes no more than it has now. What it refused has not left. False: it takes none at all. */
+/* What the daemon refused has not left. False: it takes none at all. */
 static bool
 give_back(struct single *single, uint64_t tag)
 {
-    size_t open = client_open(single->client);
-    if (!open)
-        return false;
-    if (single->window == SIZE_MAX)
-        warnx("the daemon has no room for more probes: this is as fast as it can be");
-    if (open < single->window)
-        single->window = open;
-    single->tally.probes--;
-    ask_again(single, tag);
-    return true;
+    bool given = gate_give_back(&single->gate, tag, client_open(single->client));
+    single->tally.probes -= given;
+    if (given && !single->tick.place)
+        events_set(single->events, &single->tick, events_now(single->events));
+    return given;
 }
 
 /* True when that is enough. */
@@ -187,7 +159,7 @@ tell(struct single *single, uint64_t number, const struct reply *reply)
 static void
 end_if_over(struct single *single)
 {
-    if (single->stopped || (single->next == single->total && !single->again_count && !client_open(single->client)))
+    if (single->stopped || (single->next == single->total && !single->gate.again_count && !client_open(single->client)))
         single->user->ended(single->user->owner);
 }
 
@@ -207,7 +179,7 @@ single_take(struct single *single, uint64_t tag, const struct reply *reply)
         if (reply->kind == KIND_REPLY && note_reply(single, number))
             single->stopped = true;
     }
-    if (single->window < SIZE_MAX)
+    if (gate_widens(&single->gate))
         burst(single);
     end_if_over(single);
 }
@@ -230,7 +202,8 @@ single_new(struct events *events, struct client *client, const struct run_rules 
     if (!single)
         err(2, NULL);
     uint64_t targets = ranges_count(&rules->targets[IPV4]) + ranges_count(&rules->targets[IPV6]);
-    *single = (struct single){ .events = events, .client = client, .rules = rules, .user = user, .window = SIZE_MAX };
+    *single = (struct single){ .events = events, .client = client, .rules = rules, .user = user,
+                               .gate = gate_of(client, &rules->rate) };
     single->ttls = (uint64_t)(rules->ttl_high - rules->ttl_low) + 1;
     single->total = targets * single->ttls;
     single->stride = single->total ? stride_of(single->total) : 1;
@@ -246,7 +219,7 @@ single_free(struct single *single)
     if (!single)
         return;
     events_unset(single->events, &single->tick);
-    free(single->again);
+    gate_free(&single->gate);
     free(single->repliers);
     free(single);
 }
@@ -254,10 +227,7 @@ single_free(struct single *single)
 void
 single_begin(struct single *single)
 {
-    single->latest = clock_now();
-    single->allowed = (double)single->rules->rate * TICK / (double)NS_PER_S;
-    if (single->allowed < 1)
-        single->allowed = 1;
+    gate_open(&single->gate, clock_now());
     burst(single);
     end_if_over(single);
 }

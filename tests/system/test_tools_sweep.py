@@ -965,6 +965,13 @@ def test_memory(crowd):
     assert more / (many.num_addresses - few.num_addresses) <= 64 + 16
 
 
+def test_low_rate_of_single_requests(crowd):
+    """Two a second: the eighth leaves after three and a half."""
+    began = time.monotonic()
+    said = run(crowd, "probe-sweep", "-R2", "-r0", "-W1", "-t254-255", "10.60.64.0/30", env=without_sweep())
+    assert 3.3 < time.monotonic() - began < 5 and "8 probes" in said.lines[-1]
+
+
 def test_rate(path):
     """No faster than told."""
     path.play([], [])
