@@ -82,7 +82,6 @@ TOOL_MAIN := $(TOOL_NAMES:%=$(BUILD)/obj/src/tools/%.o)
 TOOL_ARCHIVE := $(BUILD)/libtools.a
 # What unit tests try of it needs none of its libraries, so these are tested --without-tools as well.
 TOOL_PURE := $(patsubst %,$(BUILD)/obj/src/tools/%.o,reply statistics target text service interface ecn their_clock)
-TOOL_PURE += $(BUILD)/obj/src/tools/sweep_ranges.o
 TOOL_PURE += $(patsubst %,$(BUILD)/obj/src/tools/%.o,trace_hops trace_places trace_plan trace_mda trace_rounds trace_words)
 TOOL_PROGRAMS := $(if $(HAVE_TOOLS),$(TOOL_NAMES:%=$(BUILD)/probe-%))
 BENCH_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/*.c))

@@ -12,9 +12,10 @@
 #ifndef HOPLINE_PLAN_H
 #define HOPLINE_PLAN_H
 
+#include "lines/ranges.h"
 #include "packets/request.h"
 
-#define COMBINATIONS_MAX (UINT64_C(1) << 40)
+#define COMBINATIONS_MAX ADDRESSES_MAX
 #define STRATA_MAX 1024
 
 struct combination {
@@ -22,13 +23,9 @@ struct combination {
     uint32_t ttl, port, flow;
 };
 
-struct stretch;
-
 struct plan {
-    enum family_id family;
-    struct stretch *stretches; /* of addresses, sorted, none touches another */
-    size_t stretch_count;
-    uint64_t targets;
+    struct ranges ranges;    /* of targets */
+    uint64_t targets;        /* in these */
     struct span ttl, port, flow;
     uint64_t each;           /* combinations of one target, */
     uint64_t total;          /* and of all */

@@ -31,7 +31,7 @@ sweeper_place(const struct prober *prober, struct part part, const char *scope)
         .has_ttl = plan->ttl.high > plan->ttl.low,
         .has_port = plan->port.high > plan->port.low,
         .has_flow = plan->flow.high > plan->flow.low,
-        .family = plan->family,
+        .family = plan->ranges.family,
         .target = combination.target,
         .scope = scope,
         .ttl = combination.ttl,

@@ -15,6 +15,7 @@
 #include "tools/sweep_pace.h"
 #include "tools/sweep_report.h"
 #include "tools/sweep_words.h"
+#include "tools/target.h"
 #include "tools/text.h"
 
 struct sweep {
@@ -229,7 +230,8 @@ take_word(void *owner, const char *word)
     struct target target = target_read_wide(word, sweep->options->probing.family);
     bool is_range = target.kind == TARGET_BLOCK || (target.kind == TARGET_ADDRESS && !*target.scope);
     if (is_range) {
-        ranges_add(&sweep->targets[target.family], &target.first, &target.last);
+        if (!ranges_add(&sweep->targets[target.family], &target.first, &target.last))
+            err(2, NULL);
     } else if (!is_asked_for(sweep->options)) {
         sweep->all_ranges = false;
     } else {
@@ -264,7 +266,8 @@ read_ranges(struct sweep *sweep, char **words, size_t count)
         ranges_sort(&sweep->targets[family]);
     sweep->named = count_ranges(sweep);
     for (int family = 0; family < FAMILIES; family++)
-        ranges_subtract(&sweep->targets[family], &sweep->exclude[family]);
+        if (!ranges_subtract(&sweep->targets[family], &sweep->exclude[family]))
+            err(2, NULL);
 }
 
 static int

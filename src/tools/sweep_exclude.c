@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/target.h"
 #include "tools/text.h"
 
 static void
@@ -17,7 +18,8 @@ add_word(const char *path, size_t line, const char *word, struct ranges exclude[
     if (target.kind == TARGET_NAME || target.kind == TARGET_WRONG)
         errx(2, "%s, line %zu: %s: %s", path, line, text_printable(word, clean, sizeof clean),
              target.kind == TARGET_NAME ? "not an address, block or range" : target.why);
-    ranges_add(&exclude[target.family], &target.first, &target.last);
+    if (!ranges_add(&exclude[target.family], &target.first, &target.last))
+        err(2, NULL);
 }
 
 void

@@ -3,7 +3,7 @@
 #ifndef HOPLINE_TOOLS_SWEEP_EXCLUDE_H
 #define HOPLINE_TOOLS_SWEEP_EXCLUDE_H
 
-#include "tools/sweep_ranges.h"
+#include "lines/ranges.h"
 
 /*
  * Reads PATH into EXCLUDE, by family, and sorts it. Whoever can't be read might be somebody who must not be probed: so

@@ -6,7 +6,7 @@
 #include "tools/client.h"
 #include "tools/sweep_list.h"
 #include "tools/sweep_options.h"
-#include "tools/sweep_ranges.h"
+#include "lines/ranges.h"
 #include "tools/sweep_report.h"
 
 #define LARGE 1024 /* addresses: more are swept in one request, */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tools/sweep_words.h"
+#include "tools/target.h"
 #include "tools/text.h"
 
 #define LOOKUPS_MAX 256 /* at once: twice as many answers fit into what the kernel keeps of them */

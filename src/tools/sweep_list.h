@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #include "tools/names.h"
-#include "tools/sweep_ranges.h"
+#include "lines/ranges.h"
 
 /* One address, in 36 bytes. The first part is the list's, the second belongs to those who probe and tell. */
 struct swept {

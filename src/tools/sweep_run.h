@@ -8,7 +8,7 @@
 #define HOPLINE_TOOLS_SWEEP_RUN_H
 
 #include "tools/client.h"
-#include "tools/sweep_ranges.h"
+#include "lines/ranges.h"
 
 /* Where a sweep is: a part, and a position in the daemon's order of that part. */
 struct run_place {

@@ -35,7 +35,7 @@ check_address(const struct plan *plan, uint64_t number, const char *text)
     struct combination combination;
     struct address wanted;
     plan_combination(plan, number, &combination);
-    ck_assert(address_parse(plan->family, text, strlen(text), &wanted));
+    ck_assert(address_parse(plan->ranges.family, text, strlen(text), &wanted));
     ck_assert_msg(address_same(&combination.target, &wanted), "%" PRIu64 " is not %s", number, text);
 }
 

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Sets of addresses of one family, as ranges: a block of any size takes as much memory as one address. What is excluded
- * is taken out of the set, so that what is left is exactly what is probed. Pure.
+ * is taken out of the set, so that what is left is exactly what is probed. Pure. For the daemon's sweeps, and for tools.
  */
-#ifndef HOPLINE_TOOLS_SWEEP_RANGES_H
-#define HOPLINE_TOOLS_SWEEP_RANGES_H
+#ifndef HOPLINE_RANGES_H
+#define HOPLINE_RANGES_H
 
-#include "tools/target.h"
+#include "packets/family.h"
 
 #define ADDRESSES_MAX (UINT64_C(1) << 40) /* what a sweep may have; ranges_count() of more is one more than that */
 
 /* An address as a number. */
-struct place {
+struct wide {
     uint64_t high, low;
 };
 
 /* All addresses from the first to the last. */
 struct range {
-    struct place first, last;
+    struct wide first, last;
     uint64_t before; /* addresses of those before it, once they are sorted */
 };
 
@@ -28,14 +28,14 @@ struct ranges {
     size_t count, room;
 };
 
-/* Adds all from the first to the last. Ends the program without memory, as all of these do. */
-void ranges_add(struct ranges *ranges, const struct address *first, const struct address *last);
+/* Adds all from the first to the last. False: no memory, and nothing is added. */
+MUST_USE bool ranges_add(struct ranges *ranges, const struct address *first, const struct address *last);
 
 /* Sorts them, makes one of those that overlap or touch, and counts. What follows needs it. */
 void ranges_sort(struct ranges *ranges);
 
-/* Takes all that are in OUT, which is sorted, out of RANGES, which is and stays so. */
-void ranges_subtract(struct ranges *ranges, const struct ranges *out);
+/* Takes all that are in OUT, which is sorted, out of RANGES, which is and stays so. False: no memory; RANGES is as it was. */
+MUST_USE bool ranges_subtract(struct ranges *ranges, const struct ranges *out);
 
 uint64_t ranges_count(const struct ranges *ranges);
 

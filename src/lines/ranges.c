@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "tools/sweep_ranges.h"
+#include "lines/ranges.h"
 
 #include <endian.h>
-#include <err.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,47 +11,47 @@
 
 /* ---- addresses as numbers */
 
-static struct place
-place_of(enum family_id family, const struct address *address)
+static struct wide
+wide_of(enum family_id family, const struct address *address)
 {
     uint64_t half[2];
     memcpy(half, address->bytes, sizeof half);
     if (family == IPV4)
-        return (struct place){ 0, be64toh(half[0]) >> 32 };
-    return (struct place){ be64toh(half[0]), be64toh(half[1]) };
+        return (struct wide){ 0, be64toh(half[0]) >> 32 };
+    return (struct wide){ be64toh(half[0]), be64toh(half[1]) };
 }
 
 static struct address
-address_of(enum family_id family, struct place place)
+address_of(enum family_id family, struct wide wide)
 {
     struct address address;
-    uint64_t half[2] = { htobe64(family == IPV4 ? place.low << 32 : place.high), htobe64(family == IPV4 ? 0 : place.low) };
+    uint64_t half[2] = { htobe64(family == IPV4 ? wide.low << 32 : wide.high), htobe64(family == IPV4 ? 0 : wide.low) };
     memcpy(address.bytes, half, sizeof half);
     return address;
 }
 
 static bool
-is_before(struct place one, struct place other)
+is_before(struct wide one, struct wide other)
 {
     return one.high < other.high || (one.high == other.high && one.low < other.low);
 }
 
-static struct place
-plus(struct place place, uint64_t number)
+static struct wide
+plus(struct wide wide, uint64_t number)
 {
-    uint64_t low = place.low + number;
-    return (struct place){ place.high + (low < number), low };
+    uint64_t low = wide.low + number;
+    return (struct wide){ wide.high + (low < number), low };
 }
 
-static struct place
-one_before(struct place place)
+static struct wide
+one_before(struct wide wide)
 {
-    return (struct place){ place.high - (place.low == 0), place.low - 1 };
+    return (struct wide){ wide.high - (wide.low == 0), wide.low - 1 };
 }
 
 /* From one to a later one. More than ADDRESSES_MAX is that. */
 static uint64_t
-distance(struct place from, struct place to)
+distance(struct wide from, struct wide to)
 {
     uint64_t high = to.high - from.high - (to.low < from.low), low = to.low - from.low;
     return high || low > ADDRESSES_MAX ? ADDRESSES_MAX : low;
@@ -60,22 +59,25 @@ distance(struct place from, struct place to)
 
 /* ---- sets */
 
-static void
-append(struct ranges *ranges, struct place first, struct place last)
+static bool
+append(struct ranges *ranges, struct wide first, struct wide last)
 {
     if (ranges->count == ranges->room) {
-        ranges->room = ranges->room ? 2 * ranges->room : 16;
-        ranges->all = realloc(ranges->all, ranges->room * sizeof *ranges->all);
-        if (!ranges->all)
-            err(2, NULL);
+        size_t room = ranges->room ? 2 * ranges->room : 16;
+        struct range *all = realloc(ranges->all, room * sizeof *all);
+        if (!all)
+            return false;
+        ranges->all = all;
+        ranges->room = room;
     }
     ranges->all[ranges->count++] = (struct range){ first, last, 0 };
+    return true;
 }
 
-void
+bool
 ranges_add(struct ranges *ranges, const struct address *first, const struct address *last)
 {
-    append(ranges, place_of(ranges->family, first), place_of(ranges->family, last));
+    return append(ranges, wide_of(ranges->family, first), wide_of(ranges->family, last));
 }
 
 void
@@ -85,11 +87,31 @@ ranges_free(struct ranges *ranges)
     *ranges = (struct ranges){ .family = ranges->family };
 }
 
-static int
-compare(const void *a, const void *b)
+static void
+sink(struct range *heap, size_t place, size_t count)
 {
-    const struct range *one = a, *other = b;
-    return is_before(one->first, other->first) ? -1 : is_before(other->first, one->first);
+    struct range range = heap[place];
+    for (size_t child; (child = 2 * place + 1) < count; place = child) {
+        child += child + 1 < count && is_before(heap[child].first, heap[child + 1].first);
+        if (!is_before(range.first, heap[child].first))
+            break;
+        heap[place] = heap[child];
+    }
+    heap[place] = range;
+}
+
+/* By a heap: qsort(3) may ask for the size of the memory, which the daemon's sandbox does not let it. */
+static void
+sort(struct range *ranges, size_t count)
+{
+    for (size_t place = count / 2; place-- > 0;)
+        sink(ranges, place, count);
+    while (count > 1) {
+        struct range greatest = ranges[0];
+        ranges[0] = ranges[--count];
+        ranges[count] = greatest;
+        sink(ranges, 0, count);
+    }
 }
 
 static uint64_t
@@ -114,12 +136,11 @@ void
 ranges_sort(struct ranges *ranges)
 {
     size_t kept = 0;
-    if (ranges->count)
-        qsort(ranges->all, ranges->count, sizeof *ranges->all, compare);
+    sort(ranges->all, ranges->count);
     for (size_t i = 0; i < ranges->count; i++) {
         const struct range *next = &ranges->all[i];
         struct range *before = kept ? &ranges->all[kept - 1] : NULL;
-        struct place behind = before ? plus(before->last, 1) : next->first; /* of the last address there is: 0 */
+        struct wide behind = before ? plus(before->last, 1) : next->first; /* of the last address there is: 0 */
         bool joins = before && (!is_before(before->last, next->first) ||
                                 (behind.high == next->first.high && behind.low == next->first.low));
         if (!joins)
@@ -131,32 +152,38 @@ ranges_sort(struct ranges *ranges)
     count(ranges);
 }
 
-/* What is left of one range. *AT: the first of OUT that may touch it or those behind it. */
-static void
+/* What is left of one range. *AT: the first of OUT that may touch it or those behind it. False: no memory. */
+static bool
 subtract_from(struct ranges *left, struct range range, const struct ranges *out, size_t *at)
 {
     while (*at < out->count && is_before(out->all[*at].last, range.first))
         ++*at;
     for (size_t i = *at; i < out->count && !is_before(range.last, out->all[i].first); i++) {
-        if (is_before(range.first, out->all[i].first))
-            append(left, range.first, one_before(out->all[i].first));
+        if (is_before(range.first, out->all[i].first) && !append(left, range.first, one_before(out->all[i].first)))
+            return false;
         if (!is_before(out->all[i].last, range.last))
-            return;
+            return true;
         range.first = plus(out->all[i].last, 1);
     }
-    append(left, range.first, range.last);
+    return append(left, range.first, range.last);
 }
 
-void
+bool
 ranges_subtract(struct ranges *ranges, const struct ranges *out)
 {
     struct ranges left = { .family = ranges->family };
     size_t at = 0;
-    for (size_t i = 0; i < ranges->count; i++)
-        subtract_from(&left, ranges->all[i], out, &at);
+    bool done = true;
+    for (size_t i = 0; i < ranges->count && done; i++)
+        done = subtract_from(&left, ranges->all[i], out, &at);
+    if (!done) {
+        ranges_free(&left);
+        return false;
+    }
     ranges_free(ranges);
     *ranges = left;
     count(ranges);
+    return true;
 }
 
 uint64_t
@@ -177,15 +204,15 @@ ranges_count(const struct ranges *ranges)
 
 /* The range that has it, or NULL. */
 static const struct range *
-find(const struct ranges *ranges, struct place place)
+find(const struct ranges *ranges, struct wide wide)
 {
     size_t low = 0, high = ranges->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         const struct range *range = &ranges->all[middle];
-        if (is_before(place, range->first))
+        if (is_before(wide, range->first))
             high = middle;
-        else if (is_before(range->last, place))
+        else if (is_before(range->last, wide))
             low = middle + 1;
         else
             return range;
@@ -196,15 +223,15 @@ find(const struct ranges *ranges, struct place place)
 bool
 ranges_hold(const struct ranges *ranges, const struct address *address)
 {
-    return find(ranges, place_of(ranges->family, address)) != NULL;
+    return find(ranges, wide_of(ranges->family, address)) != NULL;
 }
 
 uint64_t
 ranges_find(const struct ranges *ranges, const struct address *address)
 {
-    struct place place = place_of(ranges->family, address);
-    const struct range *range = find(ranges, place);
-    uint64_t number = range ? range->before + distance(range->first, place) : ADDRESSES_MAX;
+    struct wide wide = wide_of(ranges->family, address);
+    const struct range *range = find(ranges, wide);
+    uint64_t number = range ? range->before + distance(range->first, wide) : ADDRESSES_MAX;
     return number < ADDRESSES_MAX ? number : ADDRESSES_MAX;
 }
 
