@@ -134,8 +134,8 @@ routes_have_netlink(const struct routes *routes)
     return routes->netlink.fd >= 0;
 }
 
-void
-routes_forget(struct routes *routes)
+static void
+forget(struct routes *routes)
 {
     routes->epoch++;
 }
@@ -144,20 +144,20 @@ void
 routes_can_not_name_protocol(struct routes *routes, enum family_id family)
 {
     routes->names_protocol[family] = false;
-    routes_forget(routes);
+    forget(routes);
 }
 
 void
 routes_refresh(struct routes *routes, struct instant now)
 {
     if (instant_since(now, routes->forgotten) > AGE_MAX) {
-        routes_forget(routes);
+        forget(routes);
         routes->forgotten = now;
         routes->keys_known = routes->keys_known && routes->change_fd >= 0;
     }
     char message[1024]; /* what has changed does not matter, so a message may be cut short */
     while (routes->change_fd >= 0 && (recv(routes->change_fd, message, sizeof message, 0) >= 0 || errno == ENOBUFS)) {
-        routes_forget(routes);
+        forget(routes);
         routes->keys_known = false;
     }
 }
@@ -549,6 +549,13 @@ query_of(const struct routes *routes, const struct request *request, uint32_t de
     };
 }
 
+/* Any path takes it whole. */
+static bool
+is_small(const struct request *request)
+{
+    return request->size <= families[request->family].mtu_min;
+}
+
 static int
 find(struct routes *routes, const struct route_query *query, bool small, bool sure, struct route *route)
 {
@@ -569,8 +576,7 @@ routes_find_for(struct routes *routes, const struct request *request, uint32_t *
     if (error)
         return error;
     const struct route_query query = query_of(routes, request, *device);
-    bool small = request->size <= families[request->family].mtu_min;
-    return find(routes, &query, small, protocols[request->protocol]->ports == PORTS_ECHO, route);
+    return find(routes, &query, is_small(request), protocols[request->protocol]->ports == PORTS_ECHO, route);
 }
 
 int
@@ -583,6 +589,36 @@ routes_find_by_ports(struct routes *routes, const struct request *request, uint3
     query.near = near;
     query.far = far;
     return find(routes, &query, false, true, route);
+}
+
+_Static_assert(sizeof(struct route) == 2 * sizeof(struct address) + 5 * sizeof(uint32_t) + 4, "has padding");
+
+/*
+ * Of a refusal that has other reasons, and may be for ever, nobody else is to hear: to ask for each route again takes longer
+ * than to send.
+ */
+void
+routes_doubt(struct routes *routes, const struct request *request, uint16_t near, uint16_t far)
+{
+    struct route remembered, now;
+    uint32_t device;
+    int error = device_find(routes->device_fd, request, &device);
+    struct route_query query = query_of(routes, request, device);
+    bool small = is_small(request);
+    if (!error)
+        error = small ? find_small(routes, &query, &remembered) : routes_find(routes, &query, &remembered);
+    if (!error && remembered.by_ports) {
+        query.near = near;
+        query.far = far;
+        small = false;
+        error = routes_find(routes, &query, &remembered);
+    }
+    if (!error)
+        error = ask_whole(routes, &query, &now);
+    if (!error && small)
+        now.mtu = remembered.mtu;
+    if (error || memcmp(&now, &remembered, sizeof now) != 0)
+        forget(routes);
 }
 
 void

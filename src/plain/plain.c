@@ -224,7 +224,7 @@ send_probe(struct transport *transport, const struct request *request, const str
     bool stale = false;
     int error = send_by_route(plain, request, in_flight, clock, model, detail, &stale);
     if (stale) {
-        routes_forget(plain->transport.routes);
+        routes_doubt(plain->transport.routes, request, model->identity.near, model->identity.far);
         release(transport, model);
         error = send_by_route(plain, request, in_flight, clock, model, detail, &stale);
     }

@@ -259,7 +259,8 @@ start(struct raw *raw, struct attempt *attempt)
         return EAGAIN;
     int error = send_by_route(raw, attempt);
     if (attempt->stale) {
-        routes_forget(raw->transport.routes);
+        routes_doubt(raw->transport.routes, attempt->request, attempt->model->identity.near,
+                     attempt->model->identity.far);
         allot_release(raw->allotter, attempt->model);
         error = send_by_route(raw, attempt);
     }

@@ -9,6 +9,7 @@ import pty
 import re
 import resource
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -237,6 +238,30 @@ def test_one_target_is_refused(binary, both):
         assert waited < 2.5, f"others waited for {waited:.3f} s"
         assert daemon.finish() == (0, "")
     both.client.nft("delete table inet fault")
+
+
+def test_refused_behind_a_route(binary, both, tmp_path):
+    """Segment routing to where nothing goes: each packet is refused as if its route were gone, which it never is. What
+    is known of the ways to others stays known."""
+    if not shutil.which("strace") or cc.sanitized():
+        pytest.skip("needs strace, and no sanitizers, which make calls of their own")
+    gone, count, log = "fd77::2", 50, tmp_path / "log"
+    try:
+        both.client.ip("-6 route add unreachable fd78::/64",
+                       f"-6 route add {gone} encap seg6 mode encap segs fd78::1 dev wire")
+    except CommandError as error:
+        pytest.skip(f"this kernel has no segment routing: {error}")
+    wrapper = "strace", "-o", log, "-e", "trace=sendto"
+    with Daemon(both.client, binary=binary, wrapper=wrapper) as daemon:
+        recovered(daemon)
+        before = log.read_text(encoding="latin-1").count("RTM_GETROUTE")
+        requests = [f"send-probe {to(gone)} timeout 4", *everything(ANSWERS)] * count
+        replies = exchange(daemon, requests)
+        only(replies[::9], "no-route-host")
+        only([reply for at, reply in enumerate(replies) if at % 9], "reply")
+        asked = log.read_text(encoding="latin-1").count("RTM_GETROUTE") - before
+        assert count <= asked < 4 * count, f"{asked} questions for {count} refusals"
+        assert daemon.finish() == (0, "")
 
 
 def test_error_that_somebody_left(binary, both):
