@@ -248,7 +248,7 @@ send_probe(struct prober *prober, const struct clock *clock, struct request *req
 
 /* Of what waits for the same interface requests of clients go first. */
 static bool
-may_try(const struct prober *prober, const struct clock *clock, const struct waiting *waiting,
+may_try(const struct prober *prober, const struct clock *clock, struct waiting *waiting,
         const struct waiting_request *one)
 {
     if (prober->limits.any && !limits_allow(&prober->limits, probes_count(prober->probes), clock->now.instant))
@@ -284,7 +284,7 @@ retry(struct prober *prober, const struct clock *clock, struct waiting *waiting,
         return false;
     int error = prober_launch(prober, clock, &one->request, &one->deadline, &detail);
     if (error == EAGAIN) {
-        waiting_refused(waiting, one, (int)detail);
+        waiting_refused(waiting, one, (int)detail, clock->now.instant);
         return false;
     }
     *sent = error == 0;

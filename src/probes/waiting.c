@@ -8,7 +8,8 @@
 
 #define RETRY_AFTER NS_PER_MS
 #define STUCK_AFTER (40 * NS_PER_MS) /* without a packet taken; then others behind are not held up for longer */
-#define STUCK_RETRY (10 * NS_PER_MS) /* how often to look at the deadlines then */
+#define STUCK_RETRY (10 * NS_PER_MS) /* how often to look at the deadlines then, */
+#define AGAIN_MAX 32                 /* and how many may be refused once more: less than a tenth of the time, at 30 us each */
 
 void
 waiting_init(struct waiting *waiting)
@@ -57,6 +58,7 @@ moved_word(struct word word, const char *from, const char *to)
 static void
 append(struct waiting *waiting, struct waiting_request *one, uint32_t lane, int reason, struct instant now)
 {
+    one->refused = !waiting_keeps_order(waiting, lane, now);
     if (waiting->lanes[lane].count++ == 0)
         waiting->lanes[lane] = (struct lane){ .count = 1, .moved = now };
     one->next = NULL;
@@ -109,33 +111,71 @@ waiting_move(struct waiting *from, struct waiting *to, uint32_t lane, int reason
     append(to, take_out(from, &from->first), lane, reason, now);
 }
 
+/* Others than those that have just got stuck are all tried again only once that is done for all lanes: each has its turn. */
+static bool
+is_due(const struct lane *lane, struct instant now, bool behind)
+{
+    bool before = lane->tried.ns != 0;
+    return is_stuck(lane, now) && !(before && (behind || instant_since(now, lane->tried) < STUCK_AFTER));
+}
+
 void
 waiting_begin(struct waiting *waiting, struct instant now)
 {
+    bool behind = waiting->cut;
+    waiting->cut = false;
+    if (instant_since(now, waiting->counted) >= STUCK_RETRY) {
+        waiting->counted = now;
+        waiting->again = 0;
+    }
     for (uint32_t i = 0; i < LANES; i++) {
         struct lane *lane = &waiting->lanes[i];
+        lane->cut = false;
+        lane->first = lane->all && instant_since(now, lane->first_tried) >= STUCK_AFTER;
         if (lane->all)
             continue; /* there was no time for the rest of them */
-        lane->all = is_stuck(lane, now) && instant_since(now, lane->tried) >= STUCK_AFTER;
+        lane->all = is_due(lane, now, behind);
         lane->pass += lane->all;
         lane->stopped = !lane->all && is_stuck(lane, now) && !lane->freed;
+        if (lane->all)
+            lane->first_tried = now;
     }
 }
 
 bool
-waiting_may_try(const struct waiting *waiting, const struct waiting_request *one)
+waiting_may_try(struct waiting *waiting, const struct waiting_request *one)
 {
-    const struct lane *lane = &waiting->lanes[one->lane];
-    return lane->all ? one->pass != lane->pass : !lane->stopped;
+    struct lane *lane = &waiting->lanes[one->lane];
+    if (!lane->all)
+        return !lane->stopped;
+    if (lane->first || one->pass == lane->pass)
+        return lane->first;
+    if (one->refused && waiting->again >= AGAIN_MAX)
+        lane->cut = waiting->cut = true;
+    return !lane->cut || !one->refused;
 }
 
 void
-waiting_refused(struct waiting *waiting, struct waiting_request *one, int reason)
+waiting_refused(struct waiting *waiting, struct waiting_request *one, int reason, struct instant now)
 {
     struct lane *lane = &waiting->lanes[one->lane];
     one->reason = reason;
     one->pass = lane->pass;
+    waiting->again += lane->all && one->refused;
+    one->refused = one->refused || lane->all;
     lane->stopped = lane->all || !lane->freed;
+    if (lane->first)
+        lane->first_tried = now;
+    lane->first = false;
+}
+
+/* The first of a lane was taken: the others go in their order. */
+static void
+move_on(struct lane *lane, struct instant now)
+{
+    lane->moved = now;
+    lane->tried = (struct instant){ 0 };
+    lane->all = lane->first = lane->stopped = false;
 }
 
 void
@@ -143,8 +183,8 @@ waiting_done(struct waiting *waiting, struct waiting_request **place, bool sent,
 {
     struct lane *lane = &waiting->lanes[(*place)->lane];
     if (sent) {
-        if (!lane->stopped || lane->freed)
-            lane->moved = now;
+        if (!lane->stopped || lane->freed || lane->first)
+            move_on(lane, now);
         lane->freed -= lane->freed > 0;
     }
     free(take_out(waiting, place));
@@ -166,7 +206,7 @@ waiting_finish(struct waiting *waiting, bool complete, struct instant now)
     waiting->lanes[PORT_LANE].freed = 0;
     for (uint32_t i = 0; i < LANES; i++) {
         struct lane *lane = &waiting->lanes[i];
-        if (lane->all && complete) {
+        if (lane->all && complete && !lane->cut) {
             lane->all = false;
             lane->tried = now;
         }

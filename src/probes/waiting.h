@@ -3,7 +3,9 @@
  * Requests that the host would not send when they were read: a queue is full, or what they must pass drops everything. They
  * are set aside, so that those by other interfaces go on. Those of one interface keep their order, while it takes the first
  * of them: but where that was not taken for a while, it may be refused for its target alone. So all are tried then, now and
- * again, and new ones go at once; until the first is taken. That one behind it is taken says nothing of it.
+ * again, and new ones go at once; until the first is taken. That one behind it is taken says nothing of it. To be refused
+ * takes as long as to be sent: so what was refused by itself is tried again only as often as leaves time for others, but the
+ * first of each interface always, for it tells whether that is free again.
  *
  * Those that wait for a port of ours, which the probe before has (QUEUE_FOR_PORT), have a lane as if it were an interface's.
  * There a port that was freed is told, and then the first that can have it goes at once.
@@ -25,6 +27,7 @@ struct waiting_request {
     int reason;              /* errno value with which it was refused last */
     uint32_t lane;
     uint32_t pass;           /* the lane's, when it was tried last */
+    bool refused;            /* it was tried, while none before it kept it from being taken */
     size_t length;           /* of `line` */
     struct request request;  /* its words point into `line` */
     char line[];
@@ -33,10 +36,13 @@ struct waiting_request {
 struct lane {
     uint32_t count;        /* requests that wait */
     struct instant moved;  /* when the first of them was taken last, or they began to wait */
-    struct instant tried;  /* when all had been tried, */
+    struct instant tried;  /* when all had been tried since then, if they were, */
     uint32_t pass;         /* for how many times, */
     bool all;              /* and that it is being done, in as many rounds as it takes */
+    bool cut;              /* some were left for a later round */
     bool stopped;          /* one was refused in this round, or since all are being tried */
+    bool first;            /* while they are, the first is due once more, */
+    struct instant first_tried; /* as it was then */
     uint32_t freed;        /* ports, for which as many more may go */
 };
 
@@ -45,6 +51,9 @@ struct waiting {
     uint32_t count;
     size_t bytes;        /* of their lines */
     struct instant next; /* when to try again */
+    struct instant counted; /* since when those are counted that were refused once more, */
+    uint32_t again;
+    bool cut;            /* and that for them some were left for a later round */
     struct lane lanes[LANES];
 };
 
@@ -72,10 +81,10 @@ void waiting_move(struct waiting *from, struct waiting *to, uint32_t lane, int r
 
 /* Begins a round, in which each request for which waiting_may_try() says so is tried once. */
 void waiting_begin(struct waiting *waiting, struct instant now);
-bool waiting_may_try(const struct waiting *waiting, const struct waiting_request *one);
+bool waiting_may_try(struct waiting *waiting, const struct waiting_request *one);
 
 /* What came of it: it was refused once more, for now; or it is done, and goes out of the list, where *PLACE points to it. */
-void waiting_refused(struct waiting *waiting, struct waiting_request *one, int reason);
+void waiting_refused(struct waiting *waiting, struct waiting_request *one, int reason, struct instant now);
 void waiting_done(struct waiting *waiting, struct waiting_request **place, bool sent, struct instant now);
 
 /* A probe has ended whose port others may wait for: to be tried as soon as can be. */

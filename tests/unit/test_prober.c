@@ -20,6 +20,7 @@ static struct {
     int32_t refused_token;
     int32_t last;            /* token that was sent */
     long refusal_ns;         /* that it takes to refuse */
+    uint32_t refusals;
     uint32_t abandoned;
     uint32_t mtu;
     bool no_mark;
@@ -83,6 +84,7 @@ fake_send(struct transport *transport, const struct request *request, const stru
                  (fake.refused_token && fake.refused_token != request->token);
     if (fake.error && !other) {
         nanosleep(&(struct timespec){ .tv_nsec = fake.refusal_ns }, NULL);
+        fake.refusals++;
         return fake.error;
     }
     fake.sent++;
@@ -470,6 +472,53 @@ START_TEST(many_are_refused)
     for (int64_t ms = 40; ms < 80; ms++)
         retry(ms);
     ck_assert_uint_eq(fake.sent, 1);
+}
+END_TEST
+
+/* What is refused again and again takes no time from others: of 1000 each is tried once, then some; all go at last. */
+START_TEST(refused_again)
+{
+    fake.error = EAGAIN;
+    for (int i = 0; i < 1000; i++)
+        ck_assert(take(TCP("7") " tos 3 timeout 5"));
+    for (int64_t ms = 0; ms < 100; ms++)
+        retry(ms);
+    ck_assert_uint_ge(fake.refusals, 1000);
+    fake.refusals = 0;
+    for (int64_t ms = 100; ms < 2100; ms++)
+        retry(ms);
+    ck_assert_uint_ge(fake.refusals, 2000); /* each now and again */
+    ck_assert_uint_le(fake.refusals, 8000);
+    fake.error = 0;
+    for (int64_t ms = 2100; ms < 2150; ms++)
+        retry(ms);
+    ck_assert_uint_eq(fake.sent, 1000);
+}
+END_TEST
+
+/* However many are refused again and again by one interface, another that takes packets again is found out at once. */
+START_TEST(taken_again)
+{
+    fake.error = EAGAIN;
+    for (int i = 0; i < 1000; i++) {
+        ck_assert(take(TCP("7") " tos 3 timeout 5"));
+        ck_assert(take(TCP("8") " tos 4 timeout 5"));
+    }
+    for (int64_t ms = 0; ms < 1000; ms++)
+        retry(ms);
+    fake.refused_device = 3;
+    for (int64_t ms = 1000; ms < 1050; ms++)
+        retry(ms);
+    ck_assert_uint_eq(fake.sent, 1000);
+    ck_assert_int_eq(fake.last, 8);
+    fake.refused_device = 0;
+    fake.refused_token = 7;
+    ck_assert(take_later(1050, TCP("7") " tos 3 timeout 5"));
+    fake.refusals = 0;
+    for (int64_t ms = 1050; ms < 2050; ms++)
+        retry(ms);
+    ck_assert_uint_ge(fake.refusals, 1000); /* all others have their turn behind them */
+    ck_assert_uint_le(fake.refusals, 4000);
 }
 END_TEST
 
@@ -1267,6 +1316,8 @@ prober_suite(void)
     tcase_add_test(tests, others_go_on);
     tcase_add_test(tests, one_target_is_refused);
     tcase_add_test(tests, many_are_refused);
+    tcase_add_test(tests, refused_again);
+    tcase_add_test(tests, taken_again);
     tcase_add_test(tests, port_is_freed);
     tcase_add_test(tests, port_is_freed_for_a_sweep);
     tcase_add_test(tests, stopped_while_set_aside);
