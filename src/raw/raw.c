@@ -19,9 +19,11 @@ _Static_assert(RECEIVERS_MAX <= TRANSPORT_DESCRIPTORS, "all are watched");
 
 /*
  * Senders of a family. What waits for neighbours that do not answer stays in their buffers, which without CAP_NET_ADMIN
- * have room for some 270 packets: then the next is taken, so that others do not wait for these.
+ * have room for some 270 packets: then the next is taken, so that others do not wait for these. With it there is room for
+ * tens of thousands, and one more is enough, for while the first has fragments left; each takes 25 us to open and to close.
  */
 #define SENDERS 8
+#define ROOMY_SENDERS 2
 
 #define MANY_DESCRIPTORS 1024 /* the usual limit: with less, what is only spare is left out */
 
@@ -435,6 +437,8 @@ open_family(struct raw *raw, enum family_id family)
         struct sender *sender = &raw->senders[family][i];
         int each = sender_open(sender, family, raw->privileges, raw->send_buffers, raw->inbox, refused);
         error = i == 0 ? each : error;
+        if (sender->roomy && count > ROOMY_SENDERS)
+            count = ROOMY_SENDERS;
     }
     for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++)
         raw->transport.refusals[family][protocol] =

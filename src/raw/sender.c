@@ -46,6 +46,7 @@ set_up(struct sender *sender, enum family_id family, struct refused *refused)
     getsockopt(sender->fd, families[family].level, families[family].mtu_discover, &sender->discovery, &length);
     int error = sockopt_set_up(sender->fd, USE_SENDER, family, &mine);
     refused->wishes |= mine.wishes;
+    sender->roomy = !(mine.wishes >> WISH_LARGE_BUFFERS & 1);
     sender->stamps = !(mine.wishes >> WISH_DEPARTURES & 1);
     sender->names_protocol = true;
     /* Routing rules by user go by the owner of the socket, which of a set-uid program is root. */

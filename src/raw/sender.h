@@ -36,6 +36,7 @@ struct sender {
     struct send_buffers *buffers;
     struct inbox *inbox; /* for what the error queue says */
     struct instant last; /* when a packet left */
+    bool roomy;          /* its buffer is as large as was wished for, and not only what this user may have */
     bool stamps;         /* packets may ask for the time of their departure */
     bool names_protocol; /* packets may be routed with their protocol named; the kernel has not refused that so far */
     struct unsent unsent;
