@@ -56,8 +56,8 @@ static const struct {
     { USE_TRACE, BOTH, NEEDED, SOL_SOCKET, SO_REUSEADDR, 1 },
 
     /* A receiver that rests, and a guard while its interface is down, are bound to an address that is not there. */
-    { USE_RECEIVER | USE_GUARD | USE_TRACE, IPV4, WISH_PARKING, IPPROTO_IP, IP_FREEBIND, 1 },
-    { USE_RECEIVER | USE_GUARD | USE_TRACE, IPV6, WISH_PARKING, IPPROTO_IPV6, IPV6_FREEBIND, 1 },
+    { USE_RECEIVER | USE_GUARD | USE_TRACE | USE_LOOK, IPV4, WISH_PARKING, IPPROTO_IP, IP_FREEBIND, 1 },
+    { USE_RECEIVER | USE_GUARD | USE_TRACE | USE_LOOK, IPV6, WISH_PARKING, IPPROTO_IPV6, IPV6_FREEBIND, 1 },
 
     { USE_SYN, BOTH, WISH_SINGLE_SYNS, IPPROTO_TCP, TCP_SYNCNT, 1 },
     /* Else the SYN-ACK would be acknowledged at once: so our RST comes first, as to a half-open probe. */

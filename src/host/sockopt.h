@@ -45,7 +45,8 @@ enum socket_use {
     USE_KEEPER = 32,  /* has a port, and does nothing with it; */
     USE_CROWD = 64,   /* likewise, one of thousands; */
     USE_GUARD = 128,  /* likewise, of loopback; */
-    USE_TRACE = 256,  /* likewise, and others may have it, too */
+    USE_TRACE = 256,  /* likewise, and others may have it, too; */
+    USE_LOOK = 512,   /* likewise a guard's, only to see whether it is to be had */
 };
 
 /* Sets all options for these uses. 0, or the errno value of one that is needed; REFUSED gets the others. */

@@ -16,7 +16,7 @@ keep(unsigned uses, enum family_id family, const struct address *source, uint32_
     if (fd < 0)
         return -1;
     struct refused refused = { 0 }; /* not passed on: only what sockets of probes are refused is reported */
-    if (uses != USE_CROWD)
+    if (!(uses & (USE_CROWD | USE_LOOK)))
         filter_everything(fd, &refused);
     int error = sockopt_set_up(fd, uses, family, &refused);
     if (!error && bind(fd, (struct sockaddr *)&name, length) < 0)
@@ -53,6 +53,16 @@ int
 keep_trace(uint16_t port)
 {
     return keep_at(USE_TRACE, meeting_place, IPV4, port);
+}
+
+/* Without a filter, which takes longer than all else about it. */
+bool
+keep_is_free(uint16_t port)
+{
+    int fd = keep_at(USE_LOOK, meeting_place, IPV4, port);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 int

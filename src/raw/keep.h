@@ -23,4 +23,7 @@ int keep_port_everywhere(uint16_t port);
 int keep_guard(uint16_t port);
 int keep_trace(uint16_t port);
 
+/* True when there is neither just now. */
+bool keep_is_free(uint16_t port);
+
 #endif

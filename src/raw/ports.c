@@ -76,10 +76,8 @@ choose_expected(struct ports *ports)
 {
     unsigned left = BLOCKS_EXPECTED;
     for (size_t place = ports->free_count; place-- > 0 && left > 0;) {
-        int guard = keep_guard(ports->free_blocks[place]);
-        if (guard < 0)
+        if (!keep_is_free(ports->free_blocks[place]))
             continue;
-        close(guard);
         port_blocks_add(&ports->expected, ports->free_blocks[place]);
         left--;
     }
