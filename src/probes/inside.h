@@ -23,7 +23,8 @@ struct prober {
     struct limits limits;
     struct sweeps sweeps;
     struct random random;   /* of their seeds */
-    uint64_t serial;        /* of the last request */
+    uint64_t serial;        /* of the last request, */
+    struct instant asked;   /* and when it came */
 };
 
 /* ---- prober.c ---- */

@@ -233,6 +233,7 @@ send_probe(struct prober *prober, const struct clock *clock, struct request *req
     const char *argument;
     enum reason lack = support_find_lack(prober->transport, request, &argument);
     request->serial = ++prober->serial;
+    prober->asked = clock->now.instant;
     if (lack == REASON_NONE && limiter_holds(prober, clock))
         return limiter_add(prober, clock, request, line, length);
     int error = lack == REASON_NONE ? prober_try(prober, clock, request, &lane, &detail) : 0;

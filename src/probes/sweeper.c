@@ -7,7 +7,9 @@
 #include "probes/probe.h"
 #include "probes/support.h"
 
-#define SWEEP_AT_ONCE 32        /* probes, before sockets and lines are looked at */
+#define SWEEP_AT_ONCE 32        /* probes, before sockets and lines are looked at; */
+#define SWEEP_BESIDE 8          /* while clients send single ones, too, whose round trip is not to wait for these: */
+#define SWEEP_ALONE NS_PER_S    /* until none has come for so long */
 #define HOLD NS_PER_MS          /* until what can't be sent now is tried again */
 #define ROOM (PROBES_MAX / 16)  /* of the table, that is kept for requests of clients */
 
@@ -195,7 +197,9 @@ prober_sweep(struct prober *prober, const struct clock *clock)
     for (uint32_t place = 0; place < SWEEPS_MAX && prober->sweeps.count > 0; place++)
         if (prober->sweeps.running[place])
             attend(prober, clock, prober->sweeps.running[place]);
-    for (int sent = 0; sent < SWEEP_AT_ONCE && (sweep = sweeps_due(&prober->sweeps, clock->now.instant)); sent++)
+    bool alone = instant_since(clock->now.instant, prober->asked) > SWEEP_ALONE;
+    int most = alone ? SWEEP_AT_ONCE : SWEEP_BESIDE;
+    for (int sent = 0; sent < most && (sweep = sweeps_due(&prober->sweeps, clock->now.instant)); sent++)
         send_next(prober, clock, sweep);
 }
 

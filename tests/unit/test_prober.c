@@ -613,6 +613,27 @@ START_TEST(sweeps_expire_together)
 }
 END_TEST
 
+/* Beside single requests a sweep sends less at once, so that these do not wait for it. */
+START_TEST(sweeps_beside_single_requests)
+{
+    ck_assert(take("8 sweep ip-4 10.0.0.0/8 protocol tcp rate 300000 timeout 1"));
+    struct clock clock = at_ms(3000);
+    prober_sweep(prober, &clock); /* its first, from when it began */
+    clock = at_ms(3001);
+    uint32_t before = fake.sent;
+    prober_sweep(prober, &clock);
+    ck_assert_uint_eq(fake.sent - before, 32);
+    ck_assert(take_later(2001, TCP("7")));
+    before = fake.sent;
+    prober_sweep(prober, &clock);
+    ck_assert_uint_eq(fake.sent - before, 8);
+    clock = at_ms(4002);
+    before = fake.sent;
+    prober_sweep(prober, &clock);
+    ck_assert_uint_eq(fake.sent - before, 32);
+}
+END_TEST
+
 START_TEST(no_more_room)
 {
     fake.error = EAGAIN;
@@ -1322,6 +1343,7 @@ prober_suite(void)
     tcase_add_test(tests, port_is_freed_for_a_sweep);
     tcase_add_test(tests, stopped_while_set_aside);
     tcase_add_test(tests, sweeps_expire_together);
+    tcase_add_test(tests, sweeps_beside_single_requests);
     tcase_add_test(tests, no_more_room);
     tcase_add_test(tests, held_by_rate);
     tcase_add_test(tests, held_by_those_in_flight);
