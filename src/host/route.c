@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,7 @@ struct routes {
     bool names_protocol[FAMILIES]; /* raw packets are routed with their protocol named */
 
     struct cached_route *cache;
+    struct cached_route region; /* that was found last: who sweeps stays in one */
 };
 
 static const int change_groups[] = {
@@ -492,6 +494,25 @@ find_region(struct routes *routes, const struct route_query *query, struct route
     return bits > 0;
 }
 
+static bool
+has_prefix(const struct address *address, const struct address *prefix, unsigned bits)
+{
+    size_t whole = bits / 8;
+    unsigned rest = bits % 8;
+    return memcmp(address->bytes, prefix->bytes, whole) == 0 &&
+           (!rest || (address->bytes[whole] ^ prefix->bytes[whole]) >> (8 - rest) == 0);
+}
+
+/* True when the target lies in the region that was found last, and all else is the same. */
+static bool
+is_in_last_region(const struct routes *routes, const struct route_query *query)
+{
+    const struct route_query *last = &routes->region.query;
+    size_t from = offsetof(struct route_query, local), size = offsetof(struct route_query, region) - from;
+    return routes->region.epoch == routes->epoch && has_prefix(&query->target, &last->target, last->region) &&
+           memcmp(&query->local, &last->local, size) == 0;
+}
+
 /* The route of all in the region, which is that of the first of them. */
 static int
 find_by_region(struct routes *routes, const struct route_query *query, struct route *route)
@@ -501,6 +522,7 @@ find_by_region(struct routes *routes, const struct route_query *query, struct ro
         return routes_find(routes, query, route);
     struct cached_route *cached = place_of(routes, &region);
     if (is_remembered(routes, cached, &region)) {
+        routes->region = *cached;
         *route = cached->route;
         return 0;
     }
@@ -509,6 +531,7 @@ find_by_region(struct routes *routes, const struct route_query *query, struct ro
         return error;
     *cached = (struct cached_route){ region, *route, routes->epoch };
     cached->route.mtu = 0;
+    routes->region = *cached;
     return 0;
 }
 
@@ -519,6 +542,10 @@ find_by_region(struct routes *routes, const struct route_query *query, struct ro
 static int
 find_small(struct routes *routes, const struct route_query *query, struct route *route)
 {
+    if (is_in_last_region(routes, query)) {
+        *route = routes->region.route;
+        return 0;
+    }
     struct route_query own = *query;
     own.region = REGION_OWN;
     struct cached_route *cached = place_of(routes, &own);
