@@ -14,7 +14,7 @@ static void
 add_word(const char *path, size_t line, const char *word, struct ranges exclude[FAMILIES])
 {
     char clean[200];
-    struct target target = target_read_wide(word, 0);
+    struct target target = target_read_text(word);
     if (target.kind == TARGET_NAME || target.kind == TARGET_WRONG)
         errx(2, "%s, line %zu: %s: %s", path, line, text_printable(word, clean, sizeof clean),
              target.kind == TARGET_NAME ? "not an address, block or range" : target.why);

@@ -132,12 +132,8 @@ static struct target
 read_literal(const char *word)
 {
     struct target target = { 0 };
-    if (take_address(word, strlen(word), &target)) {
-        if (address_is_link_local(target.family, &target.first) && target.family == IPV6 && !*target.scope)
-            return wrong_target("such an address means something on one link only; write %s%%eth0, by its "
-                                      "interface", word);
+    if (take_address(word, strlen(word), &target))
         return target;
-    }
     if (strchr(word, '['))
         return wrong_target("an address is written without brackets, a port with the protocol: -p tcp:80");
     if (!word[strspn(word, "0123456789")])
@@ -156,8 +152,8 @@ may_be_name(const char *word)
     return *word != '-' && strlen(word) < NAME_MAX_BYTES;
 }
 
-static struct target
-read_any(const char *word)
+struct target
+target_read_text(const char *word)
 {
     const char *slash = strchr(word, '/'), *hyphen = strchr(word, '-'), *scheme = strstr(word, "://");
     struct target first;
@@ -179,10 +175,16 @@ read_any(const char *word)
 struct target
 target_read_wide(const char *word, int family)
 {
-    struct target target = read_any(word);
-    bool has_family = target.kind == TARGET_ADDRESS || target.kind == TARGET_BLOCK;
-    if (has_family && family && (target.family == IPV4) != (family == 4))
+    struct target target = target_read_text(word);
+    if (target.kind != TARGET_ADDRESS && target.kind != TARGET_BLOCK)
+        return target;
+    bool lacks_scope = target.family == IPV6 && address_is_link_local(IPV6, &target.first) && !*target.scope;
+    if (family && (target.family == IPV4) != (family == 4))
         return wrong_target("not an IPv%d address", family);
+    if (lacks_scope && target.kind == TARGET_BLOCK)
+        return wrong_target("such addresses mean something on one link only; write each by its interface, as fe80::1%%eth0");
+    if (lacks_scope)
+        return wrong_target("such an address means something on one link only; write %s%%eth0, by its interface", word);
     return target;
 }
 

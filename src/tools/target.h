@@ -24,7 +24,10 @@ struct target {
     char why[TARGET_WHY_MAX]; /* of TARGET_WRONG: what is wrong and what to write, of printable ASCII */
 };
 
-/* FAMILY is 4, 6 or 0: an address of the other one is wrong. */
+/* What is written, though it may be of no use as a target, as fe80::1 without an interface. Blocks may be of any size. */
+struct target target_read_text(const char *word);
+
+/* A target. FAMILY is 4, 6 or 0: an address of the other one is wrong. */
 struct target target_read(const char *word, int family);
 
 /* The same, but a block or range may be of any size; `count` is BLOCK_MAX + 1 of those that have more. */

@@ -658,7 +658,8 @@ def test_what_a_daemon_may_say(tmp_path, name):
 
 # ---------------------------------------------------------------- exclusions
 
-EXCLUDED = "\ufeff# nobody's\r\n10.60.64.0/25\r\n  10.60.64.200-10.60.64.255 # a range\r\n\r\n10.60.64.130\n10.60.64.140-141\n2001:db8::/32"
+EXCLUDED = "\ufeff# nobody's\r\n10.60.64.0/25\r\n  10.60.64.200-10.60.64.255 # a range\r\n\r\n10.60.64.130\n10.60.64.140-141\n2001:db8::/32\n"
+EXCLUDED += "fe80::/10 ff02::1 fe80::1 # of any link"
 LEFT = [f"10.60.64.{n}" for n in range(128, 200) if n not in (130, 140, 141)]
 
 

@@ -117,7 +117,7 @@ START_TEST(texts_are_the_set)
             ck_assert(end > next);
             ck_assert_uint_lt(strlen(text), sizeof text);
             for (char *rest, *word = strtok_r(text, ",", &rest); word; word = strtok_r(NULL, ",", &rest)) {
-                struct target target = target_read_wide(word, 0);
+                struct target target = target_read_text(word);
                 ck_assert_msg(target.kind == TARGET_ADDRESS || target.kind == TARGET_BLOCK, "%s", word);
                 ck_assert(ranges_add(&again, &target.first, &target.last));
             }
@@ -137,7 +137,7 @@ START_TEST(large_sets)
         { "::/0", "2001:db8::1" }, { "2001:db8::/32", "2001:db8:ffff::" }, { "2001:db8::/80", "2001:db8::ffff:0:1" },
     };
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
-        struct target block = target_read_wide(blocks[i].block, 0), inside = target_read_wide(blocks[i].inside, 0);
+        struct target block = target_read_text(blocks[i].block), inside = target_read_text(blocks[i].inside);
         struct ranges ranges = { .family = IPV6 }, out = { .family = IPV6 };
         ck_assert(ranges_add(&ranges, &block.first, &block.last));
         ranges_sort(&ranges);
@@ -152,7 +152,7 @@ START_TEST(large_sets)
         ranges_free(&ranges);
         ranges_free(&out);
     }
-    struct target eight = target_read_wide("10.0.0.0/8", 0);
+    struct target eight = target_read_text("10.0.0.0/8");
     struct ranges ranges = { .family = IPV4 };
     ck_assert(ranges_add(&ranges, &eight.first, &eight.last));
     ranges_sort(&ranges);

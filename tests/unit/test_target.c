@@ -26,12 +26,15 @@ sum(const struct address *first, size_t size, uint64_t number, struct address *r
     return carry == 0;
 }
 
+/* Of no single link: such an address is none without its interface. */
 static struct address
 random_address(struct random *random, enum family_id family)
 {
     struct address address = { { 0 } };
     for (size_t i = 0; i < families[family].address_size; i++)
         address.bytes[i] = random_below(random, 3) ? (uint8_t)random_u32(random) : random_below(random, 2) ? 0xff : 0;
+    if (address.bytes[0] >= 0xfe && family == IPV6)
+        address.bytes[0] = 0x20;
     return address;
 }
 
@@ -152,6 +155,8 @@ static const struct {
     { "::1", 4, TARGET_WRONG, 0, "not an IPv4 address" },
     { "::/127", 4, TARGET_WRONG, 0, "not an IPv4 address" },
     { "fe80::1", 0, TARGET_WRONG, 0, "write fe80::1%eth0" },
+    { "fe80::/126", 0, TARGET_WRONG, 0, "as fe80::1%eth0" },
+    { "fe80::1-fe80::4", 0, TARGET_WRONG, 0, "as fe80::1%eth0" },
     { "192.0.2.1%eth0", 0, TARGET_WRONG, 0, "not a" },
     { "010.0.0.1", 0, TARGET_WRONG, 0, "write 10.0.0.1" },
     { "8.8.8.8:80", 0, TARGET_WRONG, 0, "-p tcp:80" },
