@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "probes/timer.h"
 
-/* Four children to a node: half the depth of a binary heap, and the children lie side by side in memory. */
-#define CHILDREN 4
+/* Eight children to a node: a third of the depth of a binary heap, and the children lie side by side in memory. */
+#define CHILDREN 8
 
 /* Without the four bytes of padding that would stand behind `slot`: there may be a million. */
 struct timer {
