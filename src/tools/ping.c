@@ -174,11 +174,15 @@ names_changed(void *owner)
     print_named(owner, false);
 }
 
-/* Of a router, which is shown by name where it has one: the line waits until that is known, the others go on. */
+/*
+ * Of a router, which is shown by name where it has one: the line waits until that is known, the others go on. Of several
+ * hosts it tells which one was asked.
+ */
 static void
 print_router(struct ping *ping, const struct reply *reply, const struct sent *sent, bool late, bool duplicate)
 {
     size_t size;
+    char label[400];
     struct named_line *line = calloc(1, sizeof *line), **end = &ping->lines;
     FILE *before = line ? open_memstream(&line->before, &size) : NULL;
     FILE *behind = before ? open_memstream(&line->behind, &size) : NULL;
@@ -186,6 +190,8 @@ print_router(struct ping *ping, const struct reply *reply, const struct sent *se
         err(2, NULL);
     print_stamp(ping, before);
     fputs("from ", before);
+    if (ping->count > 1)
+        fprintf(behind, " about %s", pinged_label(&ping->hosts[sent->host], label));
     print_facts(ping, behind, reply, sent, late, duplicate);
     if (fclose(before) != 0 || fclose(behind) != 0)
         err(2, NULL);

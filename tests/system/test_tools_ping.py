@@ -18,7 +18,7 @@ from lab.daemon import Daemon
 from lab.nameserver import nameserver
 from lab.net import Namespace
 from lab.pair import Pair
-from lab.path import Path, hops, target, target_address
+from lab.path import Path, hop_address, hops, target, target_address
 from lab.tools import on_terminal, run, start
 
 TARGET, OTHER = target_address(0), target_address(1)
@@ -100,6 +100,14 @@ def test_a_router_answers(path):
     assert said.status == 1
     assert re.fullmatch(f"from {twelve.address(7, 6)}: seq=1 (ttl=64 )?time=\\S+ ms time to live exceeded mpls "
                         "1048575 class 7 ttl 255, 0 class 0 ttl 0, 299776 class 5 ttl 2", said.lines[0])
+
+
+def test_a_router_answers_about_several(path):
+    """Of several hosts it is told which one the router's error is about."""
+    path.play(hops(2), [target(0), target(1)])
+    said = run(path.namespace, "probe-ping", "-c1", "-n", "-t1", TARGET[4], OTHER[4])
+    told = [re.match(r"from (\S+) about (\S+): seq=1 .* time to live exceeded$", line).groups() for line in said.lines[:2]]
+    assert sorted(told) == sorted((hop_address(1)[4], host[4]) for host in (TARGET, OTHER))
 
 
 @pytest.mark.parametrize("protocol", ["udp", "tcp", "sctp"])
