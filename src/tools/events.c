@@ -2,6 +2,7 @@
 #include "tools/events.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -53,10 +54,24 @@ ending_signals(void)
     return set;
 }
 
+/*
+ * A tool may be started without some of the standard descriptors (`<&-`). Whatever it opens next would get their numbers:
+ * its signals would be read as a list of targets, and its output could go to a name server. What is in their place
+ * instead reads as empty, and refuses what is written, as a closed one does.
+ */
+static bool
+fill_standard_descriptors(void)
+{
+    int descriptor = 0;
+    while (descriptor >= 0 && descriptor <= STDERR_FILENO)
+        descriptor = open("/dev/null", O_RDONLY);
+    return descriptor >= 0 && close(descriptor) == 0;
+}
+
 struct events *
 events_new(void)
 {
-    struct events *events = calloc(1, sizeof *events);
+    struct events *events = fill_standard_descriptors() ? calloc(1, sizeof *events) : NULL;
     if (!events)
         return NULL;
     sigset_t set = ending_signals();

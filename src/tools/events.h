@@ -30,7 +30,10 @@ struct alarm {
     size_t place; /* in the heap of alarms, from 1; 0: not set */
 };
 
-/* SIGINT, SIGTERM and SIGHUP end the loop from now on, but those that were ignored. NULL when there is no memory. */
+/*
+ * SIGINT, SIGTERM and SIGHUP end the loop from now on, but those that were ignored. Standard descriptors that are closed
+ * are filled, so it comes before all else that opens some. NULL when there is no memory or descriptor.
+ */
 struct events *events_new(void);
 void events_free(struct events *events);
 

@@ -96,6 +96,22 @@ def test_wrong_use(tool, args):
     assert said.err.startswith(f"{tool}: ") and said.err.count("\n") == 1 and "\033" not in said.err
 
 
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
+@every_tool
+def test_closed_descriptors(tool, closed):
+    """Nothing that a tool opens takes the place of a standard descriptor that it was started without."""
+    argv, env = command(tool, *SHORT[tool], "127.0.0.1")
+    said = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *argv], env=env, capture_output=True, text=True, timeout=10, check=False)
+    assert said.returncode in (0, 1) and "127.0.0.1" in said.stdout and said.stderr == ""
+
+
+def test_closed_list():
+    """A closed standard input is a list without targets: it was the descriptor of signals, and waited for for ever."""
+    argv, env = command("probe-sweep", "-n")
+    said = subprocess.run(["sh", "-c", '"$@" <&-', "sh", *argv], env=env, capture_output=True, text=True, timeout=10, check=False)
+    assert said.stdout.startswith("0 targets: ") and said.stderr == ""
+
+
 @every_tool
 @pytest.mark.parametrize("args", [["--help"], ["--version"], ["127.0.0.1"], ["--json", "127.0.0.1"]], ids=str)
 def test_full_disk(tool, args):
