@@ -481,11 +481,24 @@ draw_bar(const struct pinged *host, char *bar, int width)
     *bar = 0;
 }
 
+/* Until there is a round trip, none is shown: a zero would be one that nobody has measured. */
+static void
+draw_host(struct ping *ping, const struct pinged *host, int name, const char *bar)
+{
+    char label[400], last[32] = "-", average[32] = "-";
+    if (host->times.count) {
+        snprintf(last, sizeof last, "%.3f", (double)host->times.last / 1000);
+        snprintf(average, sizeof average, "%.3f", host->times.mean / 1000);
+    }
+    screen_line(ping->screen, "%-*.*s %5.1f%% %5" PRId64 " %9s %9s %s", name, name, pinged_label(host, label),
+                pinged_loss(host), host->sent, last, average, bar);
+}
+
 static void
 draw(void *owner)
 {
     struct ping *ping = owner;
-    char label[400], bar[4 * RECENT + 1];
+    char bar[4 * RECENT + 1] = "";
     int columns = screen_columns(ping->screen), name = 24, width = columns - name - 33;
     if (width > RECENT)
         width = RECENT;
@@ -495,9 +508,7 @@ draw(void *owner)
         const struct pinged *host = &ping->hosts[i];
         if (width > 0)
             draw_bar(host, bar, width);
-        screen_line(ping->screen, "%-*.*s %5.1f%% %5" PRId64 " %9.3f %9.3f %s", name, name, pinged_label(host, label),
-                    pinged_loss(host), host->sent, (double)host->times.last / 1000, host->times.mean / 1000,
-                    width > 0 ? bar : "");
+        draw_host(ping, host, name, bar);
     }
     screen_end(ping->screen);
     events_set(ping->events, &ping->redraw, instant_after(events_now(ping->events), LIVE_EVERY));

@@ -238,6 +238,14 @@ def test_live_table(path):
     assert re.match(rf"{OTHER[6]} +0.0% +12 +\d", last[2]) and all(len(line) <= 80 for line in last)
 
 
+def test_live_table_without_an_answer(path):
+    """Where nothing was measured the table shows no round trip, not one of 0.000 ms."""
+    path.play([], [target(0, silent=True)])
+    out = run(path.namespace, "probe-ping", "--live", "-c3", "-i0.05", "-W0.2", "-n", TARGET[4]).out
+    lines = [line.split() for line in out.splitlines() if line.startswith(f"{TARGET[4]} ")]
+    assert lines[-1] == [TARGET[4], "100.0%", "3", "-", "-", "xxx"] and all(line[3:5] == ["-", "-"] for line in lines)
+
+
 def test_from_another_address():
     """An answer that is not by the host itself says by whom it is: here to the anycast address of a subnet's routers."""
     with Pair("anycast") as hosts:
