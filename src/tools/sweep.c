@@ -99,7 +99,7 @@ grew(void *owner)
 {
     struct sweep *sweep = owner;
     if (sweep->pace && !sweep->options->rate && sweep->rules.rate != LARGE_RATE)
-        sweep->rules.rate = large_rate(0, list_largest(sweep->list));
+        sweep->rules.rate = large_rate(0, list_largest(sweep->list), list_largest(sweep->list));
     if (sweep->pace)
         pace_go_on(sweep->pace);
     else if (list_is_complete(sweep->list))
@@ -196,7 +196,7 @@ probe_each(struct sweep *sweep, char **words, size_t count)
     const struct sweep_options *options = sweep->options;
     struct report_rules says = { .json = options->probing.json, .quiet = options->quiet,
                                  .lost_is_silent = options->ignore_lookup_errors, .question = &options->probing.question };
-    sweep->rules = (struct pace_rules){ .rate = large_rate(options->rate, count_ranges(sweep)),
+    sweep->rules = (struct pace_rules){ .rate = large_rate(options->rate, count_ranges(sweep), count_ranges(sweep)),
                                         .tries = options->retries + 1, .timeout = options->probing.timeout,
                                         .first = sweep->first, .again = sweep->again };
     prepare(sweep);

@@ -46,12 +46,15 @@ struct large {
 };
 
 int64_t
-large_rate(int64_t given, uint64_t probes)
+large_rate(int64_t given, uint64_t all, uint64_t mine)
 {
-    if (given || probes <= LARGE)
+    char of_all[32] = "";
+    if (given || all <= LARGE)
         return given ? given : RATE;
-    warnx("%" PRIu64 " probes, so %d a second, which takes %" PRIu64 " s; -R sets another rate", probes, LARGE_RATE,
-          (probes + LARGE_RATE - 1) / LARGE_RATE);
+    if (mine < all)
+        snprintf(of_all, sizeof of_all, " of %" PRIu64, all);
+    warnx("%" PRIu64 "%s probes, so %d a second, which takes %" PRIu64 " s; -R sets another rate", mine, of_all, LARGE_RATE,
+          (mine + LARGE_RATE - 1) / LARGE_RATE);
     return LARGE_RATE;
 }
 
@@ -284,7 +287,7 @@ prepare(struct large *large)
         .targets = large->place.targets, .arguments = large->arguments, .seed = seed_of(options), .shard = options->shard,
         .shards = options->shards, .ttl_low = options->ttl_low, .ttl_high = options->ttl_high, .retries = options->retries,
         .timeout = options->probing.timeout, .report_all = !options->quiet,
-        .rate = large_rate(options->rate, addresses * ttls / options->shards),
+        .rate = large_rate(options->rate, addresses * ttls, addresses * ttls / options->shards),
         /* The daemon counts whatever answers. */
         .limit = options->probing.question.service ? 0 : (uint64_t)options->limit,
     };

@@ -36,7 +36,10 @@ int64_t large_sweep(struct large *large);
 /* The daemon has ended. */
 void large_died(struct large *large);
 
-/* The rate that was given, or if that is 0 the one for so many probes; that it is LARGE_RATE is said. */
-int64_t large_rate(int64_t given, uint64_t probes);
+/*
+ * The rate that was given, or if that is 0 the one for a sweep of ALL probes, of which this program sends MINE: the other
+ * parts may be under way at the same time. That it is LARGE_RATE is said.
+ */
+int64_t large_rate(int64_t given, uint64_t all, uint64_t mine);
 
 #endif

@@ -554,6 +554,14 @@ def test_rate_of_many(crowd):
         assert 1.8 <= float(told[1]) < 3.5
 
 
+def test_rate_of_a_part(crowd):
+    """A network that is large is probed no faster for being shared out."""
+    said = run(crowd, "probe-sweep", "-q", "--seed", 1, "--shard", "2/4", "10.60.64.0/21", quiet=False)
+    assert said.err == "probe-sweep: 512 of 2048 probes, so 1000 a second, which takes 1 s; -R sets another rate\n"
+    told = re.fullmatch(r"512 targets: 512 answered, 0 silent; 512 probes in (\S+) s", said.lines[-1])
+    assert 0.4 <= float(told[1]) < 1.5
+
+
 def test_daemon_without_sweep(crowd, tmp_path):
     """Is asked for one after the other, as ever."""
     env = {"MTR_PACKET": "tee -a " + str(tmp_path / "log") + " | " + without_sweep()["MTR_PACKET"]}
