@@ -7,12 +7,10 @@
 
 #include "packets/protocol.h"
 #include "plain/errqueue.h"
+#include "plain/late.h"
 
 /* A socket is not used again within this time while another can be had: a late answer then finds nobody. */
 #define REST (30 * NS_PER_S)
-
-/* For so long after a probe that was not answered, its socket sends nothing to the same port of the same target. */
-#define LATE_MAX (3 * NS_PER_S)
 
 #define SOCKETS_FOR_REST 256 /* no more are opened for the sake of REST, only when probes in flight use them all */
 #define SOCKETS_MAX 1024     /* of each family */
@@ -27,8 +25,6 @@ struct slot {
     uint32_t users;        /* probes that lease it */
     uint32_t marked;       /* probes so far that errqueue_mark() must tell apart: the client fixed both ports */
     struct instant idle;   /* since when nobody leases it */
-    struct address target; /* of the last probe that left by it, as the next */
-    uint16_t far;
 };
 
 /* Sockets whose ports the kernel chose, used in turn. */
@@ -40,6 +36,7 @@ struct pool {
 
 struct datagrams {
     struct outlets *outlets;
+    struct late *late;     /* of probes to a port that the client named */
     struct pool pools[FAMILIES];
     struct slot *taken;    /* the socket whose port next_port() gave last */
     struct slot *named[NAMED_MAX]; /* closed ones stay: an event of epoll(7) not yet read may point there */
@@ -54,6 +51,11 @@ datagrams_new(struct outlets *outlets)
     if (!datagrams)
         return NULL;
     datagrams->outlets = outlets;
+    datagrams->late = late_new();
+    if (!datagrams->late) {
+        free(datagrams);
+        return NULL;
+    }
     return datagrams;
 }
 
@@ -75,6 +77,7 @@ datagrams_free(struct datagrams *datagrams)
             free_slot(datagrams->pools[family].slots[i]);
     for (size_t i = 0; i < NAMED_MAX; i++)
         free_slot(datagrams->named[i]);
+    late_free(datagrams->late);
     free(datagrams);
 }
 
@@ -130,13 +133,11 @@ find_rested(struct datagrams *datagrams, enum family_id family)
     return rested || grow(datagrams, family) || pool->count > 0;
 }
 
-/* True when the answer to an earlier probe may still come, that would pass for the answer to this one. */
+/* True when the answer to an earlier probe by this port may still come, that would pass for the answer to this one. */
 static bool
-awaits_late(const struct slot *slot, const struct probe *model)
+awaits_late(const struct datagrams *datagrams, uint16_t near, const struct probe *model)
 {
-    const struct outlet *outlet = &slot->outlet;
-    return slot->far == model->identity.far && address_same(&slot->target, &model->target) &&
-           instant_since(outlet->last, outlet->seen) > 0 && instant_since(clock_now(), outlet->last) < LATE_MAX;
+    return late_awaits(datagrams->late, near, model->identity.far, &model->target, clock_now());
 }
 
 /* The socket of the pool that has this port, or NULL. */
@@ -180,7 +181,7 @@ static bool
 take_port(void *context, const struct request *request, struct probe *model)
 {
     const struct datagrams *datagrams = context;
-    return !request->port || !awaits_late(datagrams->taken, model); /* without `port`, it comes again late enough */
+    return !request->port || !awaits_late(datagrams, datagrams->taken->outlet.near, model); /* without `port`, it comes again late enough */
 }
 
 /* ---- ports that clients named ---- */
@@ -252,7 +253,7 @@ find_unused(const struct datagrams *datagrams, const struct probe *model, uint32
         const struct slot *slot = datagrams->named[i];
         if (slot->outlet.fd >= 0 && slot->outlet.family == (enum family_id)model->family && slot->device == device &&
             address_same(&slot->source, &model->identity.source) && slot->chosen && !slot->users &&
-            !awaits_late(slot, model))
+            !awaits_late(datagrams, slot->outlet.near, model))
             return i + 1;
     }
     return 0;
@@ -277,8 +278,6 @@ lease_named(struct datagrams *datagrams, const struct errand *errand, struct pro
         return error;
     *found = datagrams->named[model->lease - 1];
     (*found)->users++;
-    (*found)->target = model->target;
-    (*found)->far = model->identity.far;
     model->identity.near = (*found)->outlet.near;
     return 0;
 }
@@ -313,8 +312,6 @@ allot(struct datagrams *datagrams, const struct errand *errand, struct probe *mo
     if (error || named)
         return error;
     *found = find_in_pool(&datagrams->pools[model->family], model->identity.near);
-    (*found)->target = model->target;
-    (*found)->far = model->identity.far;
     return 0;
 }
 
@@ -333,7 +330,15 @@ datagrams_send(struct datagrams *datagrams, const struct errand *errand, struct 
         write_u16_at(&writer, 0, identity->ip_id);
     }
     identity->checksum = errqueue_mark((struct reader){ writer.start, writer.used });
+    if (errand->request->port)
+        late_sent(datagrams->late, identity->near, identity->far, &model->target, clock_now());
     return outlet_send(&slot->outlet, errand, identity->far, writer.start, writer.used, &model->departed);
+}
+
+void
+datagrams_heard(struct datagrams *datagrams, const struct answer *answer)
+{
+    late_heard(datagrams->late, answer->near, answer->far, &answer->target);
 }
 
 void

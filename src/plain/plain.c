@@ -319,10 +319,10 @@ take_event(struct plain *plain, const struct clock *clock, size_t used, struct a
     return taken;
 }
 
+/* False when there is nothing to be read. */
 static bool
-receive(struct transport *transport, const struct clock *clock, struct answer *answers, size_t *count)
+take_answers(struct plain *plain, const struct clock *clock, struct answer *answers, size_t *count)
 {
-    struct plain *plain = plain_of(transport);
     size_t used = 0;
     *count = 0;
     if (plain->stash.count) {
@@ -339,6 +339,17 @@ receive(struct transport *transport, const struct clock *clock, struct answer *a
     if (plain->event == plain->event_count && plain->event_count < INBOX_BATCH)
         plain->complete = plain->looked;
     return true;
+}
+
+static bool
+receive(struct transport *transport, const struct clock *clock, struct answer *answers, size_t *count)
+{
+    struct plain *plain = plain_of(transport);
+    bool any = take_answers(plain, clock, answers, count);
+    for (size_t i = 0; i < *count; i++)
+        if (answers[i].protocol == PROTOCOL_UDP)
+            datagrams_heard(plain->datagrams, &answers[i]);
+    return any;
 }
 
 static struct instant

@@ -207,6 +207,20 @@ def test_a_network(path, binary):
     assert [numbers(line)["sent"] for line in progress] == sorted(numbers(line)["sent"] for line in progress)
 
 
+@pytest.mark.parametrize("family", [4, 6])
+def test_late_answers(path, binary, family):
+    """One that comes when its probe is over is not taken for the answer to another to the same port of that target, however
+    many have left by the same socket meanwhile."""
+    path.play([], [target(number, delay=1.3) for number in range(200)])
+    block = "-".join(target(number).address[family] for number in (0, 199))
+    with Daemon(path.namespace, binary=binary) as daemon:
+        daemon.send("1 " + sweep(family, block, protocol="udp", port=5000, ttl="21-30", rate=2000, timeout=1, retries=1))
+        lines = hear(daemon)[1]
+        assert daemon.finish() == (0, "")
+    assert len(lines) == 1, f"{len(lines) - 1} of answers to others, such as {lines[0]}"
+    assert numbers(lines[0])["sent"] == 4000
+
+
 def test_probed_again(swept):
     """What is silent is probed again, as often as was asked for, and told once."""
     swept.send("1 " + sweep(4, "10.61.0.0/25,10.60.0.0/25", rate=5000, timeout=0.1, retries=3, report="all"))

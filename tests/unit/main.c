@@ -13,7 +13,7 @@ main(void)
         errqueue_suite, match_suite,   input_suite,  output_suite, ports_suite, flow_suite,  allot_suite,
         leases_suite, filter_suite, detail_suite, datagram_suite, prober_suite, attribution_suite,
         target_suite, plan_suite, sweep_suite, rtnetlink_suite, asked_suite, turns_suite, trace_suite,
-        limits_suite, service_suite, told_suite, ranges_suite,
+        limits_suite, service_suite, told_suite, ranges_suite, late_suite,
     };
     SRunner *runner = srunner_create(NULL);
     for (size_t i = 0; i < sizeof suites / sizeof *suites; i++)

@@ -23,6 +23,7 @@ Suite *flow_suite(void);
 Suite *icmpext_suite(void);
 Suite *index_suite(void);
 Suite *input_suite(void);
+Suite *late_suite(void);
 Suite *leases_suite(void);
 Suite *limits_suite(void);
 Suite *match_suite(void);
