@@ -47,7 +47,7 @@ def crowd():
 
 @pytest.mark.parametrize("block", ["192.0.2.77/32", "192.0.2.77/29", "255.255.255.255/30", "10.0.255.0/23", "0.0.0.0/31",
                                    "2001:db8::/122", "2001:DB8:0:0:1::ffff/124", "::/127", "1:2:3:4:5:6:7:8/126",
-                                   "fe80::1:0:0:0/126", "1:0:0:2::ffff:ffff/127", "1::fffe:ffff/114"])
+                                   "fd80::1:0:0:0/126", "1:0:0:2::ffff:ffff/127", "1::fffe:ffff/114"])
 def test_blocks(block):
     """Every address of the block, in order, as RFC 5952 writes it."""
     said = run(None, "probe-sweep", "--list", block)
