@@ -9,8 +9,18 @@
 
 #define PLACES_BITS 18 /* 1 MiB, as far as it is used: at 80,000 probes a second six of ten places are awaited */
 
+#define TIME_BITS 24 /* of milliseconds, so they come round after four hours and a half */
+
+/* How many there are, and when the last of them left. */
+struct place {
+    uint32_t time : TIME_BITS;
+    uint32_t count : 32 - TIME_BITS;
+};
+
+#define COUNT_MAX ((1u << (32 - TIME_BITS)) - 1) /* so many are not told from more: they are over by their time alone */
+
 struct late {
-    uint32_t left[1 << PLACES_BITS]; /* ms, and odd; 0: never */
+    struct place places[1 << PLACES_BITS];
 };
 
 struct late *
@@ -34,7 +44,7 @@ mix(uint64_t hash, uint64_t word)
 }
 
 static size_t
-place_of(uint16_t near, uint16_t far, const struct address *target)
+number_of(uint16_t near, uint16_t far, const struct address *target)
 {
     uint64_t half[2];
     memcpy(half, target->bytes, sizeof half);
@@ -43,26 +53,36 @@ place_of(uint16_t near, uint16_t far, const struct address *target)
 }
 
 static uint32_t
-ms_of(struct instant now)
+time_of(struct instant now)
 {
-    return (uint32_t)(now.ns / NS_PER_MS) | 1;
+    return (uint32_t)(now.ns / NS_PER_MS) & ((1u << TIME_BITS) - 1);
+}
+
+static bool
+is_awaited(const struct place *place, uint32_t time)
+{
+    return place->count > 0 && ((time - place->time) & ((1u << TIME_BITS) - 1)) < LATE_MAX;
 }
 
 void
 late_sent(struct late *late, uint16_t near, uint16_t far, const struct address *target, struct instant now)
 {
-    late->left[place_of(near, far, target)] = ms_of(now);
+    struct place *place = &late->places[number_of(near, far, target)];
+    uint32_t count = is_awaited(place, time_of(now)) ? place->count : 0;
+    place->count = (count < COUNT_MAX ? count + 1 : COUNT_MAX) & COUNT_MAX;
+    place->time = time_of(now) & ((1u << TIME_BITS) - 1);
 }
 
 void
 late_heard(struct late *late, uint16_t near, uint16_t far, const struct address *target)
 {
-    late->left[place_of(near, far, target)] = 0;
+    struct place *place = &late->places[number_of(near, far, target)];
+    if (place->count > 0 && place->count < COUNT_MAX)
+        place->count = (place->count - 1u) & COUNT_MAX;
 }
 
 bool
 late_awaits(const struct late *late, uint16_t near, uint16_t far, const struct address *target, struct instant now)
 {
-    uint32_t left = late->left[place_of(near, far, target)];
-    return left && ms_of(now) - left < LATE_MAX;
+    return is_awaited(&late->places[number_of(near, far, target)], time_of(now));
 }

@@ -3,8 +3,9 @@
  * Which probes have left lately that were not answered: by a port of ours, to a port of a target. The answer to one of them,
  * that is still under way, would pass for the answer to the next one with the same three.
  *
- * In constant memory: of each hash of the three the time of the last is kept, so those whose hashes are equal pass for each
- * other. Then a port is thought to wait for an answer that it does not, and another one is as good.
+ * In constant memory: of each hash of the three the number of those that nothing came back to is kept, and the time of the
+ * last, so those whose hashes are equal pass for each other. Then a port is thought to wait for an answer that it does not,
+ * and another one is as good.
  */
 #ifndef HOPLINE_LATE_H
 #define HOPLINE_LATE_H

@@ -52,6 +52,30 @@ START_TEST(many)
 }
 END_TEST
 
+/* What comes back to others, be they of the same hash, makes nobody forgotten. */
+START_TEST(others_are_heard)
+{
+    struct late *late = late_new();
+    struct instant now = clock_now();
+    struct address one = target_of(1);
+    MUST(late != NULL);
+    late_sent(late, 40000, 53, &one, now);
+    for (uint32_t i = 0; i < 2000000; i++) { /* some of them come to its place */
+        struct address target = target_of(i + 2);
+        late_sent(late, 40000, 53, &target, now);
+        late_heard(late, 40000, 53, &target);
+    }
+    MUST(late_awaits(late, 40000, 53, &one, now));
+    for (uint32_t i = 0; i < 1000; i++)
+        late_sent(late, 40000, 53, &one, now);
+    for (uint32_t i = 0; i < 1000; i++)
+        late_heard(late, 40000, 53, &one);
+    MUST(late_awaits(late, 40000, 53, &one, now));
+    MUST(!late_awaits(late, 40000, 53, &one, instant_after(now, 3100 * NS_PER_MS)));
+    late_free(late);
+}
+END_TEST
+
 Suite *
 late_suite(void)
 {
@@ -59,6 +83,7 @@ late_suite(void)
     TCase *tests = tcase_create("late");
     tcase_add_test(tests, awaited);
     tcase_add_test(tests, many);
+    tcase_add_test(tests, others_are_heard);
     suite_add_tcase(suite, tests);
     return suite;
 }
