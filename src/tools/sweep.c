@@ -32,7 +32,7 @@ struct sweep {
     bool all_ranges; /* all targets are in `targets` */
     uint64_t named;  /* so many were, before what is excluded was taken out */
     uint64_t no_targets; /* words that are none */
-    bool unresolved, died;
+    bool unresolved, died, had_time; /* each target had its time */
     struct instant start;
     char first[ARGUMENTS_MAX + SERVICE_ARGUMENTS_MAX], again[ARGUMENTS_MAX + SERVICE_ARGUMENTS_MAX];
 };
@@ -43,6 +43,13 @@ static void
 end(void *owner)
 {
     events_end(((struct sweep *)owner)->events);
+}
+
+static void
+end_in_time(void *owner)
+{
+    ((struct sweep *)owner)->had_time = true;
+    end(owner);
 }
 
 static void
@@ -201,13 +208,15 @@ probe_each(struct sweep *sweep, char **words, size_t count)
                                         .first = sweep->first, .again = sweep->again };
     prepare(sweep);
     sweep->start = clock_now();
-    sweep->pace = pace_new(sweep->events, sweep->client, sweep->list, &sweep->rules, end, sweep);
+    sweep->pace = pace_new(sweep->events, sweep->client, sweep->list, &sweep->rules, end_in_time, sweep);
     sweep->report = report_new(sweep->events, sweep->list, &says);
     client_on_room(sweep->client, room);
     report_show_bar(sweep->report, pace_of, sweep);
     read_targets(sweep, words, count);
     events_run(sweep->events);
     size_t answered = report_answered(sweep->report);
+    if (!sweep->had_time)
+        pace_give_up(sweep->pace);
     report_end(sweep->report, pace_state(sweep->pace, answered).probes, instant_since(clock_now(), sweep->start));
     return sweep->died ? 2 : !answered || sweep->unresolved;
 }

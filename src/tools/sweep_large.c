@@ -345,7 +345,7 @@ tell_sums(const struct large *large)
     uint64_t all = tally.answered + tally.silent + tally.refused + tally.in_flight + tally.left;
     uint64_t ttls = (uint64_t)(large->rules.ttl_high - large->rules.ttl_low) + 1, came = large->answered + large->failed;
     /* answers that were still under way to us are of those */
-    uint64_t silent = tally.silent + tally.in_flight + (tally.answered > came ? tally.answered - came : 0);
+    uint64_t silent = tally.silent + (tally.answered > came ? tally.answered - came : 0);
     uint64_t kept_back = large->kept_back < silent ? large->kept_back : silent;
     struct report_sums sums = {
         .targets = all / ttls + (all % ttls != 0) + large->place.lost,
@@ -355,6 +355,7 @@ tell_sums(const struct large *large)
         .silent = silent - kept_back,
         .lost = large->place.lost,
         .not_probed = tally.left,
+        .not_waited_for = tally.in_flight,
         .probes = (int64_t)tally.probes,
         .took = instant_since(clock_now(), large->start),
     };

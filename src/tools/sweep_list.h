@@ -20,10 +20,12 @@ struct swept {
     uint8_t family;  /* enum family_id */
 
     uint8_t answered : 6; /* try number, from 1, whose answer came first; 0: none yet */
-    uint8_t flags : 2;    /* sweep_report's, and: */
+    uint8_t flags : 2;    /* sweep_report's; of who has not answered: SWEPT_UNWAITED, its time was not over at the end; and: */
     uint32_t outcome;     /* 0: nothing but silence */
     uint32_t sent;        /* when it was asked first, by sweep_pace's count; 0: not yet */
 };
+
+#define SWEPT_UNWAITED 3
 
 /* A word that stands for no address. */
 struct lost {

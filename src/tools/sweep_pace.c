@@ -250,6 +250,17 @@ pace_settle(struct pace *pace)
     end_if_over(pace);
 }
 
+void
+pace_give_up(const struct pace *pace)
+{
+    struct instant now = clock_now();
+    for (size_t number = 0; number < pace->next[0]; number++) {
+        struct swept *swept = list_at(pace->list, number);
+        if (!swept->answered && instant_since(now, sent_at(pace, number)) < pace->rules->timeout)
+            swept->flags = SWEPT_UNWAITED;
+    }
+}
+
 struct pace_state
 pace_state(const struct pace *pace, size_t answered)
 {

@@ -39,6 +39,9 @@ bool pace_take(struct pace *pace, uint64_t tag, const struct reply *reply, size_
 /* To be called behind each reply, when what it says is known. */
 void pace_settle(struct pace *pace);
 
+/* Marks as unwaited each target that was asked, and has not answered, and whose time is not over. */
+void pace_give_up(const struct pace *pace);
+
 struct pace_state {
     size_t first;   /* targets that were asked at least once */
     int64_t probes; /* sent */

@@ -327,10 +327,11 @@ read_outcome(const struct report *report, const struct swept *swept, const char 
 
 /* ---- the end */
 
-static bool
-was_asked(const struct swept *swept)
+/* Why nothing is known of a target, but that it did not answer in its time: then NULL. The word is JSON's. */
+static const char *
+why_unknown(const struct swept *swept)
 {
-    return swept->sent != 0;
+    return swept->sent == 0 ? "not-probed" : swept->flags == SWEPT_UNWAITED ? "not-waited-for" : NULL;
 }
 
 static void
@@ -340,8 +341,8 @@ tell_silent_json(const struct report *report, const struct swept *swept, const c
     if (reply) {
         json_put_reply(silent, reply);
         json_put_service(silent, report->rules->question, reply);
-    } else if (!was_asked(swept)) {
-        json_put(silent, "kind", "not-probed");
+    } else {
+        json_put(silent, "kind", why_unknown(swept));
     }
     json_print(silent);
 }
@@ -371,7 +372,7 @@ report_silent(const struct report *report, const struct swept *swept)
         printf(" %s%s%s\n", error_of(report, &reply, words, sizeof words), reply.from ? " from " : "",
                reply.from ? reply.from : "");
     else
-        puts(was_asked(swept) ? " silent" : " not probed");
+        puts(!why_unknown(swept) ? " silent" : swept->sent ? " not waited for" : " not probed");
 }
 
 static void
@@ -411,8 +412,10 @@ count_one(void *owner, struct swept *swept)
         return;
     if (swept->outcome)
         sums->failed++;
-    else if (was_asked(swept))
+    else if (!why_unknown(swept))
         sums->silent++;
+    else if (swept->sent)
+        sums->not_waited_for++;
     else
         sums->not_probed++;
 }
@@ -445,6 +448,7 @@ sum_up_json(const struct report_sums *sums)
     json_put_number(sum, "errors", (int64_t)sums->failed);
     json_put_number(sum, "no_address", (int64_t)sums->lost);
     json_put_number(sum, "not_probed", (int64_t)sums->not_probed);
+    json_put_number(sum, "not_waited_for", (int64_t)sums->not_waited_for);
     json_put_number(sum, "probes", sums->probes);
     json_put_ms(sum, "seconds", (double)sums->took / (double)NS_PER_MS); /* ms of us are s of ms */
     json_print(sum);
@@ -467,6 +471,7 @@ sum_up(const struct report_sums *sums)
     printf(": %" PRIu64 " answered, %" PRIu64 " silent", sums->answered, sums->silent);
     print_part(sums->failed, "with an error");
     print_part(sums->lost, "without an address");
+    print_part(sums->not_waited_for, "not waited for");
     print_part(sums->not_probed, "not probed");
     printf("; %" PRId64 " probes in %" PRId64 ".%" PRId64 " s\n", sums->probes, tenths / 10, tenths % 10);
 }

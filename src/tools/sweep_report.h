@@ -18,7 +18,7 @@ struct report;
 struct report_sums {
     uint64_t targets;
     unsigned hops; /* of each; 0: it is no sweep by several ttls */
-    uint64_t answered, silent, failed, lost, not_probed;
+    uint64_t answered, silent, failed, lost, not_probed, not_waited_for;
     int64_t probes;
     int64_t took; /* ns */
 };

@@ -317,23 +317,35 @@ def test_nothing_to_probe(path):
 
 
 def test_interrupt(path):
-    """Those that were not probed yet are not called silent."""
+    """Those that were not probed yet, or not waited for in all of their time, are not called silent."""
     path.play([], [target()])
     first = target_address(0)[4]
     for more in [], ["--json"]:
         tool = start(path.namespace, "probe-sweep", "-R20", "-r0", "-W5", *more, first, f"{first}/24")
         lines = [tool.stdout.readline()]
         assert first in lines[0]
+        time.sleep(0.2)  # for some more to be asked
         os.killpg(tool.pid, signal.SIGINT)
         lines += tool.communicate(timeout=5)[0].splitlines()
         assert tool.returncode == 0 and len(lines) == 257
         if more:
             kinds = [json.loads(line).get("kind") for line in lines[1:-1]]
             total = json.loads(lines[-1])
-            assert kinds == [None] * total["silent"] + ["not-probed"] * total["not_probed"]
+            assert total["silent"] == 0 and total["not_waited_for"] > 0
+            assert kinds == ["not-waited-for"] * total["not_waited_for"] + ["not-probed"] * total["not_probed"]
         else:
-            told = re.match(r"256 targets: 1 answered, (\d+) silent, (\d+) not probed; ", lines[-1])
+            told = re.match(r"256 targets: 1 answered, 0 silent, (\d+) not waited for, (\d+) not probed; ", lines[-1])
+            assert sum(line.endswith(" not waited for") for line in lines[:-1]) == int(told[1]) > 0
             assert sum(line.endswith(" not probed") for line in lines[:-1]) == int(told[2]) == 255 - int(told[1]) > 200
+
+
+def test_limit_of_few(path):
+    """Who was asked a moment before the end is not called silent."""
+    path.play([], [target(), target(delay=0.3)])
+    first, second = (target_address(number)[4] for number in (0, 1))
+    said = run(path.namespace, "probe-sweep", "--limit", 1, first, second)
+    assert said.lines[1:] == [f"{second} not waited for", said.lines[-1]]
+    assert said.lines[-1].startswith("2 targets: 1 answered, 0 silent, 1 not waited for; 2 probes in ")
 
 
 # ---------------------------------------------------------------- answers that wait
@@ -538,8 +550,9 @@ def test_interrupt_of_many(crowd):
         lines += tool.stdout.read().splitlines()  # not communicate(): it passes over what readline() has in store
         assert tool.wait(timeout=5) == 0 and time.monotonic() - began < 1
         told = [int(number) for number in re.match(
-            r"65536 targets: (\d+) answered, (\d+) silent, (\d+) not probed; (\d+) probes ", lines[-1]).groups()]
-        assert sum(told[:3]) == 65536 and told[0] + told[1] == told[3] and 1500 < told[3] < 4000
+            r"65536 targets: (\d+) answered, (\d+) silent, (\d+) not waited for, (\d+) not probed; (\d+) probes ",
+            lines[-1]).groups()]
+        assert sum(told[:4]) == 65536 and sum(told[:3]) == told[4] and 1500 < told[4] < 4000
         assert told[0] == sum(line.rstrip().endswith(" ms") for line in lines)
         listed = sum(line.endswith(" silent") for line in lines)
         assert listed == 0 if quiet else 0.2 * told[1] < listed <= told[1]
@@ -741,7 +754,7 @@ def test_limit(crowd):
     for block in "10.60.0.0/16", "10.60.63.0-10.60.64.200":
         said = run(crowd, "probe-sweep", "-q", "-R3000", "--limit", 20, block)
         assert said.status == 0 and len(answered(said)) == 20
-        assert re.match(r"\d+ targets: 20 answered, \d+ silent, \d+ not probed; ", said.lines[-1])
+        assert re.match(r"\d+ targets: 20 answered, \d+ silent, \d+ not waited for, \d+ not probed; ", said.lines[-1])
 
 
 def test_list_on_standard_input_at_once(crowd):
@@ -794,9 +807,9 @@ def test_ways_by_single_requests(crowd):
     time.sleep(1)
     tool.send_signal(signal.SIGINT)
     told = [int(number) for number in re.match(
-        r"65536 targets by 3 hops: (\d+) answered, (\d+) silent, (\d+) not probed; (\d+) probes ",
+        r"65536 targets by 3 hops: (\d+) answered, (\d+) silent, (\d+) not waited for, (\d+) not probed; (\d+) probes ",
         tool.communicate(timeout=5)[0].splitlines()[-1]).groups()]
-    assert sum(told[:3]) == 3 * 65536 and told[0] + told[1] <= told[3] < 3000
+    assert sum(told[:4]) == 3 * 65536 and told[0] + told[1] <= told[4] < 3000
 
 
 def start_without_sweep(namespace, *args):
