@@ -682,6 +682,11 @@ read_options(int argc, char **argv, struct ping_options *options, size_t *hosts)
         wrong("one of --live, --fping, --openmetrics and --json");
     if (options->plot && system("command -v gnuplot >/dev/null") != 0)
         wrong("no gnuplot (Debian package gnuplot-nox)");
+    FILE *plot = options->plot ? fopen(options->plot, "ae") : NULL; /* not to be found out only when all is measured */
+    if (options->plot && !plot)
+        err(2, "%s", options->plot);
+    if (plot)
+        fclose(plot);
     if (options->flood)
         options->interval = LEAST_INTERVAL;
 }

@@ -59,6 +59,7 @@ show_said(struct traced *host, int flow)
             err(2, NULL);
         while (host->said_count < count)
             host->said[host->said_count++] = (struct said){ .question = &host->trace->options->probing.question,
+                                                            .ecn = host->trace->options->ecn,
                                                             .sent_tos = trace_tos(host->trace),
                                                             .tos = trace_tos(host->trace) };
     }

@@ -51,7 +51,7 @@ add_ecn(const struct said *said, const struct reply *answer, char *text)
 {
     char words[200];
     const char *word = answer->value[FIELD_TCP_ECN];
-    if (word)
+    if (word || (said->ecn && answer->kind == KIND_REPLY))
         add(text, WORDS_MAX, "ecn %s", ecn_words((unsigned)said->sent_tos & ECN_MASK, word, words, sizeof words));
 }
 

@@ -8,6 +8,7 @@
 /* What was said of the hops before, of one flow. */
 struct said {
     const struct service_question *question; /* that was asked; NULL: none */
+    bool ecn;    /* SYNs that ask how they come were sent */
     int64_t sent_tos;
     int64_t tos; /* the probe's, as the last hop saw it */
     bool nat;    /* that it was translated */

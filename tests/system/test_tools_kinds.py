@@ -295,6 +295,8 @@ def test_error_in_its_place(pair, option, family):
 def test_closed_port(pair):
     said = run(pair.client, "probe-ping", "-n", "-c1", "--ecn", "-p", "tcp:81", ANSWERS[4])
     assert said.status == 0 and said.lines[0].endswith(" rst not-ect sent: a closed port does not tell how it came")
+    said = run(pair.client, "probe-trace", "-n", "-q1", "--ecn", "-p", "tcp:81", ANSWERS[4])
+    assert said.status == 0 and "ecn ect-0 sent: a closed port does not tell how it came" in said.lines[-1]
 
 
 # ---------------------------------------------------------------- ECN

@@ -165,6 +165,8 @@ def test_plot(path, tmp_path):
     run(path.namespace, "probe-ping", "-c8", "-i0.02", "-W0.2", "-q", "--plot", drawn, TARGET[4])
     text = drawn.read_text()
     assert text.startswith("<?xml") and "lost" in text and text.rstrip().endswith("</svg>")
+    said = run(path.namespace, "probe-ping", "-c100", "--plot", tmp_path / "no" / "plot.svg", TARGET[4], quiet=False)
+    assert (said.status, said.out) == (2, "") and "plot.svg: No such file" in said.err  # before anything is measured
 
 
 # ---------------------------------------------------------------- what it shows
