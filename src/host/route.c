@@ -136,8 +136,8 @@ routes_have_netlink(const struct routes *routes)
     return routes->netlink.fd >= 0;
 }
 
-static void
-forget(struct routes *routes)
+void
+routes_forget(struct routes *routes)
 {
     routes->epoch++;
 }
@@ -146,20 +146,20 @@ void
 routes_can_not_name_protocol(struct routes *routes, enum family_id family)
 {
     routes->names_protocol[family] = false;
-    forget(routes);
+    routes_forget(routes);
 }
 
 void
 routes_refresh(struct routes *routes, struct instant now)
 {
     if (instant_since(now, routes->forgotten) > AGE_MAX) {
-        forget(routes);
+        routes_forget(routes);
         routes->forgotten = now;
         routes->keys_known = routes->keys_known && routes->change_fd >= 0;
     }
     char message[1024]; /* what has changed does not matter, so a message may be cut short */
     while (routes->change_fd >= 0 && (recv(routes->change_fd, message, sizeof message, 0) >= 0 || errno == ENOBUFS)) {
-        forget(routes);
+        routes_forget(routes);
         routes->keys_known = false;
     }
 }
@@ -645,7 +645,7 @@ routes_doubt(struct routes *routes, const struct request *request, uint16_t near
     if (!error && small)
         now.mtu = remembered.mtu;
     if (error || memcmp(&now, &remembered, sizeof now) != 0)
-        forget(routes);
+        routes_forget(routes);
 }
 
 void

@@ -103,6 +103,9 @@ bool routes_have_address(struct routes *routes, enum family_id family);
 /* The kernel does not let raw packets of this family name their protocol: forgets everything. */
 void routes_can_not_name_protocol(struct routes *routes, enum family_id family);
 
+/* Forgets everything. */
+void routes_forget(struct routes *routes);
+
 /*
  * A packet of this request was refused as if its way were not what is remembered of it: asks again, and forgets everything
  * if it is not. The ports are those that it had.

@@ -338,6 +338,15 @@ list_silent(const struct large *large)
         }
 }
 
+static uint64_t
+count_silent(const struct large *large)
+{
+    uint64_t count = 0, all = ranges_count(&large->place.targets[IPV4]) + ranges_count(&large->place.targets[IPV6]);
+    for (uint64_t number = 0; large->known && number < all; number++)
+        count += large->known[number] == KNOWN_SILENT;
+    return count;
+}
+
 static void
 tell_sums(const struct large *large)
 {
@@ -346,6 +355,9 @@ tell_sums(const struct large *large)
     uint64_t ttls = (uint64_t)(large->rules.ttl_high - large->rules.ttl_low) + 1, came = large->answered + large->failed;
     /* answers that were still under way to us are of those */
     uint64_t silent = tally.silent + (tally.answered > came ? tally.answered - came : 0);
+    uint64_t told = count_silent(large), later = told > silent ? told - silent : 0; /* than the tally */
+    later = later < tally.in_flight ? later : tally.in_flight;
+    silent += later;
     uint64_t kept_back = large->kept_back < silent ? large->kept_back : silent;
     struct report_sums sums = {
         .targets = all / ttls + (all % ttls != 0) + large->place.lost,
@@ -355,7 +367,7 @@ tell_sums(const struct large *large)
         .silent = silent - kept_back,
         .lost = large->place.lost,
         .not_probed = tally.left,
-        .not_waited_for = tally.in_flight,
+        .not_waited_for = tally.in_flight - later,
         .probes = (int64_t)tally.probes,
         .took = instant_since(clock_now(), large->start),
     };

@@ -54,6 +54,7 @@ class Net:
         for family in FAMILIES:
             self._routes(family)
         self.target.nft(SILENT_RULES)
+        self._introduce()
         self.captures = [stack.enter_context(Capture(self.client, ifname)) for ifname in ("first", "second")]
 
     def _routes(self, family):
@@ -69,6 +70,14 @@ class Net:
             f"-{family} route add default {second} table {MARK}",
             f"-{family} rule add fwmark {MARK} table {MARK}",
             f"-{family} rule add tos {ROUTED_TOS:#x} table {MARK}")
+
+    def _introduce(self):
+        """Until each way works: on a busy machine a kernel takes some time to use what it was told last."""
+        with Daemon(self.client) as daemon:
+            for family in FAMILIES:
+                for tos in 0, ROUTED_TOS:
+                    request = f"send-probe {to(TARGET[family])} tos {tos} timeout 1"
+                    assert any(daemon.ask(request).kind == "reply" for _ in range(10)), request
 
     def clear(self):
         for capture in self.captures:
