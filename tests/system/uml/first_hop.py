@@ -42,6 +42,7 @@ GROUPS = {
 }
 MODULES = ("vrf", "bonding", "bridge", "ip_gre", "ip6_gre", "ipip", "ip6_tunnel", *ipsec.MODULES)
 EXEC = "ip", "vrf", "exec", "red"
+PATIENCE = 2 * inside.TIMEOUT  # seconds: all are asked at once, and this machine within a machine may stand still meanwhile
 CGROUP = pathlib.Path("/run/cgroup2/bound")
 IN_CGROUP = "sh", "-c", f'echo $$ >{CGROUP}/cgroup.procs; exec "$@"', "sh"
 
@@ -83,7 +84,7 @@ def ask_daemon(daemon, probes):
         words = [f"port {probe.port}"] * bool(probe.port) + [f"local-device {probe.device}"] * bool(probe.device)
         words += [f"size {probe.size}"] * bool(probe.size)
         daemon.send(f"{number} send-probe ip-{probe.family} {probe.target} protocol {probe.protocol} ttl 1 "
-                    f"timeout {inside.TIMEOUT} {' '.join(words)}")
+                    f"timeout {PATIENCE} {' '.join(words)}")
     replies = sorted(daemon.collect(len(probes)), key=lambda reply: reply.token)
     hops = [reply.address or (None if reply.kind == "no-reply" else reply.line) for reply in replies]
     return dict(zip(probes, hops))
