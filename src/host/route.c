@@ -503,11 +503,13 @@ has_prefix(const struct address *address, const struct address *prefix, unsigned
            (!rest || (address->bytes[whole] ^ prefix->bytes[whole]) >> (8 - rest) == 0);
 }
 
-/* True when the target lies in the region that was found last, and all else is the same. */
+/* True when the target lies in the region that was found last, and all else is the same; a group lies in none. */
 static bool
 is_in_last_region(const struct routes *routes, const struct route_query *query)
 {
     const struct route_query *last = &routes->region.query;
+    if (address_is_group((enum family_id)query->family, &query->target))
+        return false;
     size_t from = offsetof(struct route_query, local), size = offsetof(struct route_query, region) - from;
     return routes->region.epoch == routes->epoch && has_prefix(&query->target, &last->target, last->region) &&
            memcmp(&query->local, &last->local, size) == 0;

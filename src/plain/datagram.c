@@ -181,7 +181,8 @@ static bool
 take_port(void *context, const struct request *request, struct probe *model)
 {
     const struct datagrams *datagrams = context;
-    return !request->port || !awaits_late(datagrams, datagrams->taken->outlet.near, model); /* without `port`, it comes again late enough */
+    /* Without `port`, it comes again late enough. */
+    return !request->port || !awaits_late(datagrams, datagrams->taken->outlet.near, model);
 }
 
 /* ---- ports that clients named ---- */

@@ -3,10 +3,10 @@
 #ifndef HOPLINE_TOOLS_SWEEP_LARGE_H
 #define HOPLINE_TOOLS_SWEEP_LARGE_H
 
+#include "lines/ranges.h"
 #include "tools/client.h"
 #include "tools/sweep_list.h"
 #include "tools/sweep_options.h"
-#include "lines/ranges.h"
 #include "tools/sweep_report.h"
 
 #define LARGE 1024 /* addresses: more are swept in one request, */

@@ -264,6 +264,18 @@ def test_refused_behind_a_route(binary, both, tmp_path):
         assert daemon.finish() == (0, "")
 
 
+def test_groups_have_ways_of_their_own(binary, both):
+    """What is remembered of the way to all others, and its source, is not that to groups and to everyone on the link."""
+    both.client.ip(f"addr add {OTHER[4]}/24 dev wire", f"route add default via {ANSWERS[4]} src {OTHER[4]}")
+    with Daemon(both.client, binary=binary) as daemon:
+        sources = {}
+        for address in "198.51.100.1", "198.51.100.2", "224.5.5.5", "255.255.255.255":
+            reply = daemon.ask(f"send-probe ip-4 {address} local-device wire broadcast 1 detail 1 timeout 0.1")
+            sources[address] = reply.args["local-ip-4"]
+        assert list(sources.values()) == [OTHER[4], OTHER[4], CLIENT[4], CLIENT[4]], sources
+        assert daemon.finish() == (0, "")
+
+
 def test_error_that_somebody_left(binary, both):
     """On kernels where anybody's ICMP message may leave an error on the socket that sends, the probe leaves all the same."""
     if cc.sanitized():
