@@ -48,6 +48,8 @@ LONGEST_TIMEOUT = 2.0
 BESIDE = 40  # those beside it have so manieth of its rate
 PATIENCE = 30  # seconds for the last replies
 PIPE = 1 << 16  # bytes that it holds
+AT_ONCE = 0.005  # seconds' worth of requests at the most: that this program stood still is no burst of its daemons' client
+CATCH_UP = 1.1  # times the rate, afterwards
 AT_FAULT = 12  # requests for places of faults, to 100 others: no more may wait in a daemon at a time than it sets aside
 REST = 2.5  # seconds without faults before the daemons are looked at: longer than any timeout that faults make pass
 WRITTEN = 1 << 18  # requests of which it is known when they were written: more than are ever in flight
@@ -214,6 +216,8 @@ class Load:
         self.sweeps, self.seconds = swept, seconds
         self.to, self.answers = process.stdin.fileno(), process.stdout.fileno()
         os.set_blocking(self.to, False)
+        self.looked = self.may_send = 0.0  # until when it was looked, and how many requests it may write at once
+        self.paused = 0.0  # seconds
         self.sent, self.handed, self.pending, self.rest = 0, 0, b"", b""
         self.asked, self.written = (array.array("d", bytes(8 * WRITTEN)) for _ in range(2))  # between these it was written
         self.empty = self.excused = 0.0  # when there was nothing to read, and until when nothing is late
@@ -232,9 +236,12 @@ class Load:
         """What is due by now."""
         if not self.pending:
             self.sweeps.write(elapsed, self.seconds, self.write_whole)
-            due = min(self.count, int(elapsed * self.rate), self.sent + 500)
+            self.may_send = min(self.may_send + (elapsed - self.looked) * self.rate * CATCH_UP, self.rate * AT_ONCE + 1)
+            self.looked = elapsed
+            due = min(self.count, int((elapsed - self.paused) * self.rate), self.sent + int(self.may_send))
             if due <= self.sent:
                 return
+            self.may_send -= due - self.sent
             requests, kinds = self.requests, KINDS_OF_REQUESTS
             self.pending = b"".join([b"%d%b" % (token, requests[(token - 1) % kinds].request)
                                      for token in range(self.sent + 1, due + 1)])
@@ -282,7 +289,7 @@ class Load:
             expected, written = self.due(token), self.written[token % WRITTEN]
             late = self.empty - max(written, self.excused) - expected.timeout
             if late > self.allowed:
-                late = self.note_late(now, late)
+                late = self.note_late(written, now, late)
             if late > self.latest:
                 self.latest, self.latest_one = late, f"{line.decode()} at {now - self.began:.1f} s"
             if expected.played:
@@ -294,16 +301,20 @@ class Load:
         if len(data) < PIPE:
             self.empty = before
 
-    def note_late(self, now, late):
-        """Late by so much at NOW: how much of it is the daemon's own, that is, without what it waited for a processor."""
+    def note_late(self, written, now, late):
+        """Late by so much at NOW: how much of it is the daemon's own, that is, without what it waited for a processor. It
+        may have waited before it read the request, whose time it counts from then, or before it answered."""
         self.look_at_waits(now)
-        due = now - late
-        before = next((waited for then, waited in reversed(self.waits) if then <= due), 0.0)
-        waited = self.waits[-1][1] - before
+        waited = self.waited_between(written, written + late) + self.waited_between(now - late, now)
         self.late += 1
         if not self.spells or now - self.began > self.spells[-1][0] + 1:
             self.spells.append((now - self.began, late, waited))
         return late - min(late, waited)
+
+    def waited_between(self, first, last):
+        """Seconds for a processor, from the look before to the look after."""
+        before = next((waited for then, waited in reversed(self.waits) if then <= first), 0.0)
+        return next((waited for then, waited in self.waits if then >= last), self.waits[-1][1]) - before
 
     def look_at_waits(self, now):
         with open(f"/proc/{self.process.pid}/schedstat", encoding="ascii") as file:
@@ -355,6 +366,7 @@ def pause(loads):
             os.kill(load.process.pid, signal_number)
         time.sleep(seconds)
     for load in loads:
+        load.paused += PAUSE
         load.excused = time.monotonic() + CATCHING_UP
 
 
