@@ -278,25 +278,42 @@ pings_release(struct pings *pings, uint32_t lease)
         pings->extended[lease - 1].in_flight--;
 }
 
+static int
+send_by_chosen(struct pings *pings, const struct errand *errand, const struct near_source *nears, uint16_t near,
+               struct probe *model)
+{
+    struct writer writer = { .start = errand->packet, .size = PACKET_MAX };
+    int error = identities_make(&pings->outlets->identities, nears, errand->request, errand->in_flight, near, model);
+    if (error)
+        return error;
+    protocol_icmp.build(errand->request, &model->identity, &writer);
+    return outlet_send(pings->chosen, errand, 0, writer.start, writer.used, &model->departed);
+}
+
+/*
+ * What waits for neighbours that do not answer stays in the buffer of the socket that it left by, which has room for some
+ * 270 packets. Others do not wait for these: they leave by the next of the sixteen.
+ */
 int
 pings_send(struct pings *pings, const struct errand *errand, struct probe *model)
 {
-    struct writer writer = { .start = errand->packet, .size = PACKET_MAX };
     const struct near_source nears = { .context = pings, .free = FREE_CHECKSUM, .identifier = find_identifier };
     bool is_named = !address_is_unspecified(&errand->request->local) || errand->route->vrf;
     bool is_extended = errand->request->icmp_request == ICMP_REQUEST_EXTENDED;
+    bool is_bound = is_named || is_extended;
     int error = 0;
     if (is_extended)
         error = choose_extended(pings, errand, is_named, model);
     else if (is_named)
         error = choose_named(pings, errand, model);
-    if (!error)
-        error = identities_make(&pings->outlets->identities, &nears, errand->request, errand->in_flight,
-                                is_named || is_extended ? pings->chosen->near : 0, model);
     if (error)
         return error;
-    protocol_icmp.build(errand->request, &model->identity, &writer);
-    return outlet_send(pings->chosen, errand, 0, writer.start, writer.used, &model->departed);
+    error = send_by_chosen(pings, errand, &nears, is_bound ? pings->chosen->near : 0, model);
+    for (int tries = 1; tries < ECHO_IDS && error == EAGAIN && !is_bound; tries++) {
+        identities_leave_identifier(&pings->outlets->identities);
+        error = send_by_chosen(pings, errand, &nears, 0, model);
+    }
+    return error;
 }
 
 uint64_t

@@ -317,6 +317,12 @@ make_number(const struct making *making)
     return ENOSPC;
 }
 
+void
+identities_leave_identifier(struct identities *identities)
+{
+    identities->echo_number += UINT16_MAX + 1;
+}
+
 int
 identities_make(struct identities *identities, const struct near_source *nears, const struct request *request,
                 const struct probes *in_flight, uint16_t near, struct probe *model)

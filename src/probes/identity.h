@@ -67,6 +67,9 @@ struct identities {
 
 void identities_init(struct identities *identities);
 
+/* Echo requests bear the next identifier from now on, and go on counting: the socket of the last one has no room. */
+void identities_leave_identifier(struct identities *identities);
+
 /*
  * Fills in the identity of MODEL, whose source is set. NEAR is the port, or ICMP identifier, of the socket by which the
  * probe must leave, or 0; then, of an ICMP request that is no echo, the sequence number is set, too. Returns 0 or an errno value: ENOSPC: everything that could tell it from the probes in flight

@@ -69,6 +69,15 @@ def pair(root):
 
 
 @pytest.fixture
+def both(root):
+    """A client and a target that a test may break."""
+    with Pair("faults") as hosts:
+        hosts.client.sysctl("net.ipv6.conf.all.keep_addr_on_down", 1)
+        hosts.client.sysctl("net.ipv6.conf.wire.keep_addr_on_down", 1)
+        yield hosts
+
+
+@pytest.fixture
 def daemon(binary, pair):
     """A daemon on the client's side of the pair."""
     with Daemon(pair.client) as running:

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sendto() and sendmsg() for LD_PRELOAD of which every other fails with an error that somebody's ICMP message has left on the
- * socket.
+ * socket. Not the first: what is tried at the start is tried with fresh sockets.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <sys/socket.h>
+
+#define FRESH 4
 
 static ssize_t (*real_sendto)(int, const void *, size_t, int, const struct sockaddr *, socklen_t);
 static ssize_t (*real_sendmsg)(int, const struct msghdr *, int);
@@ -23,7 +25,7 @@ fails(const struct sockaddr *to)
 {
     static const int errors[] = { ECONNREFUSED, EHOSTUNREACH, EMSGSIZE };
     static unsigned calls;
-    if (!to || (to->sa_family != AF_INET && to->sa_family != AF_INET6) || ++calls % 2 == 0)
+    if (!to || (to->sa_family != AF_INET && to->sa_family != AF_INET6) || ++calls <= FRESH || calls % 2 == 0)
         return false;
     errno = errors[calls / 2 % 3];
     return true;
