@@ -21,8 +21,8 @@ int datagrams_check(const struct datagrams *datagrams, enum family_id family);
 /* Sends a datagram and fills in the identity, departure and lease of MODEL. 0, or an errno value. */
 int datagrams_send(struct datagrams *datagrams, const struct errand *errand, struct probe *model);
 
-/* An answer came: no other is waited for where it came from. */
-void datagrams_heard(struct datagrams *datagrams, const struct answer *answer);
+/* An answer came: no other is waited for where it came from. Corrects whether it may be another's by its ports. */
+void datagrams_heard(struct datagrams *datagrams, struct answer *answer);
 
 /* The probe with this lease has ended. */
 void datagrams_release(struct datagrams *datagrams, uint32_t lease, struct instant now);

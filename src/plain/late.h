@@ -28,4 +28,7 @@ void late_heard(struct late *late, uint16_t near, uint16_t far, const struct add
 /* True when such a probe left not long before NOW, and nothing came back since. */
 bool late_awaits(const struct late *late, uint16_t near, uint16_t far, const struct address *target, struct instant now);
 
+/* True when the last one had left soon after another with the same three, so that these do not tell which is answered. */
+bool late_is_shared(const struct late *late, uint16_t near, uint16_t far, const struct address *target);
+
 #endif

@@ -24,7 +24,7 @@ struct outlet {
     enum family_id family;
     enum protocol_id protocol;
     uint16_t near;        /* its port; ICMP: the identifier of all that it sends */
-    bool shared;          /* several probes to the same port of a target left by it: see errqueue.h */
+    bool shared;          /* several probes whose client fixed both ports left by it: see errqueue.h */
     uint32_t lost;        /* answers that did not fit in its buffer */
     struct instant last;  /* when a probe left by it */
     struct send_report report; /* what the kernel said of the probe that left by it last */

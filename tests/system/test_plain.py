@@ -355,3 +355,18 @@ def test_late_udp_answers(slow, family):
             kinds = [reply.kind for reply in daemon.collect(count)]
             assert set(kinds) <= {NO_REPLY, "probes-exhausted"}, f"{kinds.count('reply')} of answers to others"
         assert daemon.finish() == (0, "")
+
+
+@every_family
+def test_both_ports_of_many_targets(path, family):
+    """Where the client fixed both ports, and routers quote no more than these: they tell targets apart, but not two probes to
+    one."""
+    first, second = ([f"{token + number} send-probe ip-{family} {target_address(number)[family]} protocol udp port 53 "
+                      f"local-port 20053 ttl 2 timeout {timeout}" for number in range(200)]
+                     for token, timeout in ((0, 2), (1000, 0.5)))
+    with Daemon(path.namespace) as daemon:
+        daemon.send(*first)
+        assert {reply.kind for reply in daemon.collect(200)} == {"ttl-expired"}
+        daemon.send(*second)
+        assert {reply.kind for reply in daemon.collect(200)} == {NO_REPLY}
+        assert daemon.finish() == (0, "")

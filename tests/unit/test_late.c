@@ -76,6 +76,26 @@ START_TEST(others_are_heard)
 }
 END_TEST
 
+/* Where another has left by all three not long before, these do not tell them apart, whatever came back. */
+START_TEST(shared)
+{
+    struct late *late = late_new();
+    struct instant now = clock_now();
+    struct address one = target_of(1), other = target_of(2);
+    MUST(late != NULL);
+    MUST(!late_is_shared(late, 40000, 53, &one));
+    late_sent(late, 40000, 53, &one, now);
+    late_sent(late, 40000, 53, &other, now);
+    late_heard(late, 40000, 53, &one);
+    MUST(!late_is_shared(late, 40000, 53, &one) && !late_is_shared(late, 40000, 53, &other));
+    late_sent(late, 40000, 53, &one, instant_after(now, 29 * NS_PER_S));
+    MUST(late_is_shared(late, 40000, 53, &one) && !late_is_shared(late, 40000, 53, &other));
+    late_sent(late, 40000, 53, &one, instant_after(now, 60 * NS_PER_S));
+    MUST(!late_is_shared(late, 40000, 53, &one));
+    late_free(late);
+}
+END_TEST
+
 Suite *
 late_suite(void)
 {
@@ -84,6 +104,7 @@ late_suite(void)
     tcase_add_test(tests, awaited);
     tcase_add_test(tests, many);
     tcase_add_test(tests, others_are_heard);
+    tcase_add_test(tests, shared);
     suite_add_tcase(suite, tests);
     return suite;
 }
