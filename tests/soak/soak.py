@@ -53,7 +53,7 @@ CATCH_UP = 1.1  # times the rate, afterwards
 AT_FAULT = 12  # requests for places of faults, to 100 others: no more may wait in a daemon at a time than it sets aside
 REST = 2.5  # seconds without faults before the daemons are looked at: longer than any timeout that faults make pass
 WRITTEN = 1 << 18  # requests of which it is known when they were written: more than are ever in flight
-CATCHING_UP = 1.0  # seconds after a pause, in which nothing is late
+CATCHING_UP = 2.0  # seconds after a pause, in which nothing is late
 MINUTE = 60
 FELT = 20  # seconds of a fault, in which some request must have met it for the whole of its time
 WRONG = 20  # replies that are told
@@ -217,7 +217,6 @@ class Load:
         self.to, self.answers = process.stdin.fileno(), process.stdout.fileno()
         os.set_blocking(self.to, False)
         self.looked = self.may_send = 0.0  # until when it was looked, and how many requests it may write at once
-        self.paused = 0.0  # seconds
         self.sent, self.handed, self.pending, self.rest = 0, 0, b"", b""
         self.asked, self.written = (array.array("d", bytes(8 * WRITTEN)) for _ in range(2))  # between these it was written
         self.empty = self.excused = 0.0  # when there was nothing to read, and until when nothing is late
@@ -238,10 +237,12 @@ class Load:
             self.sweeps.write(elapsed, self.seconds, self.write_whole)
             self.may_send = min(self.may_send + (elapsed - self.looked) * self.rate * CATCH_UP, self.rate * AT_ONCE + 1)
             self.looked = elapsed
-            due = min(self.count, int((elapsed - self.paused) * self.rate), self.sent + int(self.may_send))
+            due = min(self.count, int(elapsed * self.rate))
+            if time.monotonic() > self.excused:  # what a pause has kept back comes at once
+                due = min(due, self.sent + int(self.may_send))
             if due <= self.sent:
                 return
-            self.may_send -= due - self.sent
+            self.may_send = max(0, self.may_send - (due - self.sent))
             requests, kinds = self.requests, KINDS_OF_REQUESTS
             self.pending = b"".join([b"%d%b" % (token, requests[(token - 1) % kinds].request)
                                      for token in range(self.sent + 1, due + 1)])
@@ -366,7 +367,6 @@ def pause(loads):
             os.kill(load.process.pid, signal_number)
         time.sleep(seconds)
     for load in loads:
-        load.paused += PAUSE
         load.excused = time.monotonic() + CATCHING_UP
 
 
