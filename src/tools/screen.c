@@ -16,6 +16,8 @@ struct screen {
     int columns, rows;
     int drawn; /* lines that stand above the cursor */
     int line;  /* of the drawing that is being made */
+    int beyond; /* lines of it from the last row on, which is for one of them, or for how many there are */
+    char last[LINE_BYTES]; /* of these */
 };
 
 static void
@@ -57,7 +59,7 @@ screen_begin(struct screen *screen)
     measure(screen);
     if (screen->terminal && screen->drawn)
         printf("\033[%dA\r", screen->drawn);
-    screen->line = 0;
+    screen->line = screen->beyond = 0;
 }
 
 /* Bytes of TEXT that take up COLUMNS, of UTF-8 whose characters are one column wide. */
@@ -71,16 +73,9 @@ fitting(const char *text, int columns)
     return at;
 }
 
-void
-screen_line(struct screen *screen, const char *format, ...)
+static void
+put_line(struct screen *screen, const char *text)
 {
-    char text[LINE_BYTES];
-    va_list values;
-    if (screen->terminal && screen->line + 1 >= screen->rows)
-        return;
-    va_start(values, format);
-    vsnprintf(text, sizeof text, format, values);
-    va_end(values);
     if (screen->terminal)
         printf("%.*s\033[K\n", fitting(text, screen->columns), text);
     else
@@ -89,8 +84,25 @@ screen_line(struct screen *screen, const char *format, ...)
 }
 
 void
+screen_line(struct screen *screen, const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    vsnprintf(screen->last, sizeof screen->last, format, values);
+    va_end(values);
+    if (screen->terminal && screen->line + 2 >= screen->rows)
+        screen->beyond++;
+    else
+        put_line(screen, screen->last);
+}
+
+void
 screen_end(struct screen *screen)
 {
+    if (screen->beyond > 1)
+        snprintf(screen->last, sizeof screen->last, "(and %d more, for which there is no room)", screen->beyond);
+    if (screen->beyond)
+        put_line(screen, screen->last);
     if (screen->terminal)
         printf("\033[J");
     screen->drawn = screen->line;

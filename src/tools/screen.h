@@ -16,7 +16,7 @@ bool screen_is_terminal(const struct screen *screen);
 /* Columns now; 80 where it is not known. */
 int screen_columns(const struct screen *screen);
 
-/* One drawing: lines, each cut at the right edge. Lines beyond the height of the terminal are left out. */
+/* One drawing: lines, each cut at the right edge. Of lines beyond the height of the terminal it tells how many. */
 void screen_begin(struct screen *screen);
 __attribute__((format(printf, 2, 3))) void screen_line(struct screen *screen, const char *format, ...);
 void screen_end(struct screen *screen);
