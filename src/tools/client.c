@@ -111,13 +111,14 @@ become_own(void)
     execl(HOPLINE_DAEMON, DAEMON, (char *)NULL);
 }
 
-/* The child: Ctrl-C is for us, who have a sum to print. It inherits no signal mask of ours. */
+/* The child: Ctrl-C and Ctrl-\ are for us, who have a sum to print. It inherits no signal mask of ours. */
 static _Noreturn void
 become_daemon(const char *command, int input, int output)
 {
     sigset_t none;
     sigemptyset(&none);
     signal(SIGINT, SIG_IGN);
+    signal(SIGQUIT, SIG_IGN);
     signal(SIGPIPE, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (dup2(input, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0) {

@@ -24,6 +24,8 @@ struct events {
     struct alarm *urgent; /* for which there was no memory */
     struct instant now;
     struct watch signals;
+    void (*quit)(void *owner); /* at SIGQUIT */
+    void *quit_owner;
     int signal;
     bool ended;
 };
@@ -34,10 +36,21 @@ take_signal(void *owner, short came)
     (void)came;
     struct events *events = owner;
     struct signalfd_siginfo info;
-    if (read(events->signals.descriptor, &info, sizeof info) == sizeof info) {
-        events->signal = (int)info.ssi_signo;
-        events->ended = true;
+    if (read(events->signals.descriptor, &info, sizeof info) != sizeof info)
+        return;
+    if (info.ssi_signo == SIGQUIT) {
+        events->quit(events->quit_owner);
+        return;
     }
+    events->signal = (int)info.ssi_signo;
+    events->ended = true;
+}
+
+static bool
+is_ignored(int number)
+{
+    struct sigaction now;
+    return sigaction(number, NULL, &now) != 0 || now.sa_handler == SIG_IGN;
 }
 
 static sigset_t
@@ -46,11 +59,9 @@ ending_signals(void)
     static const int all[] = { SIGINT, SIGTERM, SIGHUP };
     sigset_t set;
     sigemptyset(&set);
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        struct sigaction now;
-        if (sigaction(all[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (!is_ignored(all[i]))
             sigaddset(&set, all[i]);
-    }
     return set;
 }
 
@@ -83,6 +94,19 @@ events_new(void)
     }
     events->now = clock_now();
     return events;
+}
+
+void
+events_on_quit(struct events *events, void (*told)(void *owner), void *owner)
+{
+    sigset_t set = ending_signals();
+    events->quit = told;
+    events->quit_owner = owner;
+    if (is_ignored(SIGQUIT))
+        return;
+    sigaddset(&set, SIGQUIT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signalfd(events->signals.descriptor, &set, 0);
 }
 
 void

@@ -55,6 +55,9 @@ void events_end(struct events *events);
 /* One turn, which waits for LONGEST ns at most; behind the end, too, for what is still to be heard. */
 void events_turn(struct events *events, int64_t longest);
 
+/* TOLD is called at each SIGQUIT (Ctrl-\) from now on, which ends the program otherwise; not where it was ignored. */
+void events_on_quit(struct events *events, void (*told)(void *owner), void *owner);
+
 /* The instant when this turn began to be worked on. */
 struct instant events_now(const struct events *events);
 

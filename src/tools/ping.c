@@ -516,6 +516,19 @@ draw(void *owner)
 
 /* ---- all of it */
 
+/* At Ctrl-\, as ping and fping do. On a terminal the line begins behind what it shows for the key. */
+static void
+tell(void *owner)
+{
+    struct ping *ping = owner;
+    fflush(stdout);
+    if (isatty(STDERR_FILENO))
+        fputc('\r', stderr);
+    for (size_t i = 0; i < ping->count && !ping->screen; i++)
+        if (*ping->hosts[i].address)
+            pinged_tell(&ping->hosts[i]);
+}
+
 static int
 sum_up(struct ping *ping)
 {
@@ -606,6 +619,7 @@ run(struct ping *ping)
         events_set(ping->events, &ping->deadline, instant_after(ping->start, ping->options->deadline));
     if (ping->options->live && (ping->screen = screen_open()))
         events_set(ping->events, &ping->redraw, ping->start);
+    events_on_quit(ping->events, tell, ping);
     events_run(ping->events);
     if (ping->refused) {
         screen_close(ping->screen);

@@ -75,6 +75,19 @@ pinged_sum_up(const struct pinged *host, const struct asking *asking)
 }
 
 void
+pinged_tell(const struct pinged *host)
+{
+    char label[400];
+    const struct statistics *times = &host->times;
+    fprintf(stderr, "%s: %" PRId64 "/%" PRId64 " answered, %.4g%% lost", pinged_label(host, label), times->count,
+            host->sent, pinged_loss(host));
+    if (times->count)
+        fprintf(stderr, ", min/avg/max %.3f/%.3f/%.3f ms", (double)times->least / 1000, times->mean / 1000,
+                (double)times->most / 1000);
+    fputc('\n', stderr);
+}
+
+void
 pinged_sum_up_json(const struct pinged *host, const struct asking *asking)
 {
     const struct statistics *times = &host->times;

@@ -44,6 +44,9 @@ void pinged_keep(struct pinged *host, double at);
 double pinged_loss(const struct pinged *host);
 
 void pinged_sum_up(const struct pinged *host, const struct asking *asking);
+/* One line about it, until now, on standard error. */
+void pinged_tell(const struct pinged *host);
+
 void pinged_sum_up_json(const struct pinged *host, const struct asking *asking);
 
 /* "host : 1.23 - 4.56", as fping -C. */

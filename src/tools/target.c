@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tools/target.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -116,7 +117,7 @@ static struct target
 explain_ipv4(const char *word)
 {
     unsigned byte[4];
-    char colon[2];
+    char colon[2], whole[INET_ADDRSTRLEN];
     int end = 0;
     if (sscanf(word, "%3u.%3u.%3u.%3u%1[:]%n", &byte[0], &byte[1], &byte[2], &byte[3], colon, &end) == 5 &&
         word[end + (int)strspn(word + end, "0123456789")] == 0)
@@ -125,6 +126,9 @@ explain_ipv4(const char *word)
         byte[0] < 256 && byte[1] < 256 && byte[2] < 256 && byte[3] < 256)
         return wrong_target("not an address: zeros before a number are octal to some; write %u.%u.%u.%u", byte[0],
                             byte[1], byte[2], byte[3]);
+    struct in_addr address;
+    if (inet_aton(word, &address) && inet_ntop(AF_INET, &address, whole, sizeof whole))
+        return wrong_target("not a whole address; some take it for %s", whole);
     return wrong_target("not an address");
 }
 

@@ -240,6 +240,28 @@ def test_live_table(path):
     assert re.match(rf"{OTHER[6]} +0.0% +12 +\d", last[2]) and all(len(line) <= 80 for line in last)
 
 
+def test_live_table_on_a_low_terminal(path):
+    """For how many hosts there is no room is told, in the last line."""
+    path.play([], [target(number) for number in range(12)])
+    hosts = [target_address(number)[4] for number in range(12)]
+    out = on_terminal(path.namespace, "probe-ping", "--live", "-n", "-c2", "-i0.1", *hosts, rows=8)
+    last = re.split("\033\\[7A", out)[-1].split("--- ")[0]
+    assert [line.split()[0] for line in last.strip().splitlines()[:6]] == ["host", *hosts[:5]]
+    assert "(and 7 more, for which there is no room)" in last
+
+
+def test_quit_tells_so_far(path):
+    """Ctrl-\\ ends nothing: a line about each host on standard error, and on it goes."""
+    path.play([], [target()])
+    with start(path.namespace, "probe-ping", "-n", "-c6", "-i0.2", TARGET[4], OTHER[4], stderr=subprocess.PIPE) as process:
+        time.sleep(0.5)
+        os.killpg(process.pid, signal.SIGQUIT)  # the daemon, too, as from a terminal
+        out, err = process.communicate(timeout=10)
+    first, second = err.splitlines()
+    assert re.fullmatch(rf"{TARGET[4]}: 3/3 answered, 0% lost, min/avg/max [\d./]+ ms", first) and second.startswith(OTHER[4])
+    assert process.returncode in (0, 1) and "6 sent, 6 received" in out
+
+
 def test_live_table_without_an_answer(path):
     """Where nothing was measured the table shows no round trip, not one of 0.000 ms."""
     path.play([], [target(0, silent=True)])
@@ -299,7 +321,7 @@ def test_names_that_do_not_resolve(path):
 
 @pytest.mark.parametrize("word, hint", [
     ("010.0.0.1", "write 10.0.0.1"), ("8.8.8.8:80", "-p tcp:80"), ("fe80::1", "fe80::1%eth0"), ("[::1]", "without brackets"),
-    ("http://example.net/", "without what stands before"), ("1.2.3", "not an address"), ("10.0.0.0/30", "probe-sweep")])
+    ("http://example.net/", "without what stands before"), ("1.2.3", "not a whole address; some take it for 1.2.0.3"), ("10.0.0.0/30", "probe-sweep")])
 def test_words_that_are_no_hosts(word, hint):
     said = run(None, "probe-ping", "-c1", word, quiet=False)
     assert said.status == 1 and hint in said.err and said.err.count("\n") == 1
