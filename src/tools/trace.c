@@ -460,8 +460,7 @@ free_host(struct traced *host)
 int
 main(int argc, char **argv)
 {
-    struct trace_options options = { .probing = probing_default(4 * NS_PER_S), .first = 1, .last = 30, .flows = 1,
-                                     .interval = NS_PER_S };
+    struct trace_options options = { .probing = probing_default(4 * NS_PER_S), .first = 1, .last = 30, .flows = 1 };
     struct trace trace = { .options = &options };
     trace.count = trace_read_options(argc, argv, &options);
     trace.events = events_new();

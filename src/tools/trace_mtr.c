@@ -24,7 +24,9 @@ rounds_new(struct traced *host)
     rounds->flow_count = !host->trace->use_flow || options->rounds < FEW_ROUNDS ? 1
                          : options->rounds < MANY_ROUNDS                       ? ROUND_FLOWS / 2
                                                                                : ROUND_FLOWS;
-    rounds->due = events_now(host->trace->events);
+    /* The rounds of many hosts are spread over the interval, so that the routers that they share are asked evenly. */
+    int64_t apart = options->interval / (int64_t)host->trace->count;
+    rounds->due = instant_after(events_now(host->trace->events), apart * (int64_t)trace_number(host));
     for (int flow = 0; flow < ROUND_FLOWS; flow++)
         rounds->ways[flow].front = (int)options->first - 1;
     return rounds;

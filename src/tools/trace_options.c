@@ -41,7 +41,7 @@ hint(char letter)
 }
 
 static void
-check(struct trace_options *options, bool queries_given)
+check(struct trace_options *options, bool queries_given, bool interval_given)
 {
     struct probing *probing = &options->probing;
     const char *protocol = probing->protocol;
@@ -72,6 +72,10 @@ check(struct trace_options *options, bool queries_given)
         wrong("--json=atlas is for one flow, without --mtr, --mda and --mtu");
     if (options->mda && queries_given && options->queries != 1)
         wrong("--mda asks each hop of each flow once");
+    if (options->mtr && queries_given && options->queries != 1)
+        wrong("--mtr asks each hop once in a round; so many rounds are --mtr %" PRId64, options->queries);
+    if (interval_given && !options->mtr)
+        wrong("-i is from one round of --mtr to the next; a source address or interface is -I");
     options->spares = !queries_given;
     if (!queries_given)
         options->queries = few ? 1 : 3;
@@ -109,7 +113,7 @@ trace_read_options(int argc, char **argv, struct trace_options *options)
         },
         hint,
     };
-    options->queries = 0; /* not given */
+    options->queries = options->interval = 0; /* not given */
     command_add_service(&command, &options->probing);
     command_add_probing(&command, &options->probing);
     size_t hosts = (size_t)command_read(&command, argc, argv);
@@ -122,6 +126,8 @@ trace_read_options(int argc, char **argv, struct trace_options *options)
         options->probing.protocol_word = "tcp";
     probing_check(&options->probing);
     options->mtr = options->rounds > 0;
-    check(options, options->queries > 0);
+    check(options, options->queries > 0, options->interval > 0);
+    if (!options->interval)
+        options->interval = NS_PER_S;
     return hosts;
 }

@@ -513,7 +513,7 @@ def test_atlas(path, family):
 # ---------------------------------------------------------------- use
 
 @pytest.mark.parametrize("args", [
-    ["--json", "--dot"], ["--csv", "--json"], ["--mtr", "3", "--mda"], ["--mtr", "3", "--flows", "2"], ["--mtr", "2", "--mtu"],
+    ["--json", "--dot"], ["--csv", "--json"], ["--mtr", "3", "--mda"], ["--mtr", "3", "-q", "5"], ["-i", "2"], ["--mtr", "3", "--flows", "2"], ["--mtr", "2", "--mtu"],
     ["--json=atlas", "--mda"], ["--json=yaml"], ["--wide", "--json"], ["-f", "5", "-m", "3"], ["--mtr", "0"]])
 def test_combinations_that_cannot_be(args):
     said = run(None, "probe-trace", *args, "127.0.0.1", quiet=False)
