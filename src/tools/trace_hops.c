@@ -205,10 +205,37 @@ is_settled(const struct cell *cell)
     return cell->state == CELL_ANSWERED || cell->state == CELL_SILENT || cell->state == CELL_SPARED;
 }
 
+/* Percent of what was asked of a hop that nobody answered, or -1 where nothing was. */
+static int
+silence_at(const struct path *path, int ttl, int *silent)
+{
+    int answered = *silent = 0;
+    for (int flow = 0; flow < path->flow_count; flow++)
+        for (int query = 0; query < path->queries; query++) {
+            const struct cell *cell = path_cell(path, ttl, flow, query);
+            answered += cell->answer != NULL;
+            *silent += cell->state == CELL_SILENT;
+        }
+    return answered ? 100 * *silent / (answered + *silent) : -1;
+}
+
+/* One that rations its errors to this path alone: what it did not answer, others behind it did. */
+static bool
+is_limited_itself(const struct path *path, int ttl)
+{
+    int silent, behind, silence = path_hop(path, ttl)->rationed ? silence_at(path, ttl, &silent) : 0;
+    for (int other = ttl + 1; silence > 0 && silent > 1 && other <= path->last; other++) {
+        int less = silence_at(path, other, &behind);
+        if (less >= 0 && 2 * less <= silence)
+            return true;
+    }
+    return false;
+}
+
 bool
 path_hop_is_limited(const struct path *path, int ttl)
 {
-    return place_is_rationed(path_hop(path, ttl)->place);
+    return place_is_rationed(path_hop(path, ttl)->place) || is_limited_itself(path, ttl);
 }
 
 bool

@@ -29,6 +29,7 @@ struct cell {
     uint16_t refusal;     /* the errno with which this host has kept it back all the time; 0: it has left */
     uint8_t state;        /* enum cell_state */
     uint8_t tries;
+    uint8_t missed;       /* tries until the last that was not answered in a second */
     uint8_t open;         /* times that it was asked and the daemon has told nothing yet */
     bool wanted;          /* by whoever chooses cells by himself (trace_mda.h) */
 };
@@ -107,7 +108,7 @@ void path_heard(struct path *path, int ttl, int flow, int query, const struct re
 /* The target, or somebody, answered the question whether an unreachable is the end; NULL: nobody did. */
 void path_judge(struct path *path, const struct reply *reply);
 
-/* True where silence tells nothing, since many paths share a place that rations its errors. */
+/* True where silence tells nothing, since the place rations its errors to many paths, or a router to this one. */
 bool path_hop_is_limited(const struct path *path, int ttl);
 
 /* True when nothing more will come to this hop. */

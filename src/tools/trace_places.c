@@ -30,6 +30,7 @@ struct place {
     int64_t epoch;                   /* the last one */
     struct instant first_asked, last_asked;
     int answered, lost, repeats;
+    int missed;                      /* not answered by who has answered others */
     uint32_t responders[RESPONDERS]; /* hashes */
     int responder_count;
 
@@ -147,6 +148,7 @@ join(struct place *one, struct place *other)
     one->answered += other->answered;
     one->lost += other->lost;
     one->repeats += other->repeats;
+    one->missed += other->missed;
     one->window += other->window;
     return one;
 }
@@ -169,6 +171,22 @@ is_one(const struct place *place)
     return 2 * (place->answered - place->repeats) <= place->answered + 1;
 }
 
+static void
+ration(struct place *place, struct instant now)
+{
+    place->rationed = true;
+    place->rationed_at = place->silent_since = now;
+    place->asked_since = 0;
+    set_interval(place, PACE, now);
+}
+
+/* One in five, or more. */
+static bool
+is_share(int lost, int answered)
+{
+    return lost >= 2 && 5 * lost >= lost + answered;
+}
+
 /* What was asked in an EPOCH is lost. At a pace that has been left since, that is known. */
 static void
 note_loss(struct place *place, int lost, int64_t epoch, struct instant now)
@@ -179,12 +197,8 @@ note_loss(struct place *place, int lost, int64_t epoch, struct instant now)
             return;
         place->enough = ENOUGH_AFTER_LOSS;
         set_interval(place, 2 * place->interval, now);
-    } else if (place->answered && is_one(place) && place->lost >= 2 &&
-               5 * place->lost >= place->lost + place->answered) {
-        place->rationed = true;
-        place->rationed_at = place->silent_since = now;
-        place->asked_since = 0;
-        set_interval(place, PACE, now);
+    } else if (place->answered && is_one(place) && is_share(place->lost, place->answered)) {
+        ration(place, now);
     }
 }
 
@@ -252,6 +266,15 @@ place_asked(struct place *place, struct instant now)
     place->flying[place->epoch % EPOCHS]++;
     place->asked_since++;
     place->free_at = instant_after(now, place->interval);
+}
+
+void
+place_missed(struct place *place, struct instant now)
+{
+    place = itself(place);
+    place->missed++;
+    if (!place->rationed && is_share(place->missed, place->answered))
+        ration(place, now);
 }
 
 /*

@@ -35,6 +35,12 @@ void place_asked(struct place *place, struct instant now);
 /* FROM answered what was asked of it at ASKED. */
 void place_heard(struct place *place, struct instant asked, const char *from);
 
+/*
+ * Who answers there, as one path knows, did not answer again. It is how one host of many addresses, each a stranger, is told
+ * from many hosts, some of them silent.
+ */
+void place_missed(struct place *place, struct instant now);
+
 /* True where errors are rationed, so that silence tells nothing. Of NULL: false. */
 bool place_rations(struct place *place, struct instant now);
 

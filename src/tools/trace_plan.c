@@ -140,6 +140,7 @@ ask(struct step *step, int ttl, int flow, int query)
     cell->sent = step->now;
     cell->tries++;
     cell->open++;
+    call_again(step, step->now.ns + SPELL); /* to see that it is silent */
     bool stray = step->path->serial && cell->tries > 1 && ttl >= step->nearest;
     step->send(step->owner, &(struct question){ ttl, flow, query, stray });
 }
@@ -263,12 +264,42 @@ retry(struct step *step, int ttl, int flow, int query)
     ask(step, ttl, flow, query);
 }
 
+/* Its place may be another than was thought when it was asked: the router before it may have become known. */
+static void
+note_silence(struct step *step, int ttl, struct cell *cell)
+{
+    struct hop *hop = path_hop(step->path, ttl);
+    hop->place = NULL;
+    hop->place = shared_place(step, ttl);
+    if (hop->place && hop->answered && cell->missed < cell->tries)
+        place_missed(hop->place, step->now);
+    cell->missed = cell->tries;
+}
+
+/*
+ * While a router before it has yet to say, in its turn, that it is there: then this hop's place will be known for what it
+ * is, perhaps one where silence tells nothing.
+ */
+static bool
+waits_for_place(const struct step *step, int ttl, int flow)
+{
+    for (int before = step->path->first; before < ttl; before++) {
+        const struct cell *cell = path_cell(step->path, before, flow, 0);
+        if ((cell->state == CELL_IDLE || cell->state == CELL_ASKED) &&
+            place_is_rationed(path_hop(step->path, before)->place))
+            return true;
+    }
+    return false;
+}
+
 /* Asks it again, gives it up, or waits. */
 static void
 judge_silence(struct step *step, int ttl, int flow, int query)
 {
     struct cell *cell = path_cell(step->path, ttl, flow, query);
     int64_t age = instant_since(step->now, cell->sent), enough = patience(step->path, ttl, query);
+    if (age >= SPELL)
+        note_silence(step, ttl, cell);
     if (is_left_out(step, ttl, flow, query))
         return;
     bool again = may_retry(step, ttl, path_flow(step->path, flow), cell);
@@ -278,6 +309,8 @@ judge_silence(struct step *step, int ttl, int flow, int query)
         retry(step, ttl, flow, query);
     } else if (waits_for_retry(step, ttl) && cell->tries == 1) {
         call_again(step, path_hop(step->path, ttl)->retried.ns + enough);
+    } else if (waits_for_place(step, ttl, flow)) {
+        call_again(step, step->now.ns + SPELL);
     } else if (age >= enough || !cell->open) {
         cell->state = CELL_SILENT;
     } else {
@@ -350,6 +383,9 @@ ask_ahead(struct step *step, int number, int bound, int queries)
                 call_again(step, first->sent.ns + tail_step(path));
         }
         if (fresh >= most && first->state == CELL_IDLE && !chosen)
+            break;
+        /* It may be the target's: then what is asked of the next hops is taken from what it answers to other paths. */
+        if ((first->state == CELL_IDLE || first->state == CELL_ASKED) && place_is_rationed(path_hop(path, ttl)->place))
             break;
     }
 }

@@ -76,6 +76,15 @@ def test_many_hosts_behind_one_limited_router(rested, crowd, family):
     assert all(line.count(" ms") == 3 for line in said.lines if line.startswith("  5  "))
 
 
+def test_many_addresses_of_one_limited_host(rested, crowd):
+    """By udp the target's answers are errors, of which it sends six, and then one a second, whichever address was asked."""
+    began = time.monotonic()
+    said = run(rested.client, "probe-trace", "-n", "-p", "udp", *crowd[4], timeout=90)
+    assert said.status == 0 and "*" not in said.out and time.monotonic() - began < 60
+    ends = [line for line in said.lines if line.startswith("  5  ")]
+    assert len(ends) == 16 and all("10.61.0." in line for line in ends) and sum("limited" in line for line in ends) > 7
+
+
 def test_all_queries_at_a_limited_router(rested, crowd):
     """With -q each of them is asked until it is answered."""
     rows = run(rested.client, "probe-trace", "-n", "--json", "-q2", "-m1", *crowd[4][:8], timeout=60).of_type("hop")
