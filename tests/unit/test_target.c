@@ -162,7 +162,7 @@ static const struct {
     { "8.8.8.8:80", 0, TARGET_WRONG, 0, "-p tcp:80" },
     { "[::1]:80", 0, TARGET_WRONG, 0, "without brackets" },
     { "http://192.0.2.1/", 0, TARGET_WRONG, 0, "without what stands before" },
-    { "1.2.3", 0, TARGET_WRONG, 0, "not an address" },
+    { "1.2.3", 0, TARGET_WRONG, 0, "not a whole address" },
     { "1.2.3.256", 0, TARGET_WRONG, 0, "not an address" },
     { "10.0.0.0/33", 0, TARGET_WRONG, 0, "from 0 to 32" },
     { "::/129", 0, TARGET_WRONG, 0, "from 0 to 128" },
