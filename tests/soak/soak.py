@@ -440,12 +440,21 @@ def make_loads(client, programs, faults, environment, options):
             for name, transport, rate in rows]
 
 
+def spread(namespace):
+    """What comes in by its interfaces is worked on by all processors in turn, not by the one whose program sent it: else
+    the daemon's sends would be all of the network's work."""
+    mask = f"{(1 << os.cpu_count()) - 1:x}"
+    namespace.run("sh", "-c", f"for file in /sys/class/net/*/queues/rx-*/rps_cpus; do echo {mask} > $file; done")
+
+
 def soak(options):
     """The number of things that are wrong."""
     with Namespace("soak-client") as client, Namespace("soak-router") as router, Namespace("soak-target") as target, \
             contextlib.ExitStack() as stack:
         connect(client, router, target)
         introduce(client)
+        for side in (client, router, target):
+            spread(side)
         hosts = Hosts(client, router, target, network(1), network(2), {}, stack)
         faults = make_faults(hosts, options.moment) if options.faults else []
         stack.enter_context(transports.using(transports.PLAIN, built_binary()))
