@@ -278,15 +278,16 @@ note_silence(struct step *step, int ttl, struct cell *cell)
 
 /*
  * While a router before it has yet to say, in its turn, that it is there: then this hop's place will be known for what it
- * is, perhaps one where silence tells nothing.
+ * is, perhaps one where silence tells nothing. Not for what is asked only when this is settled, or never.
  */
 static bool
 waits_for_place(const struct step *step, int ttl, int flow)
 {
-    for (int before = step->path->first; before < ttl; before++) {
-        const struct cell *cell = path_cell(step->path, before, flow, 0);
-        if ((cell->state == CELL_IDLE || cell->state == CELL_ASKED) &&
-            place_is_rationed(path_hop(step->path, before)->place))
+    const struct path *path = step->path;
+    for (int before = path->first; before < ttl; before++) {
+        enum cell_state state = (enum cell_state)path_cell(path, before, flow, 0)->state;
+        bool open = state == CELL_ASKED || (state == CELL_IDLE && !path->serial && !path->chosen);
+        if (open && place_is_rationed(path_hop(path, before)->place))
             return true;
     }
     return false;
@@ -385,7 +386,8 @@ ask_ahead(struct step *step, int number, int bound, int queries)
         if (fresh >= most && first->state == CELL_IDLE && !chosen)
             break;
         /* It may be the target's: then what is asked of the next hops is taken from what it answers to other paths. */
-        if ((first->state == CELL_IDLE || first->state == CELL_ASKED) && place_is_rationed(path_hop(path, ttl)->place))
+        bool open = first->state == CELL_IDLE || first->state == CELL_ASKED;
+        if (open && !chosen && place_is_rationed(path_hop(path, ttl)->place))
             break;
     }
 }

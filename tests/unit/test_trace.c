@@ -164,8 +164,8 @@ struct crowd {
     struct network nets[PATHS];
     int64_t due[PATHS];     /* when it takes its next step */
     struct places *places;
-    int64_t spell;          /* ms; 0: no limits */
-    int64_t tokens[SHARED_LENGTH]; /* of the router at each ttl, ms */
+    int64_t spell, target_spell; /* ms; 0: no limits. All targets are addresses of one host */
+    int64_t tokens[SHARED_LENGTH + 1]; /* of the router, or target, at each ttl, ms */
     int64_t filled;
     int asked[SHARED_LENGTH + 1];
 };
@@ -193,6 +193,12 @@ free_crowd(struct crowd *crowd)
     places_free(crowd->places);
 }
 
+static int64_t
+spell_at(const struct crowd *crowd, int ttl)
+{
+    return ttl < SHARED_LENGTH ? crowd->spell : crowd->target_spell;
+}
+
 /* What one path asked is answered while the routers have tokens. */
 static void
 answer_one(struct crowd *crowd, struct network *net)
@@ -204,12 +210,13 @@ answer_one(struct crowd *crowd, struct network *net)
         crowd->asked[ttl]++;
         if (net->silent >> ttl & 1)
             continue;
-        if (ttl < SHARED_LENGTH && crowd->tokens[ttl] < crowd->spell)
+        if (crowd->tokens[ttl] < spell_at(crowd, ttl))
             continue;
+        crowd->tokens[ttl] -= spell_at(crowd, ttl);
         if (ttl < SHARED_LENGTH)
-            crowd->tokens[ttl] -= crowd->spell;
-        snprintf(words, sizeof words, "%s ip-4 192.0.2.%d round-trip-time 1000",
-                 ttl < SHARED_LENGTH ? "ttl-expired" : "reply", ttl < SHARED_LENGTH ? ttl : 99);
+            snprintf(words, sizeof words, "ttl-expired ip-4 192.0.2.%d round-trip-time 1000", ttl);
+        else
+            snprintf(words, sizeof words, "reply ip-4 198.51.100.%d round-trip-time 1000", (int)(net - crowd->nets));
         answer(net, question, words);
     }
     net->asked_count = 0;
@@ -222,10 +229,10 @@ run_crowd(struct crowd *crowd)
     int64_t begun = crowd->nets[0].now, now = begun;
     for (int open = PATHS; open; now += NS_PER_MS) {
         open = 0;
-        for (int ttl = 1; ttl < SHARED_LENGTH; ttl++) {
+        for (int ttl = 1; ttl <= SHARED_LENGTH; ttl++) {
             crowd->tokens[ttl] += (now - crowd->filled) / NS_PER_MS;
-            if (crowd->tokens[ttl] > 6 * crowd->spell)
-                crowd->tokens[ttl] = 6 * crowd->spell;
+            if (crowd->tokens[ttl] > 6 * spell_at(crowd, ttl))
+                crowd->tokens[ttl] = 6 * spell_at(crowd, ttl);
         }
         crowd->filled = now;
         for (int i = 0; i < PATHS; i++) {
@@ -293,6 +300,25 @@ START_TEST(turns_end)
     ck_assert_int_gt(count_cells(&crowd, 1, CELL_ANSWERED), 100);
     ck_assert_int_eq(count_cells(&crowd, 1, CELL_SPARED), 0);
     free_crowd(&crowd);
+}
+END_TEST
+
+/* The targets are addresses of one host, each a stranger to the others: they take turns too. With a limited way there, too. */
+START_TEST(addresses_of_a_limited_host)
+{
+    static struct crowd crowd;
+    for (int way = 0; way < 2; way++) {
+        begin_crowd(&crowd, way ? 1000 : 0, true);
+        crowd.target_spell = 1000;
+        crowd.tokens[SHARED_LENGTH] = 6000;
+        ck_assert_int_lt(run_crowd(&crowd), 110000);
+        for (int i = 0; i < PATHS; i++)
+            ck_assert_ptr_nonnull(path_answer(&crowd.nets[i].path, SHARED_LENGTH, 0));
+        for (int ttl = 1; ttl <= SHARED_LENGTH; ttl++)
+            ck_assert_int_eq(count_cells(&crowd, ttl, CELL_SILENT), 0);
+        ck_assert(path_hop_is_limited(&crowd.nets[PATHS - 1].path, SHARED_LENGTH));
+        free_crowd(&crowd);
+    }
 }
 END_TEST
 
@@ -506,6 +532,7 @@ trace_suite(void)
     tcase_add_test(tests, paths_take_turns_at_a_limited_router);
     tcase_add_test(tests, turns_are_as_fast_as_the_router);
     tcase_add_test(tests, turns_end);
+    tcase_add_test(tests, addresses_of_a_limited_host);
     tcase_add_test(tests, nobody_waits_where_nobody_limits);
     tcase_add_test(tests, silence_is_no_limit);
     tcase_add_test(tests, a_reply_beyond_beats_an_unreachable);
