@@ -339,7 +339,8 @@ datagrams_send(struct datagrams *datagrams, const struct errand *errand, struct 
 void
 datagrams_heard(struct datagrams *datagrams, struct answer *answer)
 {
-    answer->ports_shared &= late_is_shared(datagrams->late, answer->near, answer->far, &answer->target);
+    if (answer->ports_shared)
+        answer->ports_shared = late_is_shared(datagrams->late, answer->near, answer->far, &answer->target);
     late_heard(datagrams->late, answer->near, answer->far, &answer->target);
 }
 

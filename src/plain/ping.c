@@ -292,7 +292,7 @@ send_by_chosen(struct pings *pings, const struct errand *errand, const struct ne
 
 /*
  * What waits for neighbours that do not answer stays in the buffer of the socket that it left by, which has room for some
- * 270 packets. Others do not wait for these: they leave by the next of the sixteen.
+ * 800 packets. Others do not wait for these: they leave by the next of the sixteen. A flow has one for itself.
  */
 int
 pings_send(struct pings *pings, const struct errand *errand, struct probe *model)
@@ -309,7 +309,8 @@ pings_send(struct pings *pings, const struct errand *errand, struct probe *model
     if (error)
         return error;
     error = send_by_chosen(pings, errand, &nears, is_bound ? pings->chosen->near : 0, model);
-    for (int tries = 1; tries < ECHO_IDS && error == EAGAIN && !is_bound; tries++) {
+    bool may_change = !is_bound && !request_has(errand->request, FEATURE_FLOW);
+    for (int tries = 1; tries < ECHO_IDS && error == EAGAIN && may_change; tries++) {
         identities_leave_identifier(&pings->outlets->identities);
         error = send_by_chosen(pings, errand, &nears, 0, model);
     }
