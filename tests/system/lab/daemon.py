@@ -80,6 +80,7 @@ class Daemon:
         self._paused.set()
         self._token = FIRST_TOKEN
         self._reader = None
+        self._writers = []
         if self.process.stdout:
             self._reader = threading.Thread(target=self._read, daemon=True)
             self._reader.start()
@@ -102,6 +103,7 @@ class Daemon:
         """The same in a thread, which is returned."""
         thread = threading.Thread(target=self._write_quietly, args=(data,), daemon=True)
         thread.start()
+        self._writers.append(thread)
         return thread
 
     def send(self, *lines):
@@ -179,6 +181,8 @@ class Daemon:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        for writer in self._writers:  # one that is about to write would write into what gets this descriptor's number next
+            writer.join(5)
         self.close_stdin()
         if self._reader:
             self._reader.join(5)
