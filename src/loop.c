@@ -13,7 +13,8 @@
 #define LINES_BETWEEN_LOOKS 8          /* at the clock: a line may cost 45 fragments (64 KiB at an MTU of 1500) */
 #define SENDING_MAX NS_PER_MS          /* in one turn, so that deadlines are kept */
 #define REPLIES_WAITING_MAX (64 * 1024) /* bytes; beyond, no request is read until the client reads */
-#define REPLIES_AT_ONCE (16 * 1024)    /* bytes; while there is more to do, so many are written together */
+#define REPLIES_AT_ONCE (16 * 1024)    /* bytes; while there is more to do, so many are written together, */
+#define REPLIES_LATE (4 * NS_PER_MS)   /* or what there is after so long */
 #define RETRY_AFTER NS_PER_MS          /* when a request could not be sent just now: see prober_take_line() */
 
 enum { PFD_INPUT, PFD_OUTPUT, PFD_SIGNAL, PFD_TRANSPORT };
@@ -23,6 +24,7 @@ struct state {
     bool backlog;         /* lines were left in the buffer when the turn was over */
     bool stuck;           /* the next line could not be sent: try again at `retry` */
     struct instant retry;
+    struct instant flushed; /* when no reply was left unwritten, as far as the client took them */
     uint64_t lost;        /* packets that the kernel had dropped when we last said so */
     struct instant told;  /* when that was */
     int signal;           /* that came, and ends us */
@@ -142,6 +144,20 @@ choose_descriptors(const struct loop *loop, const struct state *state, struct po
     return PFD_TRANSPORT + loop->transport->body->watch(loop->transport, fds + PFD_TRANSPORT);
 }
 
+/* Each write wakes the client: when requests are at hand anyway, more replies go with one, but none stays for long. */
+static bool
+write_replies(const struct loop *loop, struct state *state)
+{
+    struct instant now = clock_now();
+    size_t waiting = output_waiting(loop->output);
+    bool busy = state->backlog && !state->stuck;
+    bool late = instant_since(now, state->flushed) > REPLIES_LATE;
+    if (busy && waiting > 0 && waiting < REPLIES_AT_ONCE && !late)
+        return true;
+    state->flushed = now;
+    return output_flush(loop->output);
+}
+
 /* What is answered is written first, as far as the client takes it. */
 static bool
 take_signal(const struct loop *loop, struct state *state)
@@ -185,9 +201,7 @@ turn(const struct loop *loop, struct state *state)
     if (may_take_lines(loop) && (!state->backlog || state->stuck)) /* what a client asks for itself goes first */
         prober_sweep(loop->prober, &state->clock);
     tell_losses(loop, state);
-    /* Each write wakes the client: when requests are at hand anyway, more replies go with one. */
-    bool busy = state->backlog && !state->stuck;
-    return (busy && output_waiting(loop->output) < REPLIES_AT_ONCE) || output_flush(loop->output);
+    return write_replies(loop, state);
 }
 
 int

@@ -61,6 +61,18 @@ def test_reader_that_stops_and_goes(daemon):
     check_all(daemon.replies, count * len(rows), "reply")
 
 
+@pytest.mark.parametrize("family", [4, 6])
+def test_reply_in_a_flood(binary, pair, tmp_path, family):
+    """A reply is not kept until all requests that are at hand have been taken, each of them 45 fragments here."""
+    path = tmp_path / "requests"
+    path.write_bytes(f"1 send-probe {to(ANSWERS[family])}\n".encode() + probes(1000, f"{to(SILENT[family])} size 64000", 2) +
+                     b"200000 check-support feature icmp\n")
+    with open(path, "rb") as file, Daemon(pair.client, stdin=file) as daemon:
+        first, last = daemon.collect(2, timeout=20)
+    assert [(reply.token, reply.kind) for reply in (first, last)] == [(1, "reply"), (200_000, "feature-support")]
+    assert last.time - first.time > 0.02, f"it came only {last.time - first.time:.3f} s before all had been taken"
+
+
 @pytest.mark.parametrize("line", [f"1 send-probe {to(ANSWERS[4])}\n", f"1 send-probe {to(SILENT[6])} timeout 1\n",
                                   "1 check-support feature icmp\n", "x\n"],
                          ids=["answered", "silent", "check-support", "bad"])
