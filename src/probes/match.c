@@ -461,17 +461,14 @@ look_there(const struct probes *probes, const struct answer *answer, struct sear
 static void
 look_at_all(const struct probes *probes, const struct answer *answer, struct search *search)
 {
-    uint32_t count = probes_count(probes);
-    if (count > FEW) {
+    if (probes_count(probes) > FEW) {
         look_there(probes, answer, search);
         return;
     }
     search->gave_up = false;
-    for (uint32_t i = 0; i < count; i++) {
-        struct probe *probe = probes_nth(probes, i);
+    for (struct probe *probe = probes_any(probes); probe; probe = probes_after(probes, probe))
         if (may_be_translated(probe, answer))
             look_at(probe, answer, search);
-    }
 }
 
 /* By a balanced checksum, as it was before a NAT that kept the port translated the source: whom the error reached. */

@@ -261,9 +261,17 @@ probes_count(const struct probes *probes)
 }
 
 struct probe *
-probes_nth(const struct probes *probes, uint32_t number)
+probes_any(const struct probes *probes)
 {
-    return probe_at(probes, timers_nth(&probes->timers, number));
+    uint32_t slot = timers_any(&probes->timers);
+    return slot == TIMER_NONE ? NULL : probe_at(probes, slot);
+}
+
+struct probe *
+probes_after(const struct probes *probes, const struct probe *probe)
+{
+    uint32_t slot = timers_after(&probes->timers, probe->slot);
+    return slot == TIMER_NONE ? NULL : probe_at(probes, slot);
 }
 
 static uint32_t

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * All probes in flight: added, found by what answers return of their identity, removed, and expired, each in constant
- * time (deadlines: logarithmic), up to PROBES_MAX of them.
+ * time (deadlines: mostly, see timer.h), up to PROBES_MAX of them.
  */
 #ifndef HOPLINE_PROBE_H
 #define HOPLINE_PROBE_H
@@ -55,8 +55,9 @@ void probes_remove(struct probes *probes, struct probe *probe);
 
 uint32_t probes_count(const struct probes *probes);
 
-/* Each of them, by a number below probes_count(): in no order, which changes when one is added or removed. */
-struct probe *probes_nth(const struct probes *probes, uint32_t number);
+/* All of them, in no order: any, and another after PROBE, while none is added or removed; NULL: there is none (left). */
+struct probe *probes_any(const struct probes *probes);
+struct probe *probes_after(const struct probes *probes, const struct probe *probe);
 
 /* To be called of a probe that ends without an answer, before it is removed. */
 void probes_note_silence(struct probes *probes, const struct probe *probe);

@@ -37,6 +37,15 @@ earliest(const bool set[SLOTS], const int64_t deadlines[SLOTS], int64_t *ns)
     return any;
 }
 
+static uint32_t
+count_all(const struct timers *timers, const bool set[SLOTS])
+{
+    uint32_t count = 0;
+    for (uint32_t slot = timers_any(timers); slot != TIMER_NONE; slot = timers_after(timers, slot), count++)
+        MUST(slot < SLOTS && set[slot] && count < SLOTS);
+    return count;
+}
+
 /* Few different deadlines, so that many are equal; some are negative. */
 START_TEST(random_against_model)
 {
@@ -44,6 +53,7 @@ START_TEST(random_against_model)
     bool set[SLOTS] = { false };
     int64_t deadlines[SLOTS] = { 0 };
     uint64_t state = 7;
+    uint32_t count = 0;
     for (uint32_t round = 0; round < 60000; round++) {
         uint32_t slot = dice(&state) % SLOTS;
         if (set[slot]) {
@@ -54,6 +64,8 @@ START_TEST(random_against_model)
             timers_set(timers, slot, (struct instant){ deadlines[slot] });
         }
         set[slot] = !set[slot];
+        count += set[slot] ? 1 : UINT32_MAX;
+        MUST(count_all(timers, set) == count);
         int64_t ns = 0;
         uint32_t next;
         struct instant deadline;
@@ -92,8 +104,35 @@ START_TEST(come_out_sorted)
         MUST(deadline.ns == sorted[i]);
         timers_end(timers, slot);
     }
-    MUST(timers->count == 0);
+    MUST(timers_any(timers) == TIMER_NONE);
     free(sorted);
+    delete_timers(timers);
+}
+END_TEST
+
+/* As probes are: a few timeouts, of which each makes deadlines that become later and later; most end before, in any order. */
+START_TEST(few_timeouts)
+{
+    static const int64_t timeouts[] = { 1000, 10000, 4000, 60000, 2000, 7000 };
+    struct timers *timers = new_timers(SLOTS);
+    bool set[SLOTS] = { false };
+    int64_t deadlines[SLOTS] = { 0 };
+    uint64_t state = 9;
+    for (int64_t now = 0; now < 100000; now++) {
+        struct instant deadline;
+        uint32_t next, slot = dice(&state) % SLOTS;
+        while (timers_next(timers, &next, &deadline) && deadline.ns <= now) {
+            int64_t ns;
+            MUST(earliest(set, deadlines, &ns) && ns == deadline.ns && set[next] && deadlines[next] == ns);
+            timers_end(timers, next);
+            set[next] = false;
+        }
+        if (set[slot])
+            timers_end(timers, slot);
+        set[slot] = true;
+        deadlines[slot] = now + timeouts[dice(&state) % COUNT(timeouts)];
+        timers_set(timers, slot, (struct instant){ deadlines[slot] });
+    }
     delete_timers(timers);
 }
 END_TEST
@@ -154,6 +193,7 @@ timer_suite(void)
     tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_test(tests, random_against_model);
     tcase_add_test(tests, come_out_sorted);
+    tcase_add_test(tests, few_timeouts);
     tcase_add_test(tests, equal_deadlines_come_once_each);
     tcase_add_test(tests, extremes);
     tcase_add_test(tests, bounds);
