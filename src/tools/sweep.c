@@ -105,8 +105,10 @@ static void
 grew(void *owner)
 {
     struct sweep *sweep = owner;
-    if (sweep->pace && !sweep->options->rate && sweep->rules.rate != LARGE_RATE)
-        sweep->rules.rate = large_rate(0, list_largest(sweep->list), list_largest(sweep->list));
+    if (sweep->pace && !sweep->options->rate && sweep->rules.rate != LARGE_RATE) {
+        sweep->rules.rate = large_rate(0, list_largest(sweep->list));
+        large_say_rate(0, list_largest(sweep->list), list_largest(sweep->list));
+    }
     if (sweep->pace)
         pace_go_on(sweep->pace);
     else if (list_is_complete(sweep->list))
@@ -151,7 +153,7 @@ prepare(struct sweep *sweep)
     bool wants_facts = wants_flags || wants_codes || probing->json;
     const char *detail = client_can(sweep->client, FEATURE_DETAIL) ? " detail 1" : "";
     if (!*detail)
-        client_says_less(sweep->client, wants_flags ? "not whether a port is open, no errors by their codes"
+        client_says_less(sweep->client, probing->protocol, wants_flags ? "not whether a port is open, no errors by their codes"
                                                     : "no errors by their codes");
     char arguments[ARGUMENTS_MAX], asked[SERVICE_ARGUMENTS_MAX];
     probing_arguments(probing, arguments);
@@ -203,9 +205,10 @@ probe_each(struct sweep *sweep, char **words, size_t count)
     const struct sweep_options *options = sweep->options;
     struct report_rules says = { .json = options->probing.json, .quiet = options->quiet,
                                  .lost_is_silent = options->ignore_lookup_errors, .question = &options->probing.question };
-    sweep->rules = (struct pace_rules){ .rate = large_rate(options->rate, count_ranges(sweep), count_ranges(sweep)),
+    sweep->rules = (struct pace_rules){ .rate = large_rate(options->rate, count_ranges(sweep)),
                                         .tries = options->retries + 1, .timeout = options->probing.timeout,
                                         .first = sweep->first, .again = sweep->again };
+    large_say_rate(options->rate, count_ranges(sweep), count_ranges(sweep));
     prepare(sweep);
     sweep->start = clock_now();
     sweep->pace = pace_new(sweep->events, sweep->client, sweep->list, &sweep->rules, end_in_time, sweep);

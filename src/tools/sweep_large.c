@@ -46,16 +46,21 @@ struct large {
 };
 
 int64_t
-large_rate(int64_t given, uint64_t all, uint64_t mine)
+large_rate(int64_t given, uint64_t all)
+{
+    return given ? given : all > LARGE ? LARGE_RATE : RATE;
+}
+
+void
+large_say_rate(int64_t given, uint64_t all, uint64_t mine)
 {
     char of_all[32] = "";
     if (given || all <= LARGE)
-        return given ? given : RATE;
+        return;
     if (mine < all)
         snprintf(of_all, sizeof of_all, " of %" PRIu64, all);
     warnx("%" PRIu64 "%s probes, so %d a second, which takes %" PRIu64 " s; -R sets another rate", mine, of_all, LARGE_RATE,
           (mine + LARGE_RATE - 1) / LARGE_RATE);
-    return LARGE_RATE;
 }
 
 static bool
@@ -259,16 +264,29 @@ seed_of(const struct sweep_options *options)
     return seed;
 }
 
+static uint64_t
+count_addresses(const struct large *large)
+{
+    return ranges_count(&large->place.targets[IPV4]) + ranges_count(&large->place.targets[IPV6]);
+}
+
+/* Of all shards. */
+static uint64_t
+count_all(const struct large *large)
+{
+    const struct sweep_options *options = large->place.options;
+    return count_addresses(large) * ((uint64_t)(options->ttl_high - options->ttl_low) + 1);
+}
+
 /* Facts cost as much as the rest of an answer: told where one wants them, and of errors, which are listed. */
 static void
 prepare(struct large *large)
 {
     const struct sweep_options *options = large->place.options;
-    uint64_t addresses = ranges_count(&large->place.targets[IPV4]) + ranges_count(&large->place.targets[IPV6]);
-    uint64_t ttls = (uint64_t)(options->ttl_high - options->ttl_low) + 1;
+    uint64_t addresses = count_addresses(large);
     bool facts = !options->quiet || options->probing.json || options->probing.question.service ||
                  strcmp(options->probing.protocol, "tcp") == 0;
-    if (addresses * ttls > ADDRESSES_MAX)
+    if (count_all(large) > ADDRESSES_MAX)
         errx(2, "more than %" PRIu64 " probes: --exclude some, or sweep part of it", ADDRESSES_MAX);
     if (!options->quiet && options->ttl_low < 0) {
         if (addresses > LISTED_MAX)
@@ -279,7 +297,7 @@ prepare(struct large *large)
     }
     bool tells_facts = client_can(large->place.client, FEATURE_DETAIL);
     if (!tells_facts)
-        client_says_less(large->place.client, "no errors by their codes");
+        client_says_less(large->place.client, options->probing.protocol, "no errors by their codes");
     char arguments[ARGUMENTS_MAX], asked[SERVICE_ARGUMENTS_MAX];
     snprintf(large->arguments, sizeof large->arguments, "%.480s%s%s", probing_arguments(&options->probing, arguments),
              service_arguments(&options->probing.question, asked), facts && tells_facts ? " detail 1" : "");
@@ -287,7 +305,7 @@ prepare(struct large *large)
         .targets = large->place.targets, .arguments = large->arguments, .seed = seed_of(options), .shard = options->shard,
         .shards = options->shards, .ttl_low = options->ttl_low, .ttl_high = options->ttl_high, .retries = options->retries,
         .timeout = options->probing.timeout, .report_all = !options->quiet,
-        .rate = large_rate(options->rate, addresses * ttls, addresses * ttls / options->shards),
+        .rate = large_rate(options->rate, count_all(large)),
         /* The daemon counts whatever answers. */
         .limit = options->probing.question.service ? 0 : (uint64_t)options->limit,
     };
@@ -307,6 +325,7 @@ large_new(const struct large_place *place)
     if (place->options->resume)
         begin_resume(large);
     large->run = run_new(place->events, place->client, &large->rules, (struct run_user){ heard, ended, large });
+    large_say_rate(place->options->rate, count_all(large), run_tally(large->run).left);
     return large;
 }
 
@@ -341,7 +360,7 @@ list_silent(const struct large *large)
 static uint64_t
 count_silent(const struct large *large)
 {
-    uint64_t count = 0, all = ranges_count(&large->place.targets[IPV4]) + ranges_count(&large->place.targets[IPV6]);
+    uint64_t count = 0, all = count_addresses(large);
     for (uint64_t number = 0; large->known && number < all; number++)
         count += large->known[number] == KNOWN_SILENT;
     return count;

@@ -36,10 +36,13 @@ int64_t large_sweep(struct large *large);
 /* The daemon has ended. */
 void large_died(struct large *large);
 
+/* The rate that was given, or if that is 0 the one for a sweep of so many probes. */
+int64_t large_rate(int64_t given, uint64_t all);
+
 /*
- * The rate that was given, or if that is 0 the one for a sweep of ALL probes, of which this program sends MINE: the other
- * parts may be under way at the same time. That it is LARGE_RATE is said.
+ * Says so, where that is LARGE_RATE without having been given: for a sweep of ALL probes, of which this program sends MINE:
+ * other parts may be under way elsewhere at the same time, or were sent before.
  */
-int64_t large_rate(int64_t given, uint64_t all, uint64_t mine);
+void large_say_rate(int64_t given, uint64_t all, uint64_t mine);
 
 #endif

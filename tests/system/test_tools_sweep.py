@@ -576,6 +576,17 @@ def test_rate_of_a_part(crowd):
     assert 0.4 <= float(told[1]) < 1.5
 
 
+def test_rate_of_the_rest(crowd, tmp_path):
+    """Of a sweep that goes on, what is left counts."""
+    file, args = tmp_path / "place", ("--seed", 3, "10.60.64.0/21")
+    sweep_until(crowd, file, signal.SIGINT, *map(str, args))
+    said = run(crowd, "probe-sweep", "-q", "-r0", "-W0.2", "--resume", file, *args, quiet=False)
+    told = re.fullmatch(r"probe-sweep: (\d+) of 2048 probes, so 1000 a second, which takes (\d+) s; -R sets another rate\n", said.err)
+    left = int(told[1])
+    assert 900 < left < 1900 and int(told[2]) == (left + 999) // 1000
+    assert re.match(rf"{left} targets: ", said.lines[-1])
+
+
 def test_daemon_without_sweep(crowd, tmp_path):
     """Is asked for one after the other, as ever."""
     env = {"MTR_PACKET": "tee -a " + str(tmp_path / "log") + " | " + without_sweep()["MTR_PACKET"]}
