@@ -570,9 +570,10 @@ client_refused(const struct client *client, const struct reply *reply, enum feat
 }
 
 void
-client_says_less(const struct client *client, const char *what)
+client_says_less(const struct client *client, const char *protocol, const char *what)
 {
-    warnx("the daemon %s, version %s, tells less: %s", client->name, client_version(client), what);
+    warnx("the daemon %s, version %s, tells less: %s%s", client->name, client_version(client), what,
+          strcmp(protocol, "tcp") == 0 ? ", not whether a tcp time of a second and more is that of a SYN sent again" : "");
 }
 
 bool

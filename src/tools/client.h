@@ -89,8 +89,11 @@ __attribute__((format(printf, 4, 5))) int64_t client_ask(struct client *client, 
  */
 void client_gather(struct client *client, int64_t pause);
 
-/* Says, on standard error, that it is an older daemon or another's, and WHAT is left out for that. */
-void client_says_less(const struct client *client, const char *what);
+/*
+ * Says, on standard error, that it is an older daemon or another's, and WHAT is left out for that. Those that leave tcp to
+ * the kernel (connect(2)) take what answers a SYN that the kernel sent again, after a second, for an answer to the first.
+ */
+void client_says_less(const struct client *client, const char *protocol, const char *what);
 
 /* NS as the value of `timeout`: whole seconds, rounded up, where it takes no others. */
 #define SECONDS_MAX 32

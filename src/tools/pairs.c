@@ -310,11 +310,11 @@ say_what_less(struct run *run)
     if (client_can(run->client, FEATURE_DETAIL))
         return;
     if (options->status)
-        client_says_less(run->client, "no translation that routers see");
+        client_says_less(run->client, options->probing.protocol, "no translation that routers see");
     else if (strcmp(options->probing.protocol, "tcp") == 0)
-        client_says_less(run->client, "not whether a port is open, no errors by their codes");
+        client_says_less(run->client, options->probing.protocol, "not whether a port is open, no errors by their codes");
     else
-        client_says_less(run->client, "no errors by their codes");
+        client_says_less(run->client, options->probing.protocol, "no errors by their codes");
 }
 
 static int

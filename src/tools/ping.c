@@ -582,7 +582,7 @@ prepare(struct ping *ping)
         snprintf(ping->arguments + used, sizeof ping->arguments - used, " dont-fragment %d",
                  strcmp(options->fragments, "do") == 0);
     if (!client_can(ping->client, FEATURE_COLLECT) || !client_can(ping->client, FEATURE_DETAIL))
-        client_says_less(ping->client, "no size, no time to live, no late and no double answers");
+        client_says_less(ping->client, options->probing.protocol, "no size, no time to live, no late and no double answers");
     ping->may_change_flow = strcmp(options->probing.protocol, "icmp") == 0 && !options->asking.row && client_can(ping->client, FEATURE_FLOW) &&
                             (options->probing.size < 0 || options->probing.size >= ROOM_FOR_FLOW);
     for (size_t i = 0; i < ping->count; i++)

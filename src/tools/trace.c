@@ -384,7 +384,7 @@ prepare(struct trace *trace)
     if (trace->options->format == FORMAT_ATLAS && client_can(trace->client, FEATURE_COLLECT))
         snprintf(trace->arguments + used, sizeof trace->arguments - used, " collect 1");
     if (!client_can(trace->client, FEATURE_DETAIL) || !client_can(trace->client, FEATURE_FLOW))
-        client_says_less(trace->client, "no flows, so paths may be mixed, and no words behind a hop");
+        client_says_less(trace->client, trace->options->probing.protocol, "no flows, so paths may be mixed, and no words behind a hop");
     trace->recheck = (struct alarm){ .rings = show_all, .owner = trace };
     names_on_change(trace->names, show_all, trace);
 }

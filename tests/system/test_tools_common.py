@@ -238,7 +238,17 @@ def test_less_is_said_once(tool):
     """On mtr's own daemon they work, and say in a line what is left out."""
     said = run(None, tool, "-n", *SHORT[tool], "127.0.0.1", env=fake("reply ip-4 127.0.0.1 round-trip-time 15", "no"),
                quiet=False)
-    assert said.status == 0 and said.err.count("\n") == 1 and "tells less" in said.err
+    assert said.status == 0 and said.err.count("\n") == 1 and "tells less" in said.err and "SYN" not in said.err
+
+
+@every_tool
+def test_less_of_tcp(tool):
+    """That daemon takes what answers a SYN which its host sent again for an answer to the first."""
+    said = run(None, tool, "-n", "-ptcp:80", *SHORT[tool], "127.0.0.1", env=fake("reply ip-4 127.0.0.1 round-trip-time 15", "no"),
+               quiet=False)
+    assert said.err.count("\n") == 1
+    assert "tells less: " in said.err and said.err.endswith(
+        ", not whether a tcp time of a second and more is that of a SYN sent again\n")
 
 
 @every_tool
