@@ -129,6 +129,39 @@ def test_target_behind_an_unreachable(rested):
         rested.nodes[2].nft("delete table ip x")
 
 
+@pytest.mark.parametrize("silent, limited", [("ttl == 2", True), ("ttl > 1", False)], ids=["alone", "and all behind it"])
+def test_limited_for_one_path(silent, limited):
+    """What a router does not answer, while hops behind it do, is its limit; else it is loss."""
+    network = f"None if {silent} and count > 2 else reply(ttl if ttl < 4 else 0)"
+    said = run(None, "probe-trace", "-n", "-q6", "-m4", "-W1", FAR, env=fake_daemon(network))
+    assert [line.endswith("* * *  limited") for line in said.lines[1:]] == [False, limited, False, False]
+    assert said.lines[2].count(" ms") == 3
+
+
+NOTING = """import sys, time
+log = open(sys.argv[1], "w", buffering=1, encoding="ascii")
+for line in sys.stdin:
+    token, command, *rest = line.split()
+    if command == "check-support":
+        print(token, "feature-support support ok", flush=True)
+    else:
+        log.write(f"{time.monotonic()} {rest[1]}\\n")
+        print(token, f"reply ip-4 {rest[1]} round-trip-time 1000", flush=True)
+"""
+
+
+def test_rounds_of_many_hosts_are_spread(tmp_path):
+    """Over the interval, so that the routers that they share are not asked by all of them at once."""
+    log, noting = tmp_path / "log", tmp_path / "noting"
+    noting.write_text(NOTING, encoding="ascii")
+    run(None, "probe-trace", "-n", "--mtr", 2, "-i1", "-m1", *(f"192.0.2.{host}" for host in range(10)),
+        env={"MTR_PACKET": f"/usr/bin/python3 -u {noting} {log}"})
+    asked = [line.split() for line in log.read_text(encoding="ascii").splitlines()]
+    assert [target for _, target in asked] == 2 * [f"192.0.2.{host}" for host in range(10)]
+    times = [float(time) for time, _ in asked]
+    assert 1.85 < times[-1] - times[0] < 2.4 and max(b - a for a, b in zip(times, times[4:])) < 0.7
+
+
 def test_silence_is_asked_again():
     """What was lost of a burst is asked once more before a star is shown; what is silent for good is one."""
     network = 'None if ttl == 3 and count == 0 or ttl == 4 else reply(ttl if ttl < 6 else 0)'
