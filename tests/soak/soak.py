@@ -18,6 +18,7 @@ import itertools
 import os
 import pathlib
 import random
+import re
 import select
 import signal
 import subprocess
@@ -206,6 +207,17 @@ def make_requests(chance, can, faults):
     return requests
 
 
+def stolen():
+    """Seconds that a host of this virtual machine has taken from each processor (proc_stat(5)); without one, none."""
+    with open("/proc/stat", encoding="ascii") as file:
+        rows = [line.split() for line in file if re.match(r"cpu\d", line)]
+    return [int(row[8]) / os.sysconf("SC_CLK_TCK") for row in rows]
+
+
+def most_between(before, after):
+    return max(second - first for first, second in zip(before, after))
+
+
 class Load:
     """One daemon, its requests and what became of them. Tokens count from 1."""
 
@@ -223,7 +235,8 @@ class Load:
         self.began = time.monotonic()
         self.latest, self.latest_one = 0.0, ""  # seconds after a timeout
         self.late, self.spells = 0, []  # replies that were; when, how late the first, of that it waited (seconds)
-        self.waits = collections.deque([(0.0, 0.0)], WAITS)  # until when, how long it had waited for a processor
+        self.stolen = stolen()
+        self.waits = collections.deque([(0.0, 0.0, self.stolen)], WAITS)  # when, how long it had waited, what was stolen
         self.answered = bytearray(self.count + 1)
         self.total, self.twice, self.missed, self.collected = 0, 0, 0, 0
         self.kinds, self.faults, self.wrong = collections.Counter(), collections.Counter(), []
@@ -303,8 +316,9 @@ class Load:
             self.empty = before
 
     def note_late(self, written, now, late):
-        """Late by so much at NOW: how much of it is the daemon's own, that is, without what it waited for a processor. It
-        may have waited before it read the request, whose time it counts from then, or before it answered."""
+        """Late by so much at NOW: how much of it is the daemon's own, that is, without what it waited for a processor, and
+        what a host of this machine took from the processors meanwhile. It may have waited before it read the request, whose
+        time it counts from then, or before it answered."""
         self.look_at_waits(now)
         waited = self.waited_between(written, written + late) + self.waited_between(now - late, now)
         self.late += 1
@@ -313,13 +327,15 @@ class Load:
         return late - min(late, waited)
 
     def waited_between(self, first, last):
-        """Seconds for a processor, from the look before to the look after."""
-        before = next((waited for then, waited in reversed(self.waits) if then <= first), 0.0)
-        return next((waited for then, waited in self.waits if then >= last), self.waits[-1][1]) - before
+        """Seconds for a processor, from the look before to the look after. Which of them it was on is not known: so what was
+        stolen counts of the one of which it was most."""
+        _, waited_before, stolen_before = next((look for look in reversed(self.waits) if look[0] <= first), self.waits[0])
+        _, waited_after, stolen_after = next((look for look in self.waits if look[0] >= last), self.waits[-1])
+        return waited_after - waited_before + most_between(stolen_before, stolen_after)
 
     def look_at_waits(self, now):
         with open(f"/proc/{self.process.pid}/schedstat", encoding="ascii") as file:
-            self.waits.append((now, int(file.read().split()[1]) / 1e9))
+            self.waits.append((now, int(file.read().split()[1]) / 1e9, stolen()))
 
     def due(self, token):
         return self.requests[(token - 1) % KINDS_OF_REQUESTS]
@@ -353,7 +369,7 @@ class Load:
             yield (f"{self.latest_one}: {self.latest * 1000:.0f} ms after its timeout, without what it waited for a "
                    f"processor; {self.late} were late")
         yield from (f"wrong: {line}" for line in self.wrong)
-        if abs(after[0] - before[0]) > before[0] * options.growth / 100:
+        if after[0] - before[0] > before[0] * options.growth / 100:
             yield f"resident memory went from {before[0]} kB to {after[0]} kB"
         if after[1] > before[1] + (0 if options.time > 2 * SETTLED else OPENED[self.transport]):
             yield f"descriptors went from {before[1]} to {after[1]}"
@@ -494,8 +510,9 @@ def judge(load, lasted, options):
           f"  replies: {kinds} with {load.collected} lines; by faults {sum(load.faults.values())}; lost {load.sent - load.total}, "
           f"twice {load.twice}, no-reply where an answer was due {load.missed}\n"
           f"  sweeps: {load.sweeps.done} with {load.sweeps.answers} answers; missed {load.sweeps.missed}\n"
-          f"  latest {load.latest * 1000:.0f} ms after its timeout; waited {after[2]:.1f} s for a processor; late "
-          f"{load.late}{''.join(map(tell_spell, load.spells[:SPELLS]))}\n"
+          f"  latest {load.latest * 1000:.0f} ms after its timeout; waited {after[2]:.1f} s for a processor, "
+          f"{most_between(load.stolen, load.waits[-1][2]):.1f} s were stolen; late {load.late}"
+          f"{''.join(map(tell_spell, load.spells[:SPELLS]))}\n"
           f"  resident memory {before[0]} kB, then {after[0]} kB (each minute: {' '.join(map(str, load.memory))}); "
           f"descriptors {before[1]}, then {after[1]}\n"
           f"  {'; '.join(wrong) or 'all is well'}", flush=True)
