@@ -236,7 +236,7 @@ def test_seconds_as_the_daemon_reads_them(tool, given, value, support, tmp_path)
 @every_tool
 def test_less_is_said_once(tool):
     """On mtr's own daemon they work, and say in a line what is left out."""
-    said = run(None, tool, "-n", *SHORT[tool], "127.0.0.1", env=fake("reply ip-4 127.0.0.1 round-trip-time 15", "no"),
+    said = run(None, tool, "-n", "-picmp", *SHORT[tool], "127.0.0.1", env=fake("reply ip-4 127.0.0.1 round-trip-time 15", "no"),
                quiet=False)
     assert said.status == 0 and said.err.count("\n") == 1 and "tells less" in said.err and "SYN" not in said.err
 

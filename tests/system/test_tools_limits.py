@@ -133,7 +133,7 @@ def test_target_behind_an_unreachable(rested):
 def test_limited_for_one_path(silent, limited):
     """What a router does not answer, while hops behind it do, is its limit; else it is loss."""
     network = f"None if {silent} and count > 2 else reply(ttl if ttl < 4 else 0)"
-    said = run(None, "probe-trace", "-n", "-q6", "-m4", "-W1", FAR, env=fake_daemon(network))
+    said = run(None, "probe-trace", "-n", "-q6", "-m4", "-W0.3", FAR, env=fake_daemon(network))
     assert [line.endswith("* * *  limited") for line in said.lines[1:]] == [False, limited, False, False]
     assert said.lines[2].count(" ms") == 3
 
