@@ -572,8 +572,9 @@ client_refused(const struct client *client, const struct reply *reply, enum feat
 void
 client_says_less(const struct client *client, const char *protocol, const char *what)
 {
+    bool any_syn = protocol && strcmp(protocol, "tcp") == 0 && !client_can(client, FEATURE_DETAIL);
     warnx("the daemon %s, version %s, tells less: %s%s", client->name, client_version(client), what,
-          strcmp(protocol, "tcp") == 0 ? ", not whether a tcp time of a second and more is that of a SYN sent again" : "");
+          any_syn ? ", not whether a tcp time of a second and more is that of a SYN sent again" : "");
 }
 
 bool

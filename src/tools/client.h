@@ -90,8 +90,9 @@ __attribute__((format(printf, 4, 5))) int64_t client_ask(struct client *client, 
 void client_gather(struct client *client, int64_t pause);
 
 /*
- * Says, on standard error, that it is an older daemon or another's, and WHAT is left out for that. Those that leave tcp to
- * the kernel (connect(2)) take what answers a SYN that the kernel sent again, after a second, for an answer to the first.
+ * Says, on standard error, WHAT is left out, since the daemon is an older one or another's, or lacks privileges. PROTOCOL: by
+ * which times are told, or NULL where none are. A daemon without `detail` leaves tcp to the kernel (connect(2)), and takes
+ * what answers a SYN that the kernel sent again, after a second, for an answer to the first.
  */
 void client_says_less(const struct client *client, const char *protocol, const char *what);
 

@@ -310,7 +310,7 @@ say_what_less(struct run *run)
     if (client_can(run->client, FEATURE_DETAIL))
         return;
     if (options->status)
-        client_says_less(run->client, options->probing.protocol, "no translation that routers see");
+        client_says_less(run->client, NULL, "no translation that routers see");
     else if (strcmp(options->probing.protocol, "tcp") == 0)
         client_says_less(run->client, options->probing.protocol, "not whether a port is open, no errors by their codes");
     else

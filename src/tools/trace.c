@@ -383,8 +383,11 @@ prepare(struct trace *trace)
         used += (size_t)snprintf(trace->arguments + used, sizeof trace->arguments - used, " tcp-ecn accurate");
     if (trace->options->format == FORMAT_ATLAS && client_can(trace->client, FEATURE_COLLECT))
         snprintf(trace->arguments + used, sizeof trace->arguments - used, " collect 1");
-    if (!client_can(trace->client, FEATURE_DETAIL) || !client_can(trace->client, FEATURE_FLOW))
-        client_says_less(trace->client, trace->options->probing.protocol, "no flows, so paths may be mixed, and no words behind a hop");
+    const char *lack = !client_can(trace->client, FEATURE_DETAIL) ? "no flows, so paths may be mixed, and no words behind a hop"
+                       : !client_can(trace->client, FEATURE_FLOW) ? "no flows, so paths may be mixed"
+                                                                   : NULL;
+    if (lack)
+        client_says_less(trace->client, trace->options->probing.protocol, lack);
     trace->recheck = (struct alarm){ .rings = show_all, .owner = trace };
     names_on_change(trace->names, show_all, trace);
 }

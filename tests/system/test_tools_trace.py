@@ -13,7 +13,7 @@ import time
 import pytest
 
 from lab import twelve, venv, wire
-from lab.daemon import Daemon
+from lab.daemon import Daemon, default_binary
 from lab.fake_daemon import TARGET as FAR
 from lab.fake_daemon import fake_daemon
 from lab.nameserver import nameserver
@@ -535,6 +535,13 @@ def test_size_behind_the_host():
     """As traceroute has it."""
     said = run(None, "probe-trace", "-m1", "127.0.0.1", "60", quiet=False)
     assert "probe-trace: 60: not an address; a size is given as -s 60" in said.err
+
+
+def test_daemon_without_flows(path):
+    """Ours without privileges and ping sockets: no more is said to be left out than is. Its SYNs are told apart."""
+    env = {"MTR_PACKET": f"sed -u 's/feature flow$/feature none/' | {default_binary()}"}
+    said = run(path.namespace, "probe-trace", "-n", "-q1", "-m1", "-p", "tcp:80", TARGET[4], env=env, quiet=False)
+    assert said.err.count("\n") == 1 and said.err.endswith(" tells less: no flows, so paths may be mixed\n")
 
 
 def test_own_daemon_of_mtr(path):
