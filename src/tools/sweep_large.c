@@ -55,7 +55,7 @@ void
 large_say_rate(int64_t given, uint64_t all, uint64_t mine)
 {
     char of_all[32] = "";
-    if (given || all <= LARGE)
+    if (given || all <= LARGE || !mine)
         return;
     if (mine < all)
         snprintf(of_all, sizeof of_all, " of %" PRIu64, all);
