@@ -123,6 +123,8 @@ class Daemon:
         return reply
 
     def close_stdin(self):
+        for writer in self._writers:  # one that is about to write would write into what gets this descriptor's number next
+            writer.join(5)
         if self.process.stdin and not self.process.stdin.closed:
             try:
                 self.process.stdin.close()
@@ -181,8 +183,6 @@ class Daemon:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        for writer in self._writers:  # one that is about to write would write into what gets this descriptor's number next
-            writer.join(5)
         self.close_stdin()
         if self._reader:
             self._reader.join(5)
