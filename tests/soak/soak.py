@@ -367,7 +367,7 @@ class Load:
         yield from (f"wrong: {line}" for line in self.sweeps.wrong)
         if self.latest > options.late / 1000:
             yield (f"{self.latest_one}: {self.latest * 1000:.0f} ms after its timeout, without what it waited for a "
-                   f"processor; {self.late} were late")
+                   f"processor and what was stolen; {self.late} were late")
         yield from (f"wrong: {line}" for line in self.wrong)
         if after[0] - before[0] > before[0] * options.growth / 100:
             yield f"resident memory went from {before[0]} kB to {after[0]} kB"
@@ -523,10 +523,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--time", type=float, default=600, help="seconds")
     parser.add_argument("--rate", type=float, default=20000, help="probes a second")
-    parser.add_argument("--growth", type=float, default=1, help="per cent that the memory may differ by")
+    parser.add_argument("--growth", type=float, default=1, help="per cent that the memory may grow by")
     parser.add_argument("--late", type=float, default=50,
                         help="milliseconds that a reply may come after its timeout, without those in which the daemon "
-                        "waited for a processor")
+                        "waited for a processor, or the host of this machine took it")
     parser.add_argument("--lost", type=float, default=1e-5,
                         help="of the answers that are due may be lost on the way: hosts drop packets, too")
     parser.add_argument("--moment", type=float, default=1, help="seconds behind a fault in which replies to it may come")
