@@ -144,7 +144,7 @@ start_process(struct client *client)
         return false;
     }
     fflush(NULL);
-    client->process = fork();
+    client->process = vfork(); /* fork() takes 0.3 ms to copy what exec() throws away */
     if (client->process == 0)
         become_daemon(client->command, in[0], out[1]);
     close(in[0]);
