@@ -353,7 +353,8 @@ look_under(const struct probes *probes, const struct answer *answer, enum probe_
 static void
 look_by_number(const struct probes *probes, const struct answer *answer, uint32_t number, struct search *search)
 {
-    uint32_t hash = probes_hash_number(probes, answer->family, answer->protocol, &answer->target, answer->far, number);
+    uint32_t hash = probes_hash_number(probes, answer->family, answer->protocol, answer->icmp_request, &answer->target,
+                                       answer->far, number);
     look_under(probes, answer, BY_NUMBER, hash, search);
 }
 
@@ -447,7 +448,8 @@ static void
 look_there(const struct probes *probes, const struct answer *answer, struct search *search)
 {
     unsigned looks = 0;
-    struct probe *probe = probes_first_there(probes, answer->family, answer->protocol, &answer->target, answer->far);
+    struct probe *probe = probes_first_there(probes, answer->family, answer->protocol, answer->icmp_request,
+                                             &answer->target, answer->far);
     for (; probe; probe = probes_next_there(probes, probe)) {
         if (++looks > PROBES_LOOKS) {
             search->gave_up = true;

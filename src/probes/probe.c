@@ -30,7 +30,7 @@ struct probes {
     struct chunks table; /* struct probe, by slot */
     struct index indexes[PROBE_INDEXES];
     struct timers timers;
-    struct crowds crowds; /* those to one target and `far` */
+    struct crowds crowds; /* those to one target and `far`, but for echo requests */
     uint64_t seed;
     uint32_t *kinds;     /* how many ICMP requests there are under each hash */
     struct silence *silences;
@@ -136,6 +136,19 @@ hash_key(const struct probes *probes, enum probe_index index, enum family_id fam
 
 static const struct address anyone;
 
+/* See BY_NUMBER: they are found there by all that they are in a crowd for. */
+static bool
+is_echo(enum protocol_id protocol, enum icmp_request icmp_request)
+{
+    return protocols[protocol]->ports == PORTS_ECHO && icmp_request == ICMP_REQUEST_ECHO;
+}
+
+static bool
+has_crowd(const struct probe *probe)
+{
+    return !is_echo((enum protocol_id)probe->protocol, (enum icmp_request)probe->icmp_request);
+}
+
 /* The address in BY_PORTS's hash: the target if only that may answer; 0 for echo and groups, where others may too. */
 static const struct address *
 indexed_target(enum family_id family, enum protocol_id protocol, const struct address *target)
@@ -153,8 +166,10 @@ probes_hash_ports(const struct probes *probes, enum family_id family, enum proto
 
 uint32_t
 probes_hash_number(const struct probes *probes, enum family_id family, enum protocol_id protocol,
-                   const struct address *target, uint16_t far, uint32_t number)
+                   enum icmp_request icmp_request, const struct address *target, uint16_t far, uint32_t number)
 {
+    if (is_echo(protocol, icmp_request))
+        return hash_key(probes, BY_NUMBER, family, protocol, &anyone, far, 0);
     bool alone = protocols[protocol]->numbered;
     return hash_key(probes, BY_NUMBER, family, protocol, alone ? &anyone : target, alone ? 0 : far, number);
 }
@@ -175,7 +190,8 @@ hash_of(const struct probes *probes, const struct probe *probe, enum probe_index
     if (index == BY_PORTS)
         return probes_hash_ports(probes, family, protocol, probe->group ? &anyone : &probe->target, identity->near,
                                  identity->far);
-    return probes_hash_number(probes, family, protocol, &probe->target, identity->far, number_of(probe));
+    return probes_hash_number(probes, family, protocol, (enum icmp_request)probe->icmp_request, &probe->target,
+                              identity->far, number_of(probe));
 }
 
 /* Of those to one target and port, whatever ours. */
@@ -237,7 +253,8 @@ probes_add(struct probes *probes, const struct probe *model, struct instant dead
     probe->slot = slot & (PROBES_MAX - 1);
     for (enum probe_index i = 0; i < PROBE_INDEXES; i++)
         index_add(&probes->indexes[i], slot, hash_of(probes, probe, i));
-    crowds_add(&probes->crowds, slot, crowd_hash(probes, probe));
+    if (has_crowd(probe))
+        crowds_add(&probes->crowds, slot, crowd_hash(probes, probe));
     timers_set(&probes->timers, slot, deadline);
     return probe;
 }
@@ -248,7 +265,8 @@ probes_remove(struct probes *probes, struct probe *probe)
     timers_end(&probes->timers, probe->slot);
     for (size_t i = 0; i < PROBE_INDEXES; i++)
         index_remove(&probes->indexes[i], probe->slot);
-    crowds_remove(&probes->crowds, probe->slot);
+    if (has_crowd(probe))
+        crowds_remove(&probes->crowds, probe->slot);
     if (probe->icmp_request != ICMP_REQUEST_ECHO)
         count_kind(probes, probe, UINT32_MAX); /* less by one */
     give_slot(probes, probe->slot);
@@ -394,14 +412,19 @@ crowd_at(const struct probes *probes, uint32_t slot)
 
 struct probe *
 probes_first_there(const struct probes *probes, enum family_id family, enum protocol_id protocol,
-                   const struct address *target, uint16_t far)
+                   enum icmp_request icmp_request, const struct address *target, uint16_t far)
 {
+    if (is_echo(protocol, icmp_request))
+        return probes_first(probes, BY_NUMBER,
+                            probes_hash_number(probes, family, protocol, icmp_request, target, far, 0));
     return crowd_at(probes, crowds_first(&probes->crowds, crowd_hash_of(probes, family, protocol, target, far)));
 }
 
 struct probe *
 probes_next_there(const struct probes *probes, const struct probe *probe)
 {
+    if (!has_crowd(probe))
+        return probes_next(probes, BY_NUMBER, probe);
     return crowd_at(probes, crowds_next(&probes->crowds, probe->slot));
 }
 
@@ -416,7 +439,9 @@ bool
 probes_is_alone(const struct probes *probes, const struct probe *probe)
 {
     unsigned looks = 0;
-    const struct probe *other = crowd_at(probes, crowds_first(&probes->crowds, crowd_hash(probes, probe)));
+    const struct probe *other =
+        probes_first_there(probes, (enum family_id)probe->family, (enum protocol_id)probe->protocol,
+                           (enum icmp_request)probe->icmp_request, &probe->target, probe->identity.far);
     for (; other; other = probes_next_there(probes, other))
         if (other != probe && (++looks > PROBES_LOOKS || same_crowd(other, probe)))
             return false;

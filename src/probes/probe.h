@@ -77,14 +77,15 @@ struct instant probes_deadline(const struct probes *probes, const struct probe *
  * BY_PORTS: target, near and far (ICMP and group targets: without the target, since others may answer).
  * BY_NUMBER: identity.number alone where the protocol has one, since all else may be translated on the way; else target,
  * far, and what tells apart probes that share their ports: ip_id, which comes back in an IPv4 header, as a balanced
- * checksum, or in a nonce.
+ * checksum, or in a nonce. Echo requests: by far alone, the sequence number, which is never translated and which no more of
+ * them share than there are identifiers; it counts up, so neighbours in time are neighbours in memory.
  */
 enum probe_index { BY_PORTS, BY_NUMBER, PROBE_INDEXES };
 
 uint32_t probes_hash_ports(const struct probes *probes, enum family_id family, enum protocol_id protocol,
                            const struct address *target, uint16_t near, uint16_t far);
 uint32_t probes_hash_number(const struct probes *probes, enum family_id family, enum protocol_id protocol,
-                            const struct address *target, uint16_t far, uint32_t number);
+                            enum icmp_request icmp_request, const struct address *target, uint16_t far, uint32_t number);
 
 /* The probes under a hash, newest first, then NULL. They may differ from what was hashed: compare. */
 struct probe *probes_first(const struct probes *probes, enum probe_index index, uint32_t hash);
@@ -103,11 +104,12 @@ bool probes_number_taken(const struct probes *probes, const struct probe *model)
 uint32_t probes_of_kind(const struct probes *probes, const struct probe *model);
 
 /*
- * The probes of this family and protocol to this target and `far`, newest first, and others whose hashes share a place
- * with theirs by chance, then NULL. Whoever looks at more than PROBES_LOOKS of them lets forgers keep the process busy.
+ * The probes of this family, protocol and kind to this target and `far`, newest first, and others whose hashes share a
+ * place with theirs by chance, then NULL. Whoever looks at more than PROBES_LOOKS of them lets forgers keep the process
+ * busy.
  */
 struct probe *probes_first_there(const struct probes *probes, enum family_id family, enum protocol_id protocol,
-                                 const struct address *target, uint16_t far);
+                                 enum icmp_request icmp_request, const struct address *target, uint16_t far);
 struct probe *probes_next_there(const struct probes *probes, const struct probe *probe);
 
 /*

@@ -9,17 +9,21 @@
 
 #define SEED UINT64_C(0x0123456789abcdef)
 
-/* The I-th of many probes that differ in all that they are found by. Its token is I. */
+/*
+ * The I-th of many probes that differ in all that they are found by; but for the sequence numbers of echo requests, each of
+ * which 16 of a family have. Its token is I.
+ */
 static struct probe
 probe_number(uint32_t i)
 {
+    bool echo = (i >> 1 & 3) == PROTOCOL_ICMP;
     struct probe probe = {
         .token = (int32_t)i,
         .family = i & 1 ? IPV6 : IPV4,
         .protocol = (uint8_t)(i >> 1 & 3),
         .identity = {
-            .near = (uint16_t)i,
-            .far = (uint16_t)(i >> 16),
+            .near = (uint16_t)(echo ? i >> 16 : i),
+            .far = (uint16_t)(echo ? i : i >> 16),
             .number = i * UINT32_C(2654435761),
             .ip_id = (uint16_t)(i * 40503u),
             .balanced = i & 8,
@@ -49,7 +53,8 @@ hash_of(const struct probes *probes, const struct probe *probe, enum probe_index
     if (index == BY_PORTS)
         return probes_hash_ports(probes, family, protocol, &probe->target, identity->near, identity->far);
     uint32_t number = protocols[protocol]->numbered ? identity->number : identity->ip_id;
-    return probes_hash_number(probes, family, protocol, &probe->target, identity->far, number);
+    return probes_hash_number(probes, family, protocol, (enum icmp_request)probe->icmp_request, &probe->target,
+                              identity->far, number);
 }
 
 /* The probe with this token, if an index has it under that probe's hash; counts the steps. */
@@ -83,16 +88,21 @@ fill(struct probes *probes)
 static void
 find_all(const struct probes *probes)
 {
-    uint64_t steps = 0;
+    uint64_t all_steps = 0;
     for (uint32_t i = 0; i < PROBES_MAX; i++) {
         struct probe model = probe_number(i);
         for (enum probe_index index = 0; index < PROBE_INDEXES; index++) {
+            uint64_t steps = 0;
             struct probe *found = find(probes, &model, index, &steps);
             MUST(found && address_same(&found->target, &model.target));
             MUST(probes_deadline(probes, found).ns == deadline_number(i).ns);
+            if (model.protocol == PROTOCOL_ICMP && index == BY_NUMBER)
+                MUST(steps < 20); /* 15, and one whose hash is the same by chance */
+            else
+                all_steps += steps;
         }
     }
-    MUST(steps <= PROBES_MAX / 2); /* hashes hardly ever meet */
+    MUST(all_steps <= PROBES_MAX / 2); /* hashes hardly ever meet */
 }
 
 static void
@@ -328,7 +338,10 @@ END_TEST
 
 #define CROWDED 20000u
 
-/* Which of the crowds a probe belongs to: some are of a hundred, most of a few. */
+/*
+ * Which of the crowds a probe belongs to: some are of a hundred, most of a few. Of those of ICMP none is of echo requests,
+ * whose sequence numbers are no more than 16 probes' each; see `sharers_of_a_sequence`.
+ */
 static uint32_t
 crowd_number(uint32_t i)
 {
@@ -340,6 +353,7 @@ crowded(uint32_t i, uint32_t crowd)
 {
     struct probe probe = taker((enum protocol_id)(crowd % PROTOCOLS));
     probe.token = (int32_t)i;
+    probe.icmp_request = probe.protocol == PROTOCOL_ICMP ? ICMP_REQUEST_TIMESTAMP : 0;
     probe.identity.near = (uint16_t)i;
     probe.identity.far = (uint16_t)(33434 + crowd % 100);
     probe.target.bytes[2] = (uint8_t)(crowd / 100);
@@ -373,6 +387,31 @@ START_TEST(crowds_against_a_count)
     MUST(probes_count(probes) == 0 && lonely > CROWDED);
     free(in_flight);
     free(count);
+    probes_free(probes);
+}
+END_TEST
+
+/* A million echo requests, of which 16 have a sequence number in common, and of these each two the target. */
+START_TEST(sharers_of_a_sequence)
+{
+    struct probes *probes = probes_new(SEED);
+    struct probe **added = zeroed_memory(PROBES_MAX, sizeof *added);
+    for (uint32_t i = 0; i < PROBES_MAX; i++) {
+        struct probe model = taker(PROTOCOL_ICMP);
+        model.token = (int32_t)i;
+        model.identity.near = (uint16_t)(0x1230 | i >> 16);
+        model.identity.far = (uint16_t)i;
+        model.target.bytes[3] = (uint8_t)(i >> 16 & 14); /* two of them have the same */
+        added[i] = add(probes, &model, deadline_number(i));
+    }
+    for (const struct probe *probe = probes_any(probes); probe; probe = probes_after(probes, probe))
+        MUST(probe->token % 101 || !probes_is_alone(probes, probe));
+    for (uint32_t i = 0; i < PROBES_MAX; i++)
+        if (i >> 16 & 1)
+            probes_remove(probes, added[i]);
+    for (const struct probe *probe = probes_any(probes); probe; probe = probes_after(probes, probe))
+        MUST(probe->token % 101 || probes_is_alone(probes, probe));
+    free(added);
     probes_free(probes);
 }
 END_TEST
@@ -447,6 +486,7 @@ probe_suite(void)
     tcase_add_test(tests, ports_taken);
     tcase_add_test(tests, alone);
     tcase_add_test(tests, crowds_against_a_count);
+    tcase_add_test(tests, sharers_of_a_sequence);
     tcase_add_test(tests, a_million_alone);
     tcase_add_test(tests, alone_beside_a_crowd);
     tcase_add_test(tests, hashes_depend_on_the_seed);
