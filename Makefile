@@ -56,11 +56,15 @@ BUILT_DAEMON := $(BUILT_DAEMONDIR)/$(call renamed,mtr-packet)
 TOOL_CFLAGS = -DHOPLINE_BINDIR='"$(BUILT_BINDIR)"' -DHOPLINE_DAEMON='"$(BUILT_DAEMON)"' -fno-math-errno \
 	$(CARES_CFLAGS) $(JANSSON_CFLAGS) $(IDN2_CFLAGS)
 TOOL_LIBS = $(CARES_LIBS) $(JANSSON_LIBS) -Wl,--as-needed -lm $(LIBS)
-# The same bytes, wherever it is built.
-ALL_CFLAGS = -std=c11 -ffile-prefix-map=$(CURDIR)=. $(WARNINGS) $(HARDEN_CFLAGS) $(CFLAGS) $(WERROR)
+# Optimised as a whole the daemon takes 4 % less time; but not where somebody chose another compiler, or other flags.
+WHOLE := $(if $(filter file,$(origin CC)),$(if $(filter file,$(origin CFLAGS)),$(LTO)))
+# Wherever it is built.
+SAME_BYTES = -ffile-prefix-map=$(CURDIR)=.
+ALL_CFLAGS = -std=c11 $(SAME_BYTES) $(WARNINGS) $(HARDEN_CFLAGS) $(CFLAGS) $(WHOLE) $(WERROR)
 ALL_LIBS = $(LIBCAP_LIBS) $(if $(HAVE_LIBSECCOMP),$(LIBSECCOMP_LIBS)) $(LIBS)
 COMPILE = $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP
-LINK = $(CC) $(CFLAGS) $(HARDEN_LDFLAGS) $(LDFLAGS)
+# gcc says, wrongly, of what it looks at only then, that bytes.h writes where there is no room.
+LINK = $(CC) $(CFLAGS) $(if $(WHOLE),$(WHOLE) $(SAME_BYTES) -Wno-stringop-overflow) $(HARDEN_LDFLAGS) $(LDFLAGS)
 
 # What is built from what: all but main.c is a library, for the tests to link
 
