@@ -432,7 +432,7 @@ static bool
 same_crowd(const struct probe *one, const struct probe *other)
 {
     return address_same(&one->target, &other->target) && one->identity.far == other->identity.far &&
-           one->protocol == other->protocol && one->family == other->family;
+           one->protocol == other->protocol && one->icmp_request == other->icmp_request && one->family == other->family;
 }
 
 bool

@@ -119,8 +119,8 @@ struct probe *probes_next_there(const struct probes *probes, const struct probe 
 #define PROBES_LOOKS 256
 
 /*
- * True when no other probe of this family and protocol is in flight to the same target and `far`. False, too, when more than
- * PROBES_LOOKS others share a place with it: these are not all looked at.
+ * True when no other probe of this family, protocol and kind is in flight to the same target and `far`. False, too, when
+ * more than PROBES_LOOKS others share a place with it: these are not all looked at.
  */
 bool probes_is_alone(const struct probes *probes, const struct probe *probe);
 

@@ -302,8 +302,7 @@ judge_quote(const struct sent *out, const uint8_t *quote, const struct answer *a
         return LIKELY;
     if (signs.checksum == AGREES)
         return WEAK;
-    bool rebuilt = udp && signs.checksum == SILENT; /* with a part of the payload, so with the nonce */
-    return signs.ip_id == SILENT && !(rebuilt && has_nonce) ? WEAK : WRONG;
+    return signs.ip_id == SILENT ? WEAK : WRONG; /* some quote eight bytes, without a checksum: the ports are all */
 }
 
 /* An echo reply's checksum, if it came from there with all that we sent. */
@@ -421,7 +420,10 @@ has_its_ports(const struct sent *other, const struct sent *out, bool near)
 {
     const uint8_t *one = out->packet + families[out->request.family].header_size;
     const uint8_t *two = other->packet + families[out->request.family].header_size;
-    size_t far = out->request.protocol == PROTOCOL_ICMP ? 6 : 2, ours = out->request.protocol == PROTOCOL_ICMP ? 4 : 0;
+    bool icmp = out->request.protocol == PROTOCOL_ICMP;
+    size_t far = icmp ? 6 : 2, ours = icmp ? 4 : 0;
+    if (icmp && one[0] != two[0]) /* nobody makes one type of request another */
+        return false;
     return other->request.family == out->request.family && other->request.protocol == out->request.protocol &&
            address_same(&other->request.target, &out->request.target) && memcmp(one + far, two + far, 2) == 0 &&
            (!near || memcmp(one + ours, two + ours, 2) == 0);

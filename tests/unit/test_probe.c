@@ -305,7 +305,7 @@ START_TEST(ports_taken)
 }
 END_TEST
 
-/* Alone is what has no other with its family, protocol, target and far; its own ports and numbers do not matter. */
+/* Alone is what has no other with its family, protocol, kind, target and far; its own ports and numbers do not matter. */
 START_TEST(alone)
 {
     for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++) {
@@ -328,6 +328,10 @@ START_TEST(alone)
         other = model;
         other.protocol = (uint8_t)((protocol + 1) % PROTOCOLS);
         add(probes, &other, (struct instant){ 1 });
+        other = model;
+        other.icmp_request = ICMP_REQUEST_TIMESTAMP;
+        if (protocol == PROTOCOL_ICMP)
+            add(probes, &other, (struct instant){ 1 });
         MUST(probes_is_alone(probes, probe));
         probes_free(probes);
     }
