@@ -32,6 +32,7 @@ struct cached_route {
 
 struct routes {
     struct netlink netlink;
+    int trial_fds[FAMILIES][PROTOCOLS]; /* where rtnetlink is refused, see trial_open_raw(); or -1 */
     int change_fd; /* tells of changes; -1: nobody does */
     int device_fd; /* any socket, for questions about interfaces: netlink's, where there is one */
     uint32_t epoch;
@@ -93,6 +94,19 @@ read_hash_policy(enum family_id family)
     return !known || policy != 0;
 }
 
+/* Of protocols that have no datagram sockets: the others' are opened for each question. */
+static void
+open_trials(struct routes *routes, bool wanted)
+{
+    for (enum family_id family = 0; family < FAMILIES; family++) {
+        for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++) {
+            bool raw = wanted && protocols[protocol]->ports == PORTS_NEAR_VARIES;
+            routes->trial_fds[family][protocol] =
+                raw ? trial_open_raw(family, protocols[protocol]->number[family]) : -1;
+        }
+    }
+}
+
 struct routes *
 routes_new(void)
 {
@@ -108,6 +122,7 @@ routes_new(void)
     bool asked = netlink_open(&routes->netlink) == 0;
     routes->change_fd = asked ? open_changes() : -1;
     routes->device_fd = asked ? routes->netlink.fd : open_device_socket();
+    open_trials(routes, !asked);
     trial_read_defaults(&routes->default_device, &routes->default_mark);
     for (enum family_id family = 0; family < FAMILIES; family++) {
         routes->hashes_ports[family] = read_hash_policy(family);
@@ -126,6 +141,9 @@ routes_free(struct routes *routes)
     netlink_close(&routes->netlink);
     if (routes->change_fd >= 0)
         close(routes->change_fd);
+    for (size_t i = 0; i < (size_t)FAMILIES * PROTOCOLS; i++)
+        if (routes->trial_fds[i / PROTOCOLS][i % PROTOCOLS] >= 0)
+            close(routes->trial_fds[i / PROTOCOLS][i % PROTOCOLS]);
     free(routes->cache);
     free(routes);
 }
@@ -364,13 +382,18 @@ choose_way(struct routes *routes, const struct lookup *full, bool has_local, con
 /* ---- both together ---- */
 
 /*
- * What a connected socket of this protocol has: of several next hops IPv6 chooses by it, too. Of icmp, where the host has no
- * such sockets for this user, as another's.
+ * What a connected socket of this protocol has: of several next hops IPv6 chooses by it, too, and rules may look at it. Of
+ * icmp, where the host has no such sockets for this user, as another's; and of tcp and sctp, where there is no raw socket to
+ * ask by, or it is refused, or more is set for the probe than can be for that.
  */
 static int
-run_trial(struct trial trial, const struct route_query *query, struct trial_outcome *outcome)
+run_trial(const struct routes *routes, struct trial trial, const struct route_query *query, struct trial_outcome *outcome)
 {
     const struct protocol *protocol = protocols[query->protocol];
+    int fd = routes->trial_fds[query->family][query->protocol];
+    if (fd >= 0 && !trial.device && !trial.mark && address_is_unspecified(&trial.local) &&
+        trial_run_raw(fd, &trial, outcome) == 0)
+        return 0;
     trial.number = protocol->ports == PORTS_ECHO ? protocol->number[query->family] : 0;
     int error = trial_run(&trial, outcome);
     if (error != EACCES || !trial.number)
@@ -381,10 +404,10 @@ run_trial(struct trial trial, const struct route_query *query, struct trial_outc
 
 /* Without rtnetlink: what a connected socket has. */
 static int
-ask_socket(const struct route_query *query, struct route *route)
+ask_socket(const struct routes *routes, const struct route_query *query, struct route *route)
 {
     struct trial_outcome outcome;
-    int error = run_trial(trial_of(query), query, &outcome);
+    int error = run_trial(routes, trial_of(query), query, &outcome);
     if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM)
         return error;
     *route = (struct route){
@@ -429,7 +452,7 @@ ask_whole(struct routes *routes, const struct route_query *query, struct route *
     int refused = has_local ? trial_bind(&trial) : 0;
     if (refused && refused != EADDRNOTAVAIL && refused != EINVAL)
         return refused;
-    int error = routes_have_netlink(routes) ? ask_kernel(routes, query, route) : ask_socket(query, route);
+    int error = routes_have_netlink(routes) ? ask_kernel(routes, query, route) : ask_socket(routes, query, route);
     if (error)
         return error;
     if (route->error == EINVAL) /* a blackhole */
@@ -660,7 +683,7 @@ routes_find_by_label(struct routes *routes, const struct request *request, uint3
     trial.flow_label = flow_label;
     if (routes->hashes_ports[request->family]) /* then by these, and not by the label */
         return;
-    if (run_trial(trial, &query, &outcome) == 0)
+    if (run_trial(routes, trial, &query, &outcome) == 0)
         *source = outcome.source;
 }
 

@@ -97,6 +97,22 @@ sockopt_set(int fd, enum wish wish, int level, int name, const void *value, size
     return true;
 }
 
+void
+sockopt_filter(int fd, struct sock_filter *code, size_t length, struct refused *refused)
+{
+    struct sock_fprog program = { .len = (unsigned short)length, .filter = code };
+    int on = 1;
+    sockopt_set(fd, WISH_FILTERS, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program, refused);
+    sockopt_set(fd, WISH_LOCKS, SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on, refused);
+}
+
+void
+sockopt_hear_nothing(int fd, struct refused *refused)
+{
+    struct sock_filter code[] = { BPF_STMT(BPF_RET | BPF_K, 0) };
+    sockopt_filter(fd, code, 1, refused);
+}
+
 int
 sockopt_set_up(int fd, unsigned uses, enum family_id family, struct refused *refused)
 {

@@ -6,6 +6,7 @@
 #ifndef HOPLINE_SOCKOPT_H
 #define HOPLINE_SOCKOPT_H
 
+#include <linux/filter.h>
 #include <sys/socket.h>
 
 #include "packets/family.h"
@@ -54,6 +55,12 @@ int sockopt_set_up(int fd, unsigned uses, enum family_id family, struct refused 
 
 /* Sets one whose value is the caller's. True when it was set, or is only wished for, whatever became of it. */
 bool sockopt_set(int fd, enum wish wish, int level, int name, const void *value, size_t size, struct refused *refused);
+
+/* Puts a filter on a socket, LENGTH instructions of classic BPF, for good (SO_LOCK_FILTER); wished for, as all filters are. */
+void sockopt_filter(int fd, struct sock_filter *code, size_t length, struct refused *refused);
+
+/* Lets no packet in, for good: for sockets that only send, ask, or keep a port. Their error queue is not filtered. */
+void sockopt_hear_nothing(int fd, struct refused *refused);
 
 /* Notes that something else of the same kind was refused. */
 void sockopt_refuse(enum wish wish, struct refused *refused);

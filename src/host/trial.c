@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "host/sockopt.h"
+
 #define ANY_PORT 33434 /* nothing is sent to it */
 
 static int
@@ -60,28 +62,60 @@ connect_to(int fd, const struct trial *trial, struct trial_outcome *outcome)
     return connect(fd, (struct sockaddr *)&name, length) < 0 ? errno : 0;
 }
 
-int
-trial_run(const struct trial *trial, struct trial_outcome *outcome)
+/* Connects it, and says what it has got. */
+static int
+try_target(int fd, const struct trial *trial, struct trial_outcome *outcome)
 {
     const struct family *family = &families[trial->family];
     struct sockaddr_storage name = { 0 };
     socklen_t length = sizeof name;
     enum family_id family_id;
     int mtu = 0;
-    *outcome = (struct trial_outcome){ .mtu = 0 };
-    int fd = open_trial(trial);
-    int error = fd < 0 ? errno : bind_to(fd, trial);
-    if (!error)
-        error = connect_to(fd, trial, outcome);
+    int error = connect_to(fd, trial, outcome);
     if (!error && (getsockname(fd, (struct sockaddr *)&name, &length) < 0 ||
                    !address_from_socket(&name, &family_id, &outcome->source)))
         error = EADDRNOTAVAIL;
     length = sizeof mtu;
     if (!error && getsockopt(fd, family->level, family->mtu, &mtu, &length) == 0 && mtu > 0)
         outcome->mtu = (uint32_t)mtu;
+    return error;
+}
+
+int
+trial_run(const struct trial *trial, struct trial_outcome *outcome)
+{
+    *outcome = (struct trial_outcome){ .mtu = 0 };
+    int fd = open_trial(trial);
+    int error = fd < 0 ? errno : bind_to(fd, trial);
+    if (!error)
+        error = try_target(fd, trial, outcome);
     if (fd >= 0)
         close(fd);
     return error;
+}
+
+int
+trial_open_raw(enum family_id family, uint8_t number)
+{
+    struct refused refused = { 0 }; /* not passed on: without a filter it only wastes time */
+    int fd = socket(families[family].domain, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, number);
+    if (fd >= 0)
+        sockopt_hear_nothing(fd, &refused);
+    return fd;
+}
+
+/* What the last question has left there is taken back first, or the socket would keep its source. */
+int
+trial_run_raw(int fd, const struct trial *trial, struct trial_outcome *outcome)
+{
+    static const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+    const struct family *family = &families[trial->family];
+    int tos = trial->tos, off = 0;
+    *outcome = (struct trial_outcome){ .mtu = 0 };
+    connect(fd, &nobody, sizeof nobody);
+    setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &off, sizeof off);
+    setsockopt(fd, family->level, family->tos, &tos, sizeof tos);
+    return try_target(fd, trial, outcome);
 }
 
 int

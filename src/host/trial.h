@@ -29,6 +29,15 @@ struct trial_outcome {
 /* 0, or the errno value with which it was refused: EADDRNOTAVAIL: `local` is none of this host's. */
 int trial_run(const struct trial *trial, struct trial_outcome *outcome);
 
+/*
+ * Of a protocol without datagram sockets (tcp, sctp) the same can be asked of a raw one, as often as one likes, where this
+ * process may open one: -1 where it may not. It hears nothing.
+ */
+int trial_open_raw(enum family_id family, uint8_t number);
+
+/* The same by such a socket, of whose protocol the question is then; without `local`, `device` and `mark`. */
+int trial_run_raw(int fd, const struct trial *trial, struct trial_outcome *outcome);
+
 /* 0 when a socket can be bound to the local address. */
 int trial_bind(const struct trial *trial);
 

@@ -33,23 +33,7 @@ static const struct sock_filter at_transport[FAMILIES] = {
 #define ACCEPT BPF_STMT(BPF_RET | BPF_K, 0xffffffff)
 #define REFUSE BPF_STMT(BPF_RET | BPF_K, 0)
 
-static void
-attach(int fd, struct sock_filter *code, size_t length, struct refused *refused)
-{
-    struct sock_fprog program = { .len = (unsigned short)length, .filter = code };
-    int on = 1;
-    sockopt_set(fd, WISH_FILTERS, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program, refused);
-    sockopt_set(fd, WISH_LOCKS, SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on, refused);
-}
-
-#define ATTACH(fd, code, refused) attach(fd, code, sizeof(code) / sizeof *(code), refused)
-
-void
-filter_everything(int fd, struct refused *refused)
-{
-    struct sock_filter code[] = { REFUSE };
-    ATTACH(fd, code, refused);
-}
+#define ATTACH(fd, code, refused) sockopt_filter(fd, code, sizeof(code) / sizeof *(code), refused)
 
 /*
  * The kernel's own filters by ICMP type (raw(7), ICMP_FILTER; RFC 3542, section 3.2) are asked before a packet is even
@@ -126,7 +110,7 @@ filter_icmp(int fd, enum family_id family, const struct filter_terms *terms, str
     code[length++] = (struct sock_filter)REFUSE;
     code[length++] = (struct sock_filter)ACCEPT;
     limit_icmp_types(fd, family, refused);
-    attach(fd, code, length, refused);
+    sockopt_filter(fd, code, length, refused);
 }
 
 /*

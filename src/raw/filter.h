@@ -39,7 +39,4 @@ struct filter_terms {
 void filter_answers(int fd, enum family_id family, enum protocol_id protocol, const struct filter_terms *terms,
                     struct refused *refused);
 
-/* Lets no packet in, for good: for sockets that only send or keep a port. Their error queue is not filtered. */
-void filter_everything(int fd, struct refused *refused);
-
 #endif

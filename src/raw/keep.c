@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "host/sockopt.h"
-#include "raw/filter.h"
 
 static int
 keep(unsigned uses, enum family_id family, const struct address *source, uint32_t scope, uint16_t port)
@@ -17,7 +16,7 @@ keep(unsigned uses, enum family_id family, const struct address *source, uint32_
         return -1;
     struct refused refused = { 0 }; /* not passed on: only what sockets of probes are refused is reported */
     if (!(uses & (USE_CROWD | USE_LOOK)))
-        filter_everything(fd, &refused);
+        sockopt_hear_nothing(fd, &refused);
     int error = sockopt_set_up(fd, uses, family, &refused);
     if (!error && bind(fd, (struct sockaddr *)&name, length) < 0)
         error = errno;

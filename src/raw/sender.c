@@ -9,7 +9,6 @@
 #include "host/refusal.h"
 #include "packets/compat.h"
 #include "packets/protocol.h"
-#include "raw/filter.h"
 
 #define TRIES 4                /* to send; nobody's messages come as fast as that */
 #define DRAIN_BATCH 4          /* messages of the error queue: mostly there is one */
@@ -41,7 +40,7 @@ set_up(struct sender *sender, enum family_id family, struct refused *refused)
         return EPROTONOSUPPORT;
     struct refused mine = { 0 };
     socklen_t length = sizeof sender->discovery;
-    filter_everything(sender->fd, refused); /* else packets of protocol 255 wait there; errors still come */
+    sockopt_hear_nothing(sender->fd, refused); /* else packets of protocol 255 wait there; errors still come */
     sender->discovery = IP_PMTUDISC_WANT;   /* the kernel's default, if it does not say */
     getsockopt(sender->fd, families[family].level, families[family].mtu_discover, &sender->discovery, &length);
     int error = sockopt_set_up(sender->fd, USE_SENDER, family, &mine);

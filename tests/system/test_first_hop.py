@@ -199,8 +199,20 @@ def test_confined(routed, directory, mode, family, protocol):
         pytest.skip("the launcher needs libseccomp, and the sanitizers make calls of their own")
     confine = (cc.program("confine.c", "-lseccomp"), mode)
     add_two_next_hops(routed, family)
-    probes = [Probe(family, protocol, number=number) for number in (1, 2, 5)]
+    probes = [Probe(family, protocol, number=number) for number in range(1, 9)]  # each host chooses in its own way
     found = first_hop.ask(routed.host, probes, directory, confine=confine,
                           programs=("mtr", "mtr-plain", "probe-trace", "socket"))
     wrong = [f"{probe}: {hops}" for probe, hops in found.items() if set(hops.values()) not in ROUTERS[family]]
     assert not wrong, "\n".join(wrong)
+
+
+@every_family
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_confined_rule(routed, directory, family, protocol):
+    """Where netlink is refused, and a rule has a protocol's packets by another uplink: they leave as from there."""
+    if not cc.has_seccomp() or cc.sanitized():
+        pytest.skip("the launcher needs libseccomp, and the sanitizers make calls of their own")
+    lead_by_rule(routed, family, "ipproto " + {"icmp": "icmp" if family == 4 else "ipv6-icmp"}.get(protocol, protocol))
+    found = first_hop.ask(routed.host, [Probe(family, one) for one in PROTOCOLS], directory,
+                          confine=(cc.program("confine.c", "-lseccomp"), "netlink"), programs=("mtr", "probe-trace", "socket"))
+    assert not (wrong := differences(found, lambda probe: int(probe.protocol == protocol))), wrong
