@@ -44,12 +44,13 @@ router_before(const struct path *path, int ttl)
     return strchr(path->address, ':') ? "6" : "4";
 }
 
+/* While nothing was asked of a hop, the router before it may become known: then it is another place. */
 static struct place *
 shared_place(const struct step *step, int ttl)
 {
     struct path *path = step->path;
     struct hop *hop = path_hop(path, ttl < step->nearest ? ttl : step->nearest);
-    if (path->places && !hop->place)
+    if (path->places && (!hop->place || !hop->asked))
         hop->place = places_at(path->places, router_before(path, ttl), ttl < step->nearest ? ttl : step->nearest);
     return hop->place;
 }
