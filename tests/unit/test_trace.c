@@ -261,6 +261,28 @@ count_cells(const struct crowd *crowd, int ttl, enum cell_state state)
     return count;
 }
 
+/* A hop that waits for its turn while the router before it is not known is asked at the place that it turns out to be. */
+START_TEST(a_place_is_known_when_it_is_asked)
+{
+    struct network net = network(SHARED_LENGTH, 1, 1);
+    struct places *places = places_new();
+    net.path.ahead = 2;
+    net.path.places = places;
+    struct place *unknown = places_at(places, "4", 2), *known = places_at(places, "192.0.2.1", 2);
+    for (int i = 0; i < 5; i++)
+        place_asked(unknown, (struct instant){ net.now }); /* by others: so it is full */
+    plan_step(&net.path, (struct instant){ net.now }, send_question, &net);
+    ck_assert_int_eq(net.asked_count, 1);
+    pass_time(&net);
+    plan_step(&net.path, (struct instant){ net.now }, send_question, &net);
+    ck_assert_int_ge(net.asked_count, 1);
+    ck_assert_int_eq(net.asked[0].ttl, 2);
+    ck_assert_ptr_eq(path_hop(&net.path, 2)->place, known);
+    path_free(&net.path);
+    places_free(places);
+}
+END_TEST
+
 /* One answer for each path, nothing taken for silent, and few probes in vain. */
 START_TEST(paths_take_turns_at_a_limited_router)
 {
@@ -529,6 +551,7 @@ trace_suite(void)
     tcase_add_test(tests, a_silent_end_costs_little_more_than_the_timeout);
     tcase_add_test(tests, many_flows_are_spread);
     tcase_add_test(tests, what_hinders_itself_goes_singly);
+    tcase_add_test(tests, a_place_is_known_when_it_is_asked);
     tcase_add_test(tests, paths_take_turns_at_a_limited_router);
     tcase_add_test(tests, turns_are_as_fast_as_the_router);
     tcase_add_test(tests, turns_end);
