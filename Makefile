@@ -58,7 +58,7 @@ TOOL_CFLAGS = -DHOPLINE_BINDIR='"$(BUILT_BINDIR)"' -DHOPLINE_DAEMON='"$(BUILT_DA
 TOOL_LIBS = $(CARES_LIBS) $(JANSSON_LIBS) -Wl,--as-needed -lm $(LIBS)
 # Optimised as a whole the daemon takes 4 % less time; but not where somebody chose another compiler, or other flags.
 WHOLE := $(if $(filter file,$(origin CC)),$(if $(filter file,$(origin CFLAGS)),$(LTO)))
-# Wherever it is built.
+# The program is made of the same bytes, wherever it is built.
 SAME_BYTES = -ffile-prefix-map=$(CURDIR)=.
 ALL_CFLAGS = -std=c11 $(SAME_BYTES) $(WARNINGS) $(HARDEN_CFLAGS) $(CFLAGS) $(WHOLE) $(WERROR)
 ALL_LIBS = $(LIBCAP_LIBS) $(if $(HAVE_LIBSECCOMP),$(LIBSECCOMP_LIBS)) $(LIBS)

@@ -467,8 +467,7 @@ ask_whole(struct routes *routes, const struct route_query *query, struct route *
 bool
 routes_have_address(struct routes *routes, enum family_id family)
 {
-    static const struct address loopback[FAMILIES] = { [IPV4] = { { 127, 0, 0, 1 } }, [IPV6] = { { [15] = 1 } } };
-    const struct trial trial = { .family = family, .local = loopback[family] };
+    const struct trial trial = { .family = family, .local = families[family].loopback };
     return routes_have_netlink(routes) ? lookup_any_address(&routes->netlink, family) : trial_bind(&trial) == 0;
 }
 

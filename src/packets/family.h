@@ -46,6 +46,7 @@ struct family {
     size_t mtu_min;          /* bytes that every link carries (RFC 791, RFC 8200) */
     const char *target_name; /* the protocol's words: mtr-packet(8) */
     const char *local_name;
+    struct address loopback;
     uint8_t icmp_protocol;
     size_t quote_unit;          /* bytes that one count of RFC 4884's length stands for */
     size_t quote_length_offset; /* where that length stands in the ICMP header */
