@@ -5,8 +5,8 @@
 #include <time.h>
 
 /*
- * Both clocks are slewed alike (adjtime(3)), so their difference changes only when the wall clock is stepped. Two
- * readings of it differ too, since the clocks are not read at the same moment: up to so many nanoseconds count as that.
+ * Both clocks are slewed alike (adjtime(3)), so their difference changes only when the wall clock is stepped. Steps that
+ * are smaller, in ns, are as well left alone.
  */
 #define STEP_NOTICED (5 * NS_PER_US)
 
@@ -27,7 +27,10 @@ clock_now(void)
 struct clock_reading
 clock_read(void)
 {
-    /* The process may be interrupted between two calls: of a few tries the one counts whose calls lie close. */
+    /*
+     * The process may be interrupted between two calls: of a few tries the one counts whose calls lie close. They may lie
+     * far apart in all of them, on a busy machine whose clocks are read by system calls.
+     */
     struct clock_reading best = { 0 };
     int64_t narrowest = INT64_MAX;
     for (int tries = 0; tries < 4 && narrowest > NS_PER_US; tries++) {
@@ -36,7 +39,7 @@ clock_read(void)
         int64_t end = read_ns(CLOCK_MONOTONIC);
         if (end - start < narrowest) {
             narrowest = end - start;
-            best = (struct clock_reading){ { start + (end - start) / 2 }, { wall } };
+            best = (struct clock_reading){ { start + narrowest / 2 }, { wall }, narrowest };
         }
     }
     return best;
@@ -46,14 +49,17 @@ void
 clock_update(struct clock *clock, struct clock_reading reading)
 {
     int64_t offset = reading.wall.ns - reading.instant.ns;
-    if (clock->now.instant.ns == 0) {
-        clock->offset = offset;
-    } else if (llabs(offset - clock->offset) > STEP_NOTICED) {
+    bool first = clock->now.instant.ns == 0;
+    bool stepped = !first && llabs(offset - clock->offset) > STEP_NOTICED + (reading.width + clock->width) / 2;
+    if (stepped) {
         clock->stepped = true;
         clock->offset_before = clock->offset;
         clock->step_after = clock->now.instant;
         clock->step_by = reading.instant;
+    }
+    if (first || stepped || reading.width < clock->width) {
         clock->offset = offset;
+        clock->width = reading.width;
     }
     clock->now = reading;
 }

@@ -13,10 +13,11 @@
 /* The instant now. */
 struct instant clock_now(void);
 
-/* One simultaneous reading of both clocks. */
+/* A reading of both clocks, at one moment as far as they can be read so. */
 struct clock_reading {
     struct instant instant;
     struct wall wall;
+    int64_t width; /* ns: WALL was read at most half of it before or after INSTANT */
 };
 
 struct clock_reading clock_read(void);
@@ -25,13 +26,17 @@ struct clock_reading clock_read(void);
 struct clock {
     struct clock_reading now;
     int64_t offset;            /* wall - monotonic, ns */
+    int64_t width;             /* of the reading that it is from */
     bool stepped;              /* packets that were stamped before the last step may still wait to be read: */
     int64_t offset_before;     /* the offset until then */
     struct instant step_after; /* it came between these two readings */
     struct instant step_by;
 };
 
-/* Takes a new reading, once in each turn of the loop, before the packets of that turn are looked at. */
+/*
+ * Takes a new reading, once in each turn of the loop, before the packets of that turn are looked at. What may as well be
+ * from the widths of the readings is no step.
+ */
 void clock_update(struct clock *clock, struct clock_reading reading);
 
 /* A copy of CLOCK with a reading of now, for stamps of packets that may have come after its own. */

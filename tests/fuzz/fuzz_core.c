@@ -399,7 +399,7 @@ read_output(void)
 static void
 turn(void)
 {
-    clock_update(&world.clock, (struct clock_reading){ world.now, { world.now.ns } });
+    clock_update(&world.clock, (struct clock_reading){ world.now, { world.now.ns }, 0 });
     prober_receive(world.prober, &world.clock);
     prober_expire(world.prober, &world.clock);
     prober_retry(world.prober, &world.clock);
@@ -688,7 +688,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     set_up((struct reader){ data, size });
     while (world.input.left > 0) {
-        clock_update(&world.clock, (struct clock_reading){ world.now, { world.now.ns } });
+        clock_update(&world.clock, (struct clock_reading){ world.now, { world.now.ns }, 0 });
         operations[take_u8(&world.input) % COUNT(operations)]();
         check_books();
     }

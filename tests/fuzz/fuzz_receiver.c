@@ -72,7 +72,7 @@ check_batch(const struct inbox *inbox, const struct datagram *datagrams, size_t 
 static struct clock_reading
 take_reading(struct instant last)
 {
-    struct clock_reading reading = { { last.ns + take_u32(&kernel.input) }, { 0 } };
+    struct clock_reading reading = { { last.ns + take_u32(&kernel.input) }, { 0 }, 0 };
     reading.wall.ns = reading.instant.ns + (int64_t)(take_u64(&kernel.input) >> 2);
     return reading;
 }

@@ -162,7 +162,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     };
     if (options & 8)
         sender.last = before; /* not at rest */
-    clock_update(&clock, (struct clock_reading){ before, { before.ns } });
+    clock_update(&clock, (struct clock_reading){ before, { before.ns }, 0 });
     int error = sender_send(&sender, &kernel.request, &identity, device, &route, &clock, &departed);
     while (sender.unsent.left) {
         MUST(refusal_passes(error));

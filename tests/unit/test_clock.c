@@ -9,7 +9,7 @@
 static struct clock_reading
 reading(int64_t monotonic, int64_t wall)
 {
-    return (struct clock_reading){ { monotonic }, { wall } };
+    return (struct clock_reading){ { monotonic }, { wall }, 0 };
 }
 
 START_TEST(without_a_step)
@@ -46,6 +46,32 @@ START_TEST(a_tremble_is_no_step)
         clock_update(&clock, reading((1000 + turn * 10) * MS, EPOCH + (1000 + turn * 10) * MS + tremble));
     }
     ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 10985 * MS }).ns, 10985 * MS);
+}
+END_TEST
+
+/* A reading whose calls lay far apart: what it differs by may be that, and says nothing better than a closer one did. */
+START_TEST(a_wide_reading_is_no_step)
+{
+    struct clock clock = { 0 };
+    clock_update(&clock, reading(1000 * MS, EPOCH + 1000 * MS));
+    clock_update(&clock, (struct clock_reading){ { 1100 * MS }, { EPOCH + 1100 * MS + 200 * MS }, 1000 });
+    clock_update(&clock, (struct clock_reading){ { 1110 * MS }, { EPOCH + 1310 * MS - 20000 }, 50000 });
+    ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 1020 * MS }).ns, 1020 * MS);
+    ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 1305 * MS }).ns, 1105 * MS);
+    clock_update(&clock, (struct clock_reading){ { 1120 * MS }, { EPOCH + 1320 * MS - 100000 }, 50000 });
+    ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 1318 * MS - 100000 }).ns, 1118 * MS);
+}
+END_TEST
+
+/* The first reading was a wide one: the closest of those since then counts. */
+START_TEST(the_closest_reading_counts)
+{
+    struct clock clock = { 0 };
+    clock_update(&clock, (struct clock_reading){ { 1000 * MS }, { EPOCH + 1000 * MS + 20000 }, 50000 });
+    ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 990 * MS }).ns, 990 * MS - 20000);
+    clock_update(&clock, (struct clock_reading){ { 1010 * MS }, { EPOCH + 1010 * MS + 50 }, 100 });
+    clock_update(&clock, (struct clock_reading){ { 1020 * MS }, { EPOCH + 1020 * MS - 9000 }, 30000 });
+    ck_assert_int_eq(clock_of_stamp(&clock, (struct wall){ EPOCH + 1005 * MS }).ns, 1005 * MS - 50);
 }
 END_TEST
 
@@ -194,6 +220,8 @@ clock_suite(void)
     tcase_add_test(tests, without_a_step);
     tcase_add_test(tests, the_first_reading_is_enough);
     tcase_add_test(tests, a_tremble_is_no_step);
+    tcase_add_test(tests, a_wide_reading_is_no_step);
+    tcase_add_test(tests, the_closest_reading_counts);
     tcase_add_loop_test(tests, stamped_before_the_step, 0, COUNT(steps));
     tcase_add_loop_test(tests, stamped_after_the_step, 0, COUNT(steps));
     tcase_add_loop_test(tests, step_within_a_standstill, 0, COUNT(small_steps));

@@ -225,7 +225,7 @@ static struct clock
 at_ms(int64_t ms)
 {
     struct clock clock = { 0 };
-    clock_update(&clock, (struct clock_reading){ { ms * NS_PER_MS }, { 0 } });
+    clock_update(&clock, (struct clock_reading){ { ms * NS_PER_MS }, { 0 }, 0 });
     return clock;
 }
 
@@ -1309,7 +1309,7 @@ START_TEST(detailed)
     take(TCP("7") " detail 1");
     take(TCP("8") " detail 1");
     struct clock clock = { 0 };
-    clock_update(&clock, (struct clock_reading){ { 2000 * NS_PER_MS }, { 1700000002 * NS_PER_S } });
+    clock_update(&clock, (struct clock_reading){ { 2000 * NS_PER_MS }, { 1700000002 * NS_PER_S }, 0 });
     fake.answers[0] = answer_to(7, 1234567);
     fake.answers[0].tcp_flags = 0x12;
     fake.answer_count = 1;
@@ -1317,7 +1317,7 @@ START_TEST(detailed)
     ck_assert_str_eq(said(), "7 reply ip-4 192.0.2.9 round-trip-time 1235 local-ip-4 0.0.0.0 local-port 5000 "
                              "sent 1700000001.000000000 tcp-flags syn-ack round-trip-ns 1234567 "
                              "received 1700000001.001234567\n");
-    clock_update(&clock, (struct clock_reading){ { 9000 * NS_PER_MS }, { 1700000009 * NS_PER_S } });
+    clock_update(&clock, (struct clock_reading){ { 9000 * NS_PER_MS }, { 1700000009 * NS_PER_S }, 0 });
     prober_expire(prober, &clock);
     ck_assert_str_eq(said(), "8 no-reply local-ip-4 0.0.0.0 local-port 5000 sent 1700000001.000000000\n");
 }
