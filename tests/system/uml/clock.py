@@ -33,15 +33,16 @@ def step_clock(seconds):
 
 
 def act(begin, when, what):
-    """Does it when so many seconds have passed since then; how many they were."""
+    """Does it when so many seconds have passed since then; from when to when it did, which a busy machine keeps apart."""
     time.sleep(max(0, begin + when - time.monotonic()))
+    start = time.monotonic()
     what()
-    return time.monotonic() - begin
+    return start - begin, time.monotonic() - begin
 
 
 def round_trip(daemon, tun, row):
     """By how much what the daemon says lies beside what can have been: the probe left between the request and when it was
-    seen, which on a busy machine is some milliseconds."""
+    seen."""
     step, delay = STEPS[row.situation]
     address = target_address(0)[row.family]
     begin = time.monotonic()
@@ -54,8 +55,9 @@ def round_trip(daemon, tun, row):
     act(begin, STANDSTILL, lambda: os.kill(daemon.pid, signal.SIGCONT))
     reply = daemon.collect(1)[0]
     step_clock(-step)
-    off = reply.rtt / 1e6 - passed[delay > STANDSTILL / 2]
-    return off if off > 0 else min(0, off + left_by)
+    arrived_after, arrived_by = passed[delay > STANDSTILL / 2]
+    seconds = reply.rtt / 1e6
+    return max(0, seconds - arrived_by) + min(0, seconds - (arrived_after - left_by))
 
 
 def main(group):
