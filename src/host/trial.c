@@ -94,36 +94,39 @@ trial_run(const struct trial *trial, struct trial_outcome *outcome)
     return error;
 }
 
-/* What the last question has left there is taken back first, or the socket would keep its source. */
+/*
+ * Takes back what the last question has left there, or the socket would keep its source. And the kernel takes it off its list
+ * of raw sockets (connect(2) with AF_UNSPEC, of one that is not bound), so it is handed no packets any more, which are copied
+ * before a filter throws them away.
+ */
+static void
+forget(int fd)
+{
+    static const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+    connect(fd, &nobody, sizeof nobody);
+}
+
 int
 trial_run_raw(int fd, const struct trial *trial, struct trial_outcome *outcome)
 {
-    static const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
     const struct family *family = &families[trial->family];
     int tos = trial->tos, off = 0;
     *outcome = (struct trial_outcome){ .mtu = 0 };
-    connect(fd, &nobody, sizeof nobody);
+    forget(fd);
     setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &off, sizeof off);
     setsockopt(fd, family->level, family->tos, &tos, sizeof tos);
     return try_target(fd, trial, outcome);
 }
 
-/*
- * It asks for a target at once, on this host: a raw socket that is not connected is handed every packet of its protocol, and
- * the filter throws away what the kernel has copied for it already.
- */
 int
 trial_open_raw(enum family_id family, uint8_t number)
 {
-    const struct trial trial = { .family = family, .target = families[family].loopback };
-    struct trial_outcome outcome;
     struct refused refused = { 0 }; /* not passed on: without a filter it only wastes time */
     int fd = socket(families[family].domain, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, number);
     if (fd < 0)
         return -1;
     sockopt_hear_nothing(fd, &refused);
-    int error = trial_run_raw(fd, &trial, &outcome);
-    (void)error; /* `lo` is down: then it costs other programs some time */
+    forget(fd);
     return fd;
 }
 

@@ -17,6 +17,7 @@ MODES = ("netlink", "seccomp", "limits", "groups", "options", "netlink,seccomp,l
 WHO = {"root": (), "nobody": transports.AS_NOBODY}
 PROBES = [f"ip-{family} {pair.ANSWERS[family]} protocol {probe}"
           for family, probe in itertools.product((4, 6), ("icmp", "udp port 9", "tcp port 9", "icmp size 3000"))]
+ROUTELESS = {4: "198.51.100.9", 6: "2001:db8:9::1"}
 QEMU = {"x86_64": "qemu-x86_64-static", "aarch64": "qemu-aarch64-static"}.get(platform.machine(), "no such machine")
 
 
@@ -52,6 +53,23 @@ def test_refused_calls(network, confine, mode, who):
     assert status == 0
     assert ("refuses netlink" in said) == ("netlink" in mode)
     assert ("refuses a socket option" in said) == ("options" in mode)
+
+
+@pytest.mark.parametrize("routeless", [False, True], ids=["from-the-start", "no-route"])
+def test_raw_sockets_are_handed_nothing(network, confine, routeless):
+    """At rest each is parked, or off the kernel's list as those are that are asked in place of netlink, also when one found no
+    route: so the kernel copies no packet of other programs for it. The ones to send by have a number that no packet has."""
+    with Daemon(network.client, wrapper=[confine, "netlink"]) as daemon:
+        for family, table in (4, "raw"), (6, "raw6"):
+            if routeless:
+                line = f"send-probe ip-{family} {ROUTELESS[family]} protocol tcp port 9 timeout 0.1"
+                assert daemon.ask(line).kind == "no-route-network"
+            else:
+                daemon.ask("check-support feature tcp")
+            sockets = [line.split()[1:3] for line in network.client.run("cat", f"/proc/net/{table}").stdout.splitlines()[1:]]
+            ends = [(local.split(":"), remote.split(":")) for local, remote in sockets]
+            assert {0x06, 0x84, 0xff} <= {int(local[1], 16) for local, _ in ends}
+            assert {int(local[1], 16) for local, remote in ends if int(local[0] + remote[0], 16) == 0} == {0xff}
 
 
 @pytest.mark.parametrize("who", WHO)
