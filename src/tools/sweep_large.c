@@ -94,6 +94,7 @@ end_at_limit(struct large *large, uint64_t found)
     if (found != (uint64_t)large->place.options->limit)
         return;
     large->closed = true;
+    run_cut(large->run);
     events_end(large->place.events);
 }
 
@@ -366,18 +367,40 @@ count_silent(const struct large *large)
     return count;
 }
 
+static uint64_t
+least(uint64_t one, uint64_t other)
+{
+    return one < other ? one : other;
+}
+
+/*
+ * What the daemon last said of how far it is, made to fit the answers that came. Those that it had counted, and that were
+ * still under way to us or behind the limit, were not waited for. Those that came later, because it has died or was not
+ * waited for, are of probes that were in flight then, or left after it.
+ */
+static struct run_tally
+tally_of(const struct large *large)
+{
+    struct run_tally tally = run_tally(large->run);
+    uint64_t came = large->answered + large->failed, later = came > tally.answered ? came - tally.answered : 0;
+    uint64_t in_flight = least(later, tally.in_flight), left = least(later - in_flight, tally.left);
+    tally.in_flight += tally.answered > came ? tally.answered - came : 0;
+    tally.in_flight -= in_flight;
+    tally.left -= left;
+    tally.probes += left;
+    tally.answered = least(came, tally.answered + in_flight + left);
+    return tally;
+}
+
 static void
 tell_sums(const struct large *large)
 {
-    struct run_tally tally = run_tally(large->run);
+    struct run_tally tally = tally_of(large);
     uint64_t all = tally.answered + tally.silent + tally.refused + tally.in_flight + tally.left;
-    uint64_t ttls = (uint64_t)(large->rules.ttl_high - large->rules.ttl_low) + 1, came = large->answered + large->failed;
-    /* answers that were still under way to us are of those */
-    uint64_t silent = tally.silent + (tally.answered > came ? tally.answered - came : 0);
-    uint64_t told = count_silent(large), later = told > silent ? told - silent : 0; /* than the tally */
-    later = later < tally.in_flight ? later : tally.in_flight;
-    silent += later;
-    uint64_t kept_back = large->kept_back < silent ? large->kept_back : silent;
+    uint64_t ttls = (uint64_t)(large->rules.ttl_high - large->rules.ttl_low) + 1;
+    uint64_t told = count_silent(large), later = told > tally.silent ? told - tally.silent : 0; /* than the tally */
+    later = least(later, tally.in_flight);
+    uint64_t silent = tally.silent + later, kept_back = least(large->kept_back, silent);
     struct report_sums sums = {
         .targets = all / ttls + (all % ttls != 0) + large->place.lost,
         .hops = by_ttls(large) ? (unsigned)ttls : 0,

@@ -28,6 +28,7 @@ struct part {
     int64_t token;
     bool alone; /* while it runs, no other does */
     bool begun, over, settled;
+    bool cut; /* it was stopped: see gives_up() */
     struct run_tally tally;
 };
 
@@ -46,6 +47,7 @@ struct run {
     struct part *parts;
     size_t count, next; /* NEXT: the first that is not begun */
     bool stopped, refused, limited, lost_count;
+    bool cut; /* all parts */
     struct mark marks[MARKS];
     size_t mark_count;
 };
@@ -305,12 +307,33 @@ number_of(const struct reply *reply, enum field field)
     return number < 0 ? 0 : (uint64_t)number;
 }
 
+/*
+ * What the daemon calls silent from now on may not have had all of its probes: once a sweep is stopped, or has reached its
+ * limit, those that were to be probed again are not.
+ */
+static bool
+gives_up(const struct run *run, const struct part *part)
+{
+    return (run->cut || part->cut) && run->rules->retries > 0;
+}
+
+/* Silent ones that were given up were not waited for. */
+static void
+take_back(struct run_tally *tally, const struct run_tally *before)
+{
+    uint64_t had = before->silent + before->refused, has = tally->silent + tally->refused;
+    uint64_t given_up = has > had ? has - had : 0;
+    given_up = given_up < tally->silent ? given_up : tally->silent;
+    tally->silent -= given_up;
+    tally->in_flight += given_up;
+}
+
 /* How far a part is; of `swept`, at its end. Where that is no place in our count of the part, none is known. */
 static void
 take_tally(struct run *run, size_t number, const struct reply *reply)
 {
     struct part *part = &run->parts[number];
-    struct run_tally *tally = &part->tally;
+    struct run_tally *tally = &part->tally, before = *tally;
     bool over = reply->kind == KIND_SWEPT;
     tally->probes = number_of(reply, FIELD_SENT);
     tally->answered = number_of(reply, FIELD_ANSWERED);
@@ -327,6 +350,8 @@ take_tally(struct run *run, size_t number, const struct reply *reply)
     if (!over) /* silent or refused: what is not told of the others */
         tally->silent = size - left < tally->answered + tally->in_flight ? 0
                                                                          : size - left - tally->answered - tally->in_flight;
+    if (gives_up(run, part))
+        take_back(tally, &before);
     part->over = over;
     run->limited = run->limited || (over && left && !run->stopped);
     if (number + 1 == run->next)
@@ -352,6 +377,8 @@ take_answer(struct run *run, const struct part *part, const struct reply *reply)
     if (text && (!address_parse(part->family, text, strlen(text), &target) || !ranges_hold(ranges, &target)))
         return;
     if (run->rules->ttl_low >= 0 && (ttl < run->rules->ttl_low || ttl > run->rules->ttl_high))
+        return;
+    if (reply->kind == KIND_NO_REPLY && gives_up(run, part))
         return;
     run->user.heard(run->user.owner, part->family, &target, ttl < 0 ? 0 : (unsigned)ttl, reply);
 }
@@ -383,6 +410,7 @@ run_take(struct run *run, uint64_t tag, const struct reply *reply, bool last)
         return;
     if (tag & STOP_TAG) {
         run->parts[number].settled = run->parts[number].over;
+        run->parts[number].cut = true;
         run->parts[number].token = 0;
     } else if (reply->kind == KIND_SWEEPING || reply->kind == KIND_SWEPT) {
         take_tally(run, number, reply);
@@ -394,6 +422,12 @@ run_take(struct run *run, uint64_t tag, const struct reply *reply, bool last)
     } else {
         take_answer(run, &run->parts[number], reply);
     }
+}
+
+void
+run_cut(struct run *run)
+{
+    run->cut = true;
 }
 
 static bool

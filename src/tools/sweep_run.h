@@ -54,6 +54,9 @@ void run_begin(struct run *run);
 /* A reply to what was asked of the client. */
 void run_take(struct run *run, uint64_t tag, const struct reply *reply, bool last);
 
+/* The limit is reached: who is silent from now on may have been given up, and is not told of any more. */
+void run_cut(struct run *run);
+
 /* No more probes; waits a moment until the daemon has said how far it came. */
 void run_stop(struct run *run);
 

@@ -559,6 +559,50 @@ def test_interrupt_of_many(crowd):
         assert listed == 0 if quiet else 0.2 * told[1] < listed <= told[1]
 
 
+def sums_of(line):
+    """The number before each of its words."""
+    return {word: int(number) for number, word in
+            re.findall(r"(\d+) (answered|silent|not waited for|not probed|probes)", line)}
+
+
+@pytest.mark.parametrize("args", [["-q"], [], ["-t2-3"]], ids=str)
+def test_interrupt_before_the_retries(crowd, args):
+    """Nobody is silent who did not get all probes."""
+    tool = start(crowd, "probe-sweep", "-R1000", "-W0.5", "-r3", *args, "10.60.128.0/20")
+    time.sleep(1.2)
+    tool.send_signal(signal.SIGINT)
+    *lines, last = tool.communicate(timeout=5)[0].splitlines()
+    assert not lines
+    sums = sums_of(last)
+    assert (sums["answered"], sums["silent"]) == (0, 0)
+    assert sums["not waited for"] + sums["not probed"] == 4096 * (2 if "-t2-3" in args else 1)
+
+
+@pytest.mark.parametrize("args", [["-q"], [], ["-t2-3"]], ids=str)
+def test_silent_before_a_limit(crowd, args):
+    """Those that were to be probed again when it was reached are not silent, and those behind it are not answered."""
+    said = run(crowd, "probe-sweep", "-R3000", "-W0.5", "-r3", "--limit", 100, *args, "10.60.63.0-10.60.71.255")
+    assert not [line for line in said.lines if line.endswith(("silent", "*"))]
+    sums = sums_of(said.lines[-1])
+    assert sums["answered"] >= 100 and sums["silent"] == 0 and sums["not waited for"] > 0
+    assert sums["answered"] + sums["not waited for"] + sums["not probed"] == 2304 * (2 if "-t2-3" in args else 1)
+
+
+@pytest.mark.parametrize("hops", [[], ["-t2-3"]], ids=str)
+def test_daemon_that_dies_in_the_middle(crowd, tmp_path, hops):
+    """The sums add up, and all answers that came are among them."""
+    pid = tmp_path / "pid"
+    env = {"MTR_PACKET": f"echo $$ > {pid}; exec {default_binary()}"}
+    argv, given = command("probe-sweep", "-q", "-R1000", "-r0", "-W0.3", *hops, "10.60.64.0/20")
+    tool = crowd.popen(*argv, env={**given, **env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(0.75)
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+    *lines, last = tool.communicate(timeout=5)[0].splitlines()
+    sums = sums_of(last)
+    assert tool.returncode == 2 and len(lines) == sums["answered"] <= sums["probes"]
+    assert sums["answered"] + sums["silent"] + sums.get("not waited for", 0) + sums["not probed"] == 4096 * (2 if hops else 1)
+
+
 def test_rate_of_many(crowd):
     """1000 a second unless it is given, which is said; also of a block in a list, and without the daemon's own sweep."""
     for args, stdin, env in (["10.60.64.0/21"], "", {}), ([], "10.60.64.0/21", {}), (["10.60.64.0/21"], "", without_sweep()):
