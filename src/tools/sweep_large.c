@@ -42,6 +42,7 @@ struct large {
     bool died;   /* the daemon */
     struct instant start;
     struct resume resume;
+    struct run_set *again; /* what an earlier run left unfinished */
     struct alarm write;
 };
 
@@ -154,13 +155,25 @@ take_error(struct large *large, struct swept *swept, const struct reply *reply)
     keep(large, swept, swept->outcome + FIRST_OUTCOME);
 }
 
+/* Of what is to be told by a later run. */
+static void
+given_up(void *owner, enum family_id family, const struct address *target, unsigned ttl)
+{
+    struct large *large = owner;
+    if (large->place.options->resume)
+        unfinished_add(&large->resume.unfinished, family, target, ttl);
+}
+
 static void
 heard(void *owner, enum family_id family, const struct address *target, unsigned ttl, const struct reply *reply)
 {
     struct large *large = owner;
     struct swept swept = { .address = *target, .family = (uint8_t)family, .sent = 1 };
-    if (large->closed)
+    if (large->closed) {
+        given_up(owner, family, target, ttl);
         return;
+    }
+    unfinished_end(&large->resume.unfinished, family, target, ttl);
     if (ttl) {
         take_hop(large, &swept, ttl, reply);
     } else if (service_is_met(&large->place.options->probing.question, reply)) {
@@ -182,6 +195,8 @@ void
 large_died(struct large *large)
 {
     large->died = true;
+    if (large->run)
+        run_died(large->run);
 }
 
 static void
@@ -199,10 +214,11 @@ pace(void *owner)
 
 /* ---- the file by which it goes on */
 
+/* More than can be kept are probed once more from a place before them. */
 static void
 write_place(struct large *large)
 {
-    if (run_place(large->run, &large->resume.place))
+    if (run_place(large->run, !large->resume.unfinished.is_full, &large->resume.place))
         resume_write(large->place.options->resume, &large->resume);
 }
 
@@ -225,6 +241,7 @@ begin_resume(struct large *large)
              service ? service->name : "");
     uint64_t identity = resume_identity(&large->rules, kind);
     struct resume before;
+    struct unfinished unfinished = { 0 };
     if (resume_read(options->resume, &before)) {
         if (before.identity != identity || (options->seed_given && before.seed != large->rules.seed))
             errx(2, "%s is of another sweep: of other targets or exclusions, another seed, shard, ttl or kind of probe",
@@ -234,8 +251,12 @@ begin_resume(struct large *large)
                  options->resume, before.version, client_name(large->place.client), version);
         large->rules.seed = before.seed;
         large->rules.from = before.place;
+        unfinished = before.unfinished;
     }
-    large->resume = (struct resume){ .identity = identity, .seed = large->rules.seed, .place = large->rules.from };
+    large->rules.report_all = true;
+    large->rules.again = large->again = unfinished_sets(&unfinished, &large->rules.again_count);
+    large->resume = (struct resume){ .identity = identity, .seed = large->rules.seed, .place = large->rules.from,
+                                     .unfinished = unfinished };
     snprintf(large->resume.version, sizeof large->resume.version, "%s", version);
     /* Hours later it would be too late to learn that it can't be written. */
     if (!resume_write(options->resume, &large->resume))
@@ -325,7 +346,7 @@ large_new(const struct large_place *place)
     large->report = report_new(place->events, place->list, &large->says);
     if (place->options->resume)
         begin_resume(large);
-    large->run = run_new(place->events, place->client, &large->rules, (struct run_user){ heard, ended, large });
+    large->run = run_new(place->events, place->client, &large->rules, (struct run_user){ heard, given_up, ended, large });
     large_say_rate(place->options->rate, count_all(large), run_tally(large->run).left);
     return large;
 }
@@ -337,6 +358,8 @@ large_free(struct large *large)
         return;
     report_free(large->report);
     run_free(large->run);
+    unfinished_free_sets(large->again, large->rules.again_count);
+    unfinished_free(&large->resume.unfinished);
     tdestroy(large->found, free);
     free(large->known);
     free(large);
@@ -416,6 +439,18 @@ tell_sums(const struct large *large)
     report_sums(large->report, &sums);
 }
 
+/* To go on later, it must be known what became of all that is under way. */
+static void
+stop(struct large *large)
+{
+    bool to_the_end = large->place.options->resume != NULL;
+    if (to_the_end && isatty(STDERR_FILENO)) {
+        report_hide_bar(large->report);
+        warnx("waiting for what is under way, %g s at most; Ctrl-C ends that, too", (double)large->rules.timeout / 1e9);
+    }
+    run_stop(large->run, to_the_end);
+}
+
 int64_t
 large_sweep(struct large *large)
 {
@@ -426,7 +461,7 @@ large_sweep(struct large *large)
     events_run(events);
     bool refused = run_is_refused(large->run);
     if (!run_is_done(large->run) && !refused && !large->died)
-        run_stop(large->run);
+        stop(large);
     if (large->place.options->resume)
         end_resume(large);
     report_close_bar(large->report);

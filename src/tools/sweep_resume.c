@@ -11,7 +11,9 @@
 
 #define FORM "# Where a sweep was ended: probe-sweep --resume goes on from here.\n" \
              "sweep %" PRIx64 "\ndaemon %s\nseed %" PRIu64 "\npart %" PRIu64 "\nnext %" PRIu64 "\n"
-#define FILE_MAX 400
+#define HEAD_MAX 400
+#define HEAD_LINES 6
+#define LINE_MAX_BYTES 100
 
 /* FNV-1a: it is to tell sweeps apart, not to withstand anybody. */
 static uint64_t
@@ -39,11 +41,11 @@ resume_identity(const struct run_rules *rules, const char *arguments)
     return sum;
 }
 
-/* The same words and numbers give the same text, so what was read is what it was written from. */
+/* All up to the first of those that are to be probed again. The same words and numbers give the same text, so it is ours. */
 static bool
-read_text(const char *text, struct resume *resume)
+read_head(const char *text, struct resume *resume)
 {
-    char again[FILE_MAX];
+    char again[HEAD_MAX];
     const char *at = strstr(text, "\nsweep ");
     if (!at || sscanf(at, "\nsweep %" SCNx64 "\ndaemon %63s\nseed %" SCNu64 "\npart %" SCNu64 "\nnext %" SCNu64,
                       &resume->identity, resume->version, &resume->seed, &resume->place.part, &resume->place.next) != 5)
@@ -53,20 +55,33 @@ read_text(const char *text, struct resume *resume)
     return strcmp(again, text) == 0;
 }
 
+static bool
+read_file(FILE *file, struct resume *resume)
+{
+    char head[HEAD_MAX] = "", line[LINE_MAX_BYTES];
+    for (int lines = 0; lines < HEAD_LINES; lines++) {
+        size_t used = strlen(head);
+        if (!fgets(head + used, (int)(sizeof head - used), file))
+            return false;
+    }
+    bool ours = read_head(head, resume);
+    while (ours && fgets(line, sizeof line, file))
+        ours = unfinished_read(&resume->unfinished, line);
+    return ours && !ferror(file);
+}
+
 bool
 resume_read(const char *path, struct resume *resume)
 {
-    char text[FILE_MAX];
+    *resume = (struct resume){ .seed = 0 };
     FILE *file = fopen(path, "re");
     if (!file && errno == ENOENT)
         return false;
     if (!file)
         err(2, "%s", path);
-    size_t length = fread(text, 1, sizeof text - 1, file);
-    text[length] = 0;
-    fclose(file);
-    if (strlen(text) != length || !read_text(text, resume))
+    if (!read_file(file, resume))
         errx(2, "%s: not a file that --resume wrote", path);
+    fclose(file);
     return true;
 }
 
@@ -79,6 +94,7 @@ resume_write(const char *path, const struct resume *resume)
     FILE *file = fopen(fresh, "we");
     bool written = file && fprintf(file, FORM, resume->identity, resume->version, resume->seed, resume->place.part,
                                    resume->place.next) > 0;
+    written = written && unfinished_write(&resume->unfinished, file);
     written = written && fflush(file) == 0 && fsync(fileno(file)) == 0;
     if (file)
         written = fclose(file) == 0 && written;

@@ -4,6 +4,7 @@
 #define HOPLINE_TOOLS_SWEEP_RESUME_H
 
 #include "tools/sweep_run.h"
+#include "tools/sweep_unfinished.h"
 
 #define RESUME_VERSION_MAX 64
 
@@ -12,12 +13,13 @@ struct resume {
     uint64_t seed;
     struct run_place place;
     char version[RESUME_VERSION_MAX]; /* of the daemon, whose order it is */
+    struct unfinished unfinished;     /* before that place, with nothing known of it; to be freed */
 };
 
 /* What makes a sweep the same one: who is probed, how, and which shard of it. ARGUMENTS: of send-probe. */
 uint64_t resume_identity(const struct run_rules *rules, const char *arguments);
 
-/* False when there is no such file. Ends the program when it is not of a sweep. */
+/* *RESUME is set. False when there is no such file. Ends the program when it is not of a sweep. */
 bool resume_read(const char *path, struct resume *resume);
 
 /* Puts it in the place of what stood there, all or nothing. False, and a line on standard error, when that is impossible. */

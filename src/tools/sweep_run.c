@@ -15,15 +15,18 @@
 #define PROGRESS_OF_PARTS (50 * NS_PER_MS) /* the next one waits for it */
 #define OPEN_MAX 32             /* parts at once, most of them only waiting for answers: the daemon takes 64 */
 #define SETTLE NS_PER_S         /* the daemon has so long to say how far it came */
-#define LATE (200 * NS_PER_MS)  /* what it says may be older than that it is heard, by so much */
 #define GATHER (2 * NS_PER_MS)
 #define MARKS 64
 #define STOP_TAG (UINT64_C(1) << 32) /* added to the part's */
 
+#define SECOND_SIGNAL (NS_PER_S / 2) /* timeout(1) sends its signal twice, to the process and to its group */
+
 /* What is asked for in one line. */
 struct part {
-    enum family_id family;
-    size_t range, end; /* of the family's ranges */
+    const struct ranges *ranges;
+    size_t range, end;
+    int64_t ttl_low, ttl_high;
+    bool whole; /* not of a shard only */
     uint64_t start, stop; /* positions in the daemon's order: of this shard */
     int64_t token;
     bool alone; /* while it runs, no other does */
@@ -32,10 +35,14 @@ struct part {
     struct run_tally tally;
 };
 
-/* At that instant, all before that place had left. */
+/*
+ * All before that place have left, each for the time that is numbered `tries`, since that line. Of lines, as each comes at
+ * least PROGRESS after the one before by the daemon's clock: whether it, or we, stood still meanwhile does not matter.
+ */
 struct mark {
-    struct instant when;
     struct run_place place;
+    uint64_t since;
+    int64_t tries;
 };
 
 struct run {
@@ -46,25 +53,22 @@ struct run {
     struct single *single; /* of a daemon without sweeps, in place of all that follows */
     struct part *parts;
     size_t count, next; /* NEXT: the first that is not begun */
-    bool stopped, refused, limited, lost_count;
+    size_t ordinary;    /* the others, behind them, are of `again` */
+    bool stopped, refused, limited, lost_count, died;
     bool cut; /* all parts */
     struct mark marks[MARKS];
     size_t mark_count;
+    uint64_t lines;         /* of how far it is */
+    struct run_place latest, safe; /* where it is, and before which surely all have had their time */
 };
 
 /* ---- the parts */
 
 static uint64_t
-ttls_of(const struct run_rules *rules)
+part_total(const struct part *part)
 {
-    return (uint64_t)(rules->ttl_high - rules->ttl_low) + 1;
-}
-
-static uint64_t
-part_total(const struct run *run, const struct part *part)
-{
-    const struct ranges *ranges = &run->rules->targets[part->family];
-    return (ranges_before(ranges, part->end) - ranges_before(ranges, part->range)) * ttls_of(run->rules);
+    uint64_t addresses = ranges_before(part->ranges, part->end) - ranges_before(part->ranges, part->range);
+    return addresses * ((uint64_t)(part->ttl_high - part->ttl_low) + 1);
 }
 
 /* Where a shard begins: the daemon makes them as equal as can be, and the first ones longer by one. */
@@ -76,35 +80,48 @@ shard_start(uint64_t total, uint64_t shard, uint64_t shards)
 }
 
 static void
-add_part(struct run *run, enum family_id family, size_t range, size_t end)
+add_part(struct run *run, const struct part *model)
 {
+    const struct run_rules *rules = run->rules;
     run->parts = realloc(run->parts, (run->count + 1) * sizeof *run->parts);
     if (!run->parts)
         err(2, NULL);
     struct part *part = &run->parts[run->count];
-    *part = (struct part){ .family = family, .range = range, .end = end };
-    uint64_t total = part_total(run, part), shards = run->rules->shards;
-    part->start = shard_start(total, run->rules->shard - 1, shards);
-    part->stop = shard_start(total, run->rules->shard, shards);
-    if (run->count < run->rules->from.part)
+    *part = *model;
+    uint64_t total = part_total(part), shards = part->whole ? 1 : rules->shards;
+    part->start = shard_start(total, part->whole ? 0 : rules->shard - 1, shards);
+    part->stop = shard_start(total, part->whole ? 1 : rules->shard, shards);
+    if (!part->whole && run->count < rules->from.part)
         part->start = part->stop;
-    if (run->count == run->rules->from.part && run->rules->from.next > part->start)
-        part->start = run->rules->from.next < part->stop ? run->rules->from.next : part->stop;
+    if (!part->whole && run->count == rules->from.part && rules->from.next > part->start)
+        part->start = rules->from.next < part->stop ? rules->from.next : part->stop;
     part->over = part->start == part->stop;
     part->tally.left = part->stop - part->start;
     run->count++;
 }
 
+/* MODEL: all of a part but which of the ranges it has. */
 static void
-cut_into_parts(struct run *run)
+cut_into_parts(struct run *run, struct part model)
 {
     char list[LIST_MAX];
-    for (int family = 0; family < FAMILIES; family++) {
-        const struct ranges *ranges = &run->rules->targets[family];
-        for (size_t range = 0, end; range < ranges->count; range = end) {
-            end = ranges_write(ranges, range, list, sizeof list);
-            add_part(run, (enum family_id)family, range, end);
-        }
+    for (model.range = 0; model.range < model.ranges->count; model.range = model.end) {
+        model.end = ranges_write(model.ranges, model.range, list, sizeof list);
+        add_part(run, &model);
+    }
+}
+
+static void
+make_parts(struct run *run)
+{
+    const struct run_rules *rules = run->rules;
+    for (int family = 0; family < FAMILIES; family++)
+        cut_into_parts(run, (struct part){ .ranges = &rules->targets[family], .ttl_low = rules->ttl_low,
+                                           .ttl_high = rules->ttl_high });
+    run->ordinary = run->count;
+    for (size_t i = 0; i < rules->again_count; i++) {
+        int64_t ttl = rules->again[i].ttl ? (int64_t)rules->again[i].ttl : -1;
+        cut_into_parts(run, (struct part){ .ranges = &rules->again[i].ranges, .ttl_low = ttl, .ttl_high = ttl, .whole = true });
     }
 }
 
@@ -147,9 +164,10 @@ run_new(struct events *events, struct client *client, const struct run_rules *ru
     struct run *run = calloc(1, sizeof *run);
     if (!run)
         err(2, NULL);
-    *run = (struct run){ .events = events, .client = client, .rules = rules, .user = user };
+    *run = (struct run){ .events = events, .client = client, .rules = rules, .user = user, .latest = rules->from,
+                         .safe = rules->from };
     if (client_can(client, FEATURE_SWEEP)) {
-        cut_into_parts(run);
+        make_parts(run);
         choose_who_is_alone(run);
     } else {
         run->single = single_new(events, client, rules, &run->user);
@@ -195,28 +213,75 @@ run_left(const struct run *run)
     return to_send + (tally.left || tally.in_flight ? time_of_each(run->rules) : 0);
 }
 
-/* Keeps no more marks than are needed: the oldest is the one that is old enough, and each is so much later. */
-static void
-note_mark(struct run *run, size_t part, uint64_t next)
+static int64_t
+progress_of(const struct run *run)
 {
-    struct instant now = events_now(run->events);
-    int64_t age = time_of_each(run->rules) + LATE;
-    while (run->mark_count > 1 && instant_since(now, run->marks[1].when) > age)
-        memmove(run->marks, run->marks + 1, --run->mark_count * sizeof *run->marks);
-    if (run->mark_count && instant_since(now, run->marks[run->mark_count - 1].when) < age / (MARKS - 2))
-        return;
-    if (run->mark_count < MARKS)
-        run->marks[run->mark_count++] = (struct mark){ now, { part, next } };
+    return run->count > 1 ? PROGRESS_OF_PARTS : PROGRESS;
+}
+
+/* Lines until a probe has surely had its time, and the daemon has seen it: it may have waited as long for its interface. */
+static uint64_t
+lines_of_a_probe(const struct run *run)
+{
+    return (uint64_t)((2 * run->rules->timeout + progress_of(run) - 1) / progress_of(run)) + 1;
+}
+
+/*
+ * What is to be sent again goes ahead of what is new. So where something new has left since all that had left before had
+ * their time, these were sent again before that.
+ */
+static void
+age_marks(struct run *run, bool went_on)
+{
+    uint64_t lines = lines_of_a_probe(run);
+    size_t kept = 0;
+    for (size_t i = 0; i < run->mark_count; i++) {
+        struct mark mark = run->marks[i];
+        bool last = mark.tries == run->rules->retries + 1;
+        if (run->lines - mark.since >= lines + !last && (last || went_on)) {
+            mark.tries++;
+            mark.since = run->lines;
+        }
+        if (mark.tries > run->rules->retries + 1)
+            run->safe = mark.place;
+        else
+            run->marks[kept++] = mark;
+    }
+    run->mark_count = kept;
+}
+
+/* One more line of the part that was begun last: it is at this place. */
+static void
+note_place(struct run *run, struct run_place place)
+{
+    bool went_on = place.part > run->latest.part || place.next > run->latest.next;
+    uint64_t spacing = lines_of_a_probe(run) * (uint64_t)(run->rules->retries + 1) / (MARKS - 2) + 1;
+    run->latest = place;
+    run->lines++;
+    age_marks(run, went_on);
+    if (run->mark_count < MARKS && run->lines % spacing == 0)
+        run->marks[run->mark_count++] = (struct mark){ place, run->lines, 1 };
+}
+
+static bool
+has_come_to_its_end(const struct run *run)
+{
+    for (size_t i = 0; i < run->next; i++)
+        if (!run->parts[i].over)
+            return false;
+    return true;
+}
+
+void
+run_died(struct run *run)
+{
+    run->died = true;
 }
 
 bool
-run_place(const struct run *run, struct run_place *place)
+run_place(const struct run *run, bool given_up, struct run_place *place)
 {
-    struct instant now = clock_now();
-    *place = run->rules->from;
-    for (size_t i = 0; i < run->mark_count; i++)
-        if (instant_since(now, run->marks[i].when) > time_of_each(run->rules) + LATE)
-            *place = run->marks[i].place;
+    *place = given_up && has_come_to_its_end(run) ? run->latest : run->safe;
     return !run->lost_count;
 }
 
@@ -244,19 +309,19 @@ ask_for(struct run *run, size_t number)
     const struct run_rules *rules = run->rules;
     struct part *part = &run->parts[number];
     char list[LIST_MAX], ttl[64] = "", limit[64] = "", seconds[SECONDS_MAX];
-    ranges_write(&rules->targets[part->family], part->range, list, sizeof list);
-    if (rules->ttl_low >= 0)
-        snprintf(ttl, sizeof ttl, " ttl %" PRId64 "-%" PRId64, rules->ttl_low, rules->ttl_high);
+    ranges_write(part->ranges, part->range, list, sizeof list);
+    if (part->ttl_low >= 0)
+        snprintf(ttl, sizeof ttl, " ttl %" PRId64 "-%" PRId64, part->ttl_low, part->ttl_high);
     if (rules->limit)
         snprintf(limit, sizeof limit, " limit %" PRIu64, rules->limit);
     part->begun = true;
     part->token = client_ask(run->client, number, SWEPT,
                              "sweep ip-%c %s%s%s%s timeout %s rate %" PRId64 " retries %" PRId64 " seed %" PRIu64
                              " shard %" PRIu64 "/%" PRIu64 " from %" PRIu64 " report %s progress %g",
-                             part->family == IPV4 ? '4' : '6', list, rules->arguments, ttl, limit,
+                             part->ranges->family == IPV4 ? '4' : '6', list, rules->arguments, ttl, limit,
                              client_seconds(run->client, rules->timeout, seconds), rate_of(run, part), rules->retries, rules->seed,
-                             rules->shard, rules->shards, part->start, rules->report_all ? "all" : "answers",
-                             (double)(run->count > 1 ? PROGRESS_OF_PARTS : PROGRESS) / (double)NS_PER_S);
+                             part->whole ? 1 : rules->shard, part->whole ? 1 : rules->shards, part->start,
+                             rules->report_all ? "all" : "answers", (double)progress_of(run) / (double)NS_PER_S);
 }
 
 /* Whether the next part, if there is one, must not begin yet: it is alone, or the one before it is and has not ended. */
@@ -294,7 +359,6 @@ run_begin(struct run *run)
         return;
     }
     client_gather(run->client, GATHER);
-    note_mark(run, run->rules->from.part, run->rules->from.next);
     go_on(run);
 }
 
@@ -355,7 +419,8 @@ take_tally(struct run *run, size_t number, const struct reply *reply)
     part->over = over;
     run->limited = run->limited || (over && left && !run->stopped);
     if (number + 1 == run->next)
-        note_mark(run, number, part->stop - left);
+        note_place(run, number < run->ordinary ? (struct run_place){ number, part->stop - left }
+                                               : (struct run_place){ run->ordinary, 0 });
 }
 
 static void
@@ -370,17 +435,19 @@ refuse(struct run *run, const struct reply *reply)
 static void
 take_answer(struct run *run, const struct part *part, const struct reply *reply)
 {
-    const struct ranges *ranges = &run->rules->targets[part->family];
+    const struct ranges *ranges = part->ranges;
     const char *text = reply->value[FIELD_TARGET];
-    int64_t ttl = run->rules->ttl_low < run->rules->ttl_high ? reply_number(reply, FIELD_PROBE_TTL) : run->rules->ttl_low;
+    int64_t ttl = part->ttl_low < part->ttl_high ? reply_number(reply, FIELD_PROBE_TTL) : part->ttl_low;
     struct address target = ranges_at(ranges, ranges_before(ranges, part->range));
-    if (text && (!address_parse(part->family, text, strlen(text), &target) || !ranges_hold(ranges, &target)))
+    if (text && (!address_parse(ranges->family, text, strlen(text), &target) || !ranges_hold(ranges, &target)))
         return;
-    if (run->rules->ttl_low >= 0 && (ttl < run->rules->ttl_low || ttl > run->rules->ttl_high))
+    if (part->ttl_low >= 0 && (ttl < part->ttl_low || ttl > part->ttl_high))
         return;
+    unsigned hop = ttl < 0 ? 0 : (unsigned)ttl;
     if (reply->kind == KIND_NO_REPLY && gives_up(run, part))
-        return;
-    run->user.heard(run->user.owner, part->family, &target, ttl < 0 ? 0 : (unsigned)ttl, reply);
+        run->user.given_up(run->user.owner, ranges->family, &target, hop);
+    else
+        run->user.heard(run->user.owner, ranges->family, &target, hop, reply);
 }
 
 /* Of a part that is one probe, a refusal of it is like one of the request, but for these words. */
@@ -389,7 +456,7 @@ take_last(struct run *run, size_t number, const struct reply *reply)
 {
     struct part *part = &run->parts[number];
     bool of_request = strcmp(reply->word, "invalid-argument") == 0 || strcmp(reply->word, "unknown-command") == 0;
-    if (of_request || part_total(run, part) > 1) {
+    if (of_request || part_total(part) > 1) {
         refuse(run, reply);
         return;
     }
@@ -431,16 +498,16 @@ run_cut(struct run *run)
 }
 
 static bool
-is_settled(const struct run *run)
+is_settled(const struct run *run, bool to_the_end)
 {
     bool settled = true;
     for (size_t i = 0; i < run->next; i++)
-        settled = settled && (run->parts[i].over || run->parts[i].settled);
+        settled = settled && (run->parts[i].over || (run->parts[i].settled && !to_the_end));
     return settled;
 }
 
 void
-run_stop(struct run *run)
+run_stop(struct run *run, bool to_the_end)
 {
     run->stopped = true;
     if (run->single)
@@ -448,8 +515,13 @@ run_stop(struct run *run)
     for (size_t i = 0; i < run->next; i++)
         if (!run->parts[i].over)
             client_ask(run->client, STOP_TAG + i, ONE_ANSWER, "stop token %" PRId64, run->parts[i].token);
-    struct instant until = instant_after(clock_now(), SETTLE);
+    struct instant start = clock_now();
+    struct instant until = instant_after(start, SETTLE + (to_the_end ? run->rules->timeout : 0));
     events_go_on(run->events);
-    while (!is_settled(run) && !events_signal(run->events) && clock_now().ns < until.ns)
+    while (!is_settled(run, to_the_end) && !run->died && clock_now().ns < until.ns) {
         events_turn(run->events, PROGRESS);
+        if (events_signal(run->events) && instant_since(clock_now(), start) > SECOND_SIGNAL)
+            break;
+        events_go_on(run->events);
+    }
 }

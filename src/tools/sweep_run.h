@@ -15,6 +15,12 @@ struct run_place {
     uint64_t part, next;
 };
 
+/* Some of the targets, each with this ttl, or without (0). */
+struct run_set {
+    unsigned ttl;
+    struct ranges ranges; /* sorted */
+};
+
 struct run_rules {
     const struct ranges *targets; /* by family, sorted */
     const char *arguments;        /* of send-probe, target, ttl and timeout apart */
@@ -24,12 +30,16 @@ struct run_rules {
     uint64_t limit;               /* 0: none */
     bool report_all;              /* of the silent, too */
     struct run_place from;
+    const struct run_set *again; /* to be probed once more, whatever `shard` and `from` are */
+    size_t again_count;
 };
 
 struct run_user {
     /* What became of a probe: an answer, or with report_all `no-reply` or a refusal. TTL is 0 where one alone is named. */
     void (*heard)(void *owner, enum family_id family, const struct address *target, unsigned ttl,
                   const struct reply *reply);
+    /* With report_all: it will have no more of its probes, and has not had all. */
+    void (*given_up)(void *owner, enum family_id family, const struct address *target, unsigned ttl);
     /* All is swept, or the limit is reached, or the daemon refuses (which was said on standard error). */
     void (*ended)(void *owner);
     void *owner;
@@ -57,8 +67,11 @@ void run_take(struct run *run, uint64_t tag, const struct reply *reply, bool las
 /* The limit is reached: who is silent from now on may have been given up, and is not told of any more. */
 void run_cut(struct run *run);
 
-/* No more probes; waits a moment until the daemon has said how far it came. */
-void run_stop(struct run *run);
+/*
+ * No more probes. Waits a moment, until the daemon has said how far it came; with TO_THE_END until all that is under way has
+ * had its time, or another signal comes.
+ */
+void run_stop(struct run *run, bool to_the_end);
 
 struct run_tally run_tally(const struct run *run);
 
@@ -69,10 +82,13 @@ bool run_is_refused(const struct run *run);
 /* The time that is left, as it seems: ns. */
 int64_t run_left(const struct run *run);
 
+/* Nothing more comes of it. */
+void run_died(struct run *run);
+
 /*
- * From where a later sweep must go on so that nobody is left out: those that may still be answered are probed once more.
- * False: this is not known.
+ * From where a later sweep must go on so that nobody is left out: where this one is, where all that was under way has come to
+ * its end, and who was GIVEN_UP is kept; else a place before which surely all have. False: this is not known.
  */
-bool run_place(const struct run *run, struct run_place *place);
+bool run_place(const struct run *run, bool given_up, struct run_place *place);
 
 #endif

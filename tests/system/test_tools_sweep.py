@@ -952,6 +952,59 @@ def test_resume_of_a_shard_and_a_limit(crowd, tmp_path):
     assert not {*first, *more, *rest} & {*other}
 
 
+def rest_of(place):
+    """Of how many targets it says that they are to be probed again."""
+    return place.read_text().count("again ")
+
+
+def test_resume_with_a_limit_gets_on(crowd, tmp_path):
+    """However soon it is reached: each answer is listed once, and nobody is left out."""
+    file, args, found = tmp_path / "place", ("--seed", 5, "10.60.63.192-10.60.64.255"), []
+    for _ in range(20):
+        said = run(crowd, "probe-sweep", "-q", "-R2000", "-W0.3", "-r2", "--limit", 60, "--resume", file, *args)
+        found += answered(said)
+        if not file.exists():
+            break
+    assert sorted(found) == sorted(f"10.60.64.{n}" for n in range(256))
+
+
+@pytest.mark.parametrize("stand_still", [0, 1], ids=["at-once", "behind-a-standstill"])
+@pytest.mark.parametrize("hops", [[], ["-t2-3"]], ids=str)
+def test_resume_of_unfinished(crowd, tmp_path, hops, stand_still):
+    """Those that had not all of their probes are probed again, and no others, though all stood still meanwhile."""
+    file, args = tmp_path / "place", ["-q", "-R500", "-r2", "-W0.4", *hops, "--resume", tmp_path / "place", "10.60.128.0/22"]
+    tool = start(crowd, "probe-sweep", *args)
+    time.sleep(0.7)
+    if stand_still:
+        os.killpg(tool.pid, signal.SIGSTOP)
+        time.sleep(stand_still)
+        os.killpg(tool.pid, signal.SIGCONT)
+        time.sleep(0.2)
+    os.killpg(tool.pid, signal.SIGINT)
+    first = sums_of(tool.communicate(timeout=5)[0])
+    count = 1024 * (2 if hops else 1)
+    assert first["silent"] == 0 and first["not waited for"] + first["not probed"] == count
+    assert rest_of(file) == first["not waited for"] > 100
+    last = sums_of(run(crowd, "probe-sweep", "-R9000", *args[2:], "-q").lines[-1])
+    assert last["silent"] == count and last["probes"] == 3 * count
+    assert not file.exists()
+
+
+def test_resume_where_nobody_waits(crowd, tmp_path):
+    """The daemon is killed: it goes on from a place before which all had their time."""
+    file, args = tmp_path / "place", ["-q", "-R500", "-r1", "-W0.2", "--resume", tmp_path / "place", "10.60.60.0/22"]
+    pid = tmp_path / "pid"
+    argv, given = command("probe-sweep", *args)
+    env = {"MTR_PACKET": f"echo $$ > {pid}; exec {default_binary()}"}
+    tool = crowd.popen(*argv, env={**given, **env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(2.2)
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+    sums = sums_of(tool.communicate(timeout=5)[0])
+    place = int(re.search(r"^next (\d+)$", file.read_text(), re.M)[1])
+    assert 0 <= place <= sums["silent"] and rest_of(file) == 0
+    assert sums_of(run(crowd, "probe-sweep", "-R9000", *args[2:], "-q").lines[-1])["silent"] == 1024 - place
+
+
 @pytest.mark.parametrize("args", [["10.60.64.0/22"], ["-p", "udp", "10.60.64.0/21"], ["--seed", "4", "10.60.64.0/21"],
                                   ["--seed", "3", "--shard", "1/2", "10.60.64.0/21"], ["-t1-2", "10.60.64.0/21"],
                                   ["--exclude", "EXCLUDE", "10.60.64.0/21"]], ids=str)
