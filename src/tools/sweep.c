@@ -72,6 +72,8 @@ heard(void *owner, uint64_t tag, const struct reply *reply, bool last)
     bool enough = sweep->options->limit && report_answered(sweep->report) >= (size_t)sweep->options->limit;
     if (pace_take(sweep->pace, tag, reply, &number, &try) && !enough) {
         struct swept *swept = list_at(sweep->list, number);
+        if (!reply->from && !reply_is_silence(reply))
+            pace_never_sent(sweep->pace);
         if (!swept->answered && service_is_met(&sweep->options->probing.question, reply)) {
             report_answer(sweep->report, swept, reply, try);
             end_if_all_answered(sweep);
@@ -144,13 +146,13 @@ count_ranges(const struct sweep *sweep)
     return ranges_count(&sweep->targets[IPV4]) + ranges_count(&sweep->targets[IPV6]);
 }
 
-/* Facts cost as much as the rest of an answer, so of the first try they are told where one wants them. */
+/* Facts cost as much as the rest of an answer, so they are told where one wants them: errors are listed, but for -q. */
 static void
 prepare(struct sweep *sweep)
 {
     const struct probing *probing = &sweep->options->probing;
     bool wants_flags = strcmp(probing->protocol, "tcp") == 0, wants_codes = probing->question.service != NULL;
-    bool wants_facts = wants_flags || wants_codes || probing->json;
+    bool wants_facts = wants_flags || wants_codes || probing->json || !sweep->options->quiet;
     const char *detail = client_can(sweep->client, FEATURE_DETAIL) ? " detail 1" : "";
     if (!*detail)
         client_says_less(sweep->client, probing->protocol, wants_flags ? "not whether a port is open, no errors by their codes"

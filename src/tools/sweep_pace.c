@@ -72,12 +72,19 @@ end_of(const struct pace *pace, unsigned try)
     return try ? pace->next[try - 1] : list_count(pace->list);
 }
 
-/* Passes over those that were answered. False: nobody waits for this try. */
+/* An error ends it, too. */
+static bool
+is_silent(const struct swept *swept)
+{
+    return !swept->answered && !swept->outcome;
+}
+
+/* Passes over those that are not silent any more. False: nobody waits for this try. */
 static bool
 find_waiting(struct pace *pace, unsigned try)
 {
     size_t end = end_of(pace, try);
-    while (try && pace->next[try] < end && list_at(pace->list, pace->next[try])->answered)
+    while (try && pace->next[try] < end && !is_silent(list_at(pace->list, pace->next[try])))
         pace->next[try]++;
     return pace->next[try] < end;
 }
@@ -243,6 +250,12 @@ pace_take(struct pace *pace, uint64_t tag, const struct reply *reply, size_t *nu
 }
 
 void
+pace_never_sent(struct pace *pace)
+{
+    pace->probes--;
+}
+
+void
 pace_settle(struct pace *pace)
 {
     if (gate_widens(&pace->gate))
@@ -256,7 +269,7 @@ pace_give_up(const struct pace *pace)
     struct instant now = clock_now();
     for (size_t number = 0; number < pace->next[0]; number++) {
         struct swept *swept = list_at(pace->list, number);
-        if (!swept->answered && instant_since(now, sent_at(pace, number)) < pace->rules->timeout)
+        if (is_silent(swept) && instant_since(now, sent_at(pace, number)) < pace->rules->timeout)
             swept->flags = SWEPT_UNWAITED;
     }
 }

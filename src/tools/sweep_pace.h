@@ -25,7 +25,7 @@ struct pace_rules {
 
 struct pace;
 
-/* Never NULL: ends the program without memory. ENDED is called when every target was answered, or has had its time. */
+/* Never NULL: ends the program without memory. ENDED is called when every target was answered, or has had an error or its time. */
 struct pace *pace_new(struct events *events, struct client *client, struct list *list, const struct pace_rules *rules,
                       void (*ended)(void *owner), void *owner);
 void pace_free(struct pace *pace);
@@ -35,6 +35,9 @@ void pace_go_on(struct pace *pace);
 
 /* A reply to what was asked of the client. True when it is about a target: then which, and of which try, from 0. */
 bool pace_take(struct pace *pace, uint64_t tag, const struct reply *reply, size_t *number, unsigned *try);
+
+/* What was taken was refused by this host: it does not count as a probe. */
+void pace_never_sent(struct pace *pace);
 
 /* To be called behind each reply, when what it says is known. */
 void pace_settle(struct pace *pace);

@@ -247,8 +247,8 @@ def test_retries(path):
     assert silent[gone.address[4]] == "no-route-host" and silent[dead.address[4]] is None
     total = said.of_type("summary")[0]
     assert (total["answered"], total["errors"], total["silent"]) == (3, 1, 4)
-    # Once to the plain one, twice to the lossy and to the slow one, thrice to the five others of the block.
-    assert path.count() - before == total["probes"] == 1 + 2 * 2 + 3 * 5
+    # Once to the plain one and to the one with an error, twice to the lossy and to the slow one, thrice to the four others.
+    assert path.count() - before == total["probes"] == 2 * 1 + 2 * 2 + 3 * 4
     assert 0.55 < float(total["seconds"]) < 1.5
 
 
@@ -273,20 +273,36 @@ def test_kept_back_of_many(crowd):
     assert all(one["errno"] == 1 for one in silent if one["kind"] == "no-reply")
 
 
-def test_errors(path):
-    """Who sent one is told by it, in the words of all tools, and is not called silent."""
+@pytest.mark.parametrize("retries", [0, 1])
+@pytest.mark.parametrize("large", [[], ["--seed", "1"]], ids=["single", "sweep"])
+def test_errors(path, retries, large):
+    """Who sent one is told by it, in the words of all tools, is not called silent, and not probed again."""
     path.play([], [target(0, icmp="error", error=(3, 13), sender={4: "10.99.0.7"}), target(1, icmp="error", error=(3, 1)),
                    target(2, silent=True), target(3)])
     first = target_address(0)[4]
-    said = run(path.namespace, "probe-sweep", "-W0.3", "-r1", f"{first}-4")
+    said = run(path.namespace, "probe-sweep", "-W0.3", f"-r{retries}", *large, f"{first}-4")
     assert said.lines[0].startswith("10.99.1.4 ")
     assert said.lines[1:] == ["10.99.1.1 filtered from 10.99.0.7", "10.99.1.2 host unreachable from 10.99.1.2", "10.99.1.3 silent",
                               said.lines[-1]]
-    assert said.lines[-1].startswith("4 targets: 1 answered, 1 silent, 2 with an error; 7 probes in 0.")
+    assert said.lines[-1].startswith("4 targets: 1 answered, 1 silent, 2 with an error; "
+                                     f"{4 + retries} probes in 0.")
     one, other, dead = run(path.namespace, "probe-sweep", "-W0.3", "-r1", "--json", f"{first}-4").of_type("silent")
     assert (one["kind"], one["from"], one["error"], one["icmp_code"]) == ("no-route-host", "10.99.0.7", "filtered", 13)
     assert (other["kind"], other["from"], other["error"]) == ("no-route-host", "10.99.1.2", "host unreachable")
     assert dead["host"] == dead["address"] == "10.99.1.3" and "kind" not in dead
+
+
+@pytest.mark.parametrize("large", [[], ["--seed", "1"]], ids=["single", "sweep"])
+@pytest.mark.parametrize("route, words", [(None, "network unreachable"), ("unreachable", "host unreachable")])
+def test_refused_by_this_host(crowd, large, route, words):
+    """What has not left is no probe."""
+    if route:
+        crowd.ip(f"route add {route} 10.99.8.0/24")
+    said = run(crowd, "probe-sweep", "-r2", "-W0.3", *large, "10.99.8.0-3")
+    if route:
+        crowd.ip("route del 10.99.8.0/24")
+    assert said.lines[:-1] == [f"10.99.8.{n} {words}" for n in range(4)]
+    assert said.lines[-1].startswith("4 targets: 0 answered, 0 silent, 4 with an error; 0 probes in ")
 
 
 def test_from_another_address(path):
