@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LINES_PER_TURN 64              /* then the sockets are looked at: their buffers are short */
@@ -67,14 +66,8 @@ static bool
 wait_for_events(const struct loop *loop, struct state *state, struct pollfd *fds, size_t count)
 {
     struct instant when;
-    struct timespec timeout = { 0, 0 };
     bool timed = find_next_wake(loop, state, &when);
-    if (timed) {
-        int64_t left = instant_since(when, clock_now());
-        if (left > 0)
-            timeout = (struct timespec){ .tv_sec = (time_t)(left / NS_PER_S), .tv_nsec = (long)(left % NS_PER_S) };
-    }
-    int ready = ppoll(fds, count, timed ? &timeout : NULL, NULL);
+    int ready = clock_poll(fds, count, timed ? &when : NULL);
     for (size_t i = 0; ready < 0 && i < count; i++)
         fds[i].revents = 0;
     return ready >= 0 || errno == EINTR || errno == EAGAIN || errno == ENOMEM;

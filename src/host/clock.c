@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "host/clock.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -22,6 +23,42 @@ struct instant
 clock_now(void)
 {
     return (struct instant){ read_ns(CLOCK_MONOTONIC) };
+}
+
+/*
+ * The kernel takes up a wait that a stop has interrupted: ppoll() with the time that was left when the stop came, poll()
+ * until the end that it had at first. So a long wait is poll()'s; but that may end later than it should by a two-hundredth
+ * of it, 100 ms at most, so the last of it is ppoll()'s, and what a stop can add is no more than this.
+ */
+#define LONG_WAIT (20 * NS_PER_MS)
+#define LATE_BY_ONE_IN 200
+#define LATE_BY_MOST 100 /* ms */
+
+static int
+poll_briefly(struct pollfd *fds, size_t count, int64_t left)
+{
+    struct timespec timeout = { 0, 0 };
+    if (left > 0)
+        timeout = (struct timespec){ .tv_sec = (time_t)(left / NS_PER_S), .tv_nsec = (long)(left % NS_PER_S) };
+    return ppoll(fds, count, &timeout, NULL);
+}
+
+/* A stop that lasts beyond the end leaves a look at what has come meanwhile. */
+int
+clock_poll(struct pollfd *fds, size_t count, const struct instant *until)
+{
+    if (!until)
+        return ppoll(fds, count, NULL, NULL);
+    int64_t left = instant_since(*until, clock_now());
+    if (left >= LONG_WAIT) {
+        int64_t ms = left / NS_PER_MS < INT_MAX ? left / NS_PER_MS : INT_MAX;
+        int64_t early = ms / LATE_BY_ONE_IN < LATE_BY_MOST ? ms / LATE_BY_ONE_IN + 1 : LATE_BY_MOST;
+        int ready = poll(fds, count, (int)(ms - early));
+        if (ready != 0)
+            return ready;
+        left = instant_since(*until, clock_now());
+    }
+    return poll_briefly(fds, count, left);
 }
 
 struct clock_reading

@@ -6,12 +6,20 @@
 #ifndef HOPLINE_CLOCK_H
 #define HOPLINE_CLOCK_H
 
+#include <poll.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "packets/instant.h"
 
 /* The instant now. */
 struct instant clock_now(void);
+
+/*
+ * poll(), until UNTIL; NULL: for as long as it takes. That is kept across a standstill of the process (SIGSTOP, a freezer),
+ * whose length does not come on top.
+ */
+int clock_poll(struct pollfd *fds, size_t count, const struct instant *until);
 
 /* A reading of both clocks, at one moment as far as they can be read so. */
 struct clock_reading {

@@ -52,9 +52,9 @@ struct allowed_call {
  */
 static const struct allowed_call allowed_calls[] = {
     ANY(BOTH, ppoll),           /* the loop waits, */
+    ANY(BOTH, poll),            /* for longer; and is a full output writable again? */
     ANY(PLAIN, epoll_pwait),    /* and asks which of thousands of sockets it was */
     ANY(PLAIN, epoll_ctl),      /* one more of them */
-    ANY(BOTH, poll),            /* is a full output writable again? */
     ANY(BOTH, exit_group),      /* the end */
     ANY(BOTH, rt_sigreturn),    /* after SIGCONT, or a debugger */
     ANY(BOTH, rt_sigprocmask),  /* the end by a signal: by the one that came, or by abort(3), */

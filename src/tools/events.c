@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "host/clock.h"
@@ -252,15 +251,10 @@ ring(struct events *events)
 static int
 wait_for(const struct events *events, int64_t longest)
 {
-    int64_t left = longest;
-    if (events->alarm_count) {
-        int64_t until = instant_since(events->heap[1]->due, clock_now());
-        left = until < left ? until : left;
-    }
-    if (left < 0 || events->urgent)
-        left = 0;
-    struct timespec timeout = { .tv_sec = (time_t)(left / NS_PER_S), .tv_nsec = (long)(left % NS_PER_S) };
-    return ppoll(events->polled, events->watch_count, &timeout, NULL);
+    struct instant now = clock_now(), until = instant_after(now, longest);
+    if (events->alarm_count && events->heap[1]->due.ns < until.ns)
+        until = events->heap[1]->due;
+    return clock_poll(events->polled, events->watch_count, events->urgent ? &now : &until);
 }
 
 /* A watch that is added while others are looked at has its turn after the next wait. */

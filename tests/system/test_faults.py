@@ -345,6 +345,20 @@ def test_client_killed(binary, pair):
 
 # ---------------------------------------------------------------- time
 
+def test_stopped_before_a_deadline(pair, binary):
+    """SIGSTOP and SIGCONT with nothing to do but to wait: the standstill does not come on top of the timeout."""
+    with Daemon(pair.client, binary=binary) as daemon:
+        daemon.ask("check-support feature icmp")
+        start = time.monotonic()
+        daemon.send(f"1 send-probe {to(SILENT[4])} timeout 2")
+        time.sleep(0.3)
+        os.kill(daemon.pid, signal.SIGSTOP)
+        time.sleep(1.4)
+        os.kill(daemon.pid, signal.SIGCONT)
+        [reply] = daemon.collect(1)
+        assert reply.kind == "no-reply" and 2 <= reply.time - start < 2.7
+
+
 def test_stopped(binary):
     """SIGSTOP for longer than the timeouts, then SIGCONT: answers that came in time count, with the time at which they
     came; those that came too late do not."""

@@ -342,6 +342,19 @@ def test_dead_resolver(path):
         assert time.monotonic() - began < 0.5
 
 
+def test_stopped_before_the_deadline(path):
+    """SIGSTOP and SIGCONT, as Ctrl-Z and fg do: the standstill does not come on top of -w."""
+    path.play([], [target(loses=1)])
+    began = time.monotonic()
+    tool = start(path.namespace, "probe-ping", "-i10", "-W10", "-w2", TARGET[4])
+    time.sleep(0.4)
+    os.killpg(tool.pid, signal.SIGSTOP)
+    time.sleep(1.4)
+    os.killpg(tool.pid, signal.SIGCONT)
+    tool.communicate(timeout=10)
+    assert 1.9 < time.monotonic() - began < 2.8
+
+
 def test_name_of_a_router(path):
     path.play(twelve.ROUTERS, [twelve.TARGET])
     router = twelve.address(3, 4)
