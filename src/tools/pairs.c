@@ -211,8 +211,12 @@ send_round(void *owner)
     }
     if (run->options->status && run->rounds == 1)
         send_scouts(run);
-    if (run->rounds < run->options->count)
-        events_set(run->events, &run->next_round, instant_after(run->next_round.due, run->options->interval));
+    if (run->rounds == run->options->count)
+        return;
+    struct instant now = events_now(run->events), next = instant_after(run->next_round.due, run->options->interval);
+    if (next.ns < now.ns - run->options->interval) /* rounds that a standstill kept back are not made up for at once */
+        next = instant_after(now, run->options->interval);
+    events_set(run->events, &run->next_round, next);
 }
 
 static void

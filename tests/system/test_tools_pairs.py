@@ -122,6 +122,18 @@ def test_states(run, words, state):
     expect(lines, state)
 
 
+def test_standstill(here):
+    """Rounds that were missed meanwhile are not sent all at once: the rest keep to the interval."""
+    tool = start(here, "probe-pairs", "-n", "-p", "icmp", "-W1", "-c20", "-i0.1", "-4", THERE[4])
+    time.sleep(0.4)
+    os.killpg(tool.pid, signal.SIGSTOP)
+    time.sleep(2)
+    began = time.monotonic()
+    os.killpg(tool.pid, signal.SIGCONT)
+    tool.communicate(timeout=10)
+    assert time.monotonic() - began > 0.8
+
+
 def test_one_family_and_one_source(run):
     """-4, -6 and -I leave out the other pairs."""
     assert pairs(run("-6", NAME)[1]) == [(HERE[6], THERE[6], "connected"), (HERE["unique"], THERE[6], "no reply")]
