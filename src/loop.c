@@ -174,7 +174,7 @@ turn(const struct loop *loop, struct state *state)
     size_t count = choose_descriptors(loop, state, fds);
     if (!wait_for_events(loop, state, fds, count))
         return false;
-    clock_update(&state->clock, clock_read());
+    clock_refresh(&state->clock);
     loop->transport->body->polled(loop->transport, fds + PFD_TRANSPORT, count - PFD_TRANSPORT,
                                   state->clock.now.instant);
     if (fds[PFD_OUTPUT].revents & (POLLERR | POLLHUP | POLLNVAL))
@@ -201,7 +201,7 @@ int
 loop_run(const struct loop *loop)
 {
     struct state state = { .stuck = false };
-    clock_update(&state.clock, clock_read());
+    clock_refresh(&state.clock);
     while (is_alive(loop) && turn(loop, &state))
         ;
     return state.signal;

@@ -11,6 +11,8 @@
  */
 #define STEP_NOTICED (5 * NS_PER_US)
 
+#define CLOSE (10 * NS_PER_US) /* a reading by which round trips are true enough */
+
 static int64_t
 read_ns(clockid_t id)
 {
@@ -61,16 +63,16 @@ clock_poll(struct pollfd *fds, size_t count, const struct instant *until)
     return poll_briefly(fds, count, left);
 }
 
-struct clock_reading
-clock_read(void)
+/*
+ * The process may be interrupted between two calls: of a few tries the one counts whose calls lie close. They may lie far
+ * apart in all of them, on a busy machine whose clocks are read by system calls.
+ */
+static struct clock_reading
+read_both(int tries, int64_t enough)
 {
-    /*
-     * The process may be interrupted between two calls: of a few tries the one counts whose calls lie close. They may lie
-     * far apart in all of them, on a busy machine whose clocks are read by system calls.
-     */
     struct clock_reading best = { 0 };
     int64_t narrowest = INT64_MAX;
-    for (int tries = 0; tries < 4 && narrowest > NS_PER_US; tries++) {
+    for (int tried = 0; tried < tries && narrowest > enough; tried++) {
         int64_t start = read_ns(CLOCK_MONOTONIC);
         int64_t wall = read_ns(CLOCK_REALTIME);
         int64_t end = read_ns(CLOCK_MONOTONIC);
@@ -82,7 +84,13 @@ clock_read(void)
     return best;
 }
 
-void
+struct clock_reading
+clock_read(void)
+{
+    return read_both(4, NS_PER_US);
+}
+
+bool
 clock_update(struct clock *clock, struct clock_reading reading)
 {
     int64_t offset = reading.wall.ns - reading.instant.ns;
@@ -99,13 +107,21 @@ clock_update(struct clock *clock, struct clock_reading reading)
         clock->width = reading.width;
     }
     clock->now = reading;
+    return first || stepped;
+}
+
+void
+clock_refresh(struct clock *clock)
+{
+    if (clock_update(clock, clock_read()) && clock->width > CLOSE)
+        clock_update(clock, read_both(32, CLOSE));
 }
 
 struct clock
 clock_renew(const struct clock *clock)
 {
     struct clock renewed = *clock;
-    clock_update(&renewed, clock_read());
+    clock_refresh(&renewed);
     return renewed;
 }
 
@@ -127,6 +143,12 @@ came_rather_before(const struct clock *clock, struct instant by_before, struct i
            by_before.ns - clock->step_after.ns < clock->step_by.ns - by_now.ns;
 }
 
+int64_t
+clock_doubt(const struct clock *clock)
+{
+    return clock->width / 2;
+}
+
 struct instant
 clock_of_stamp(const struct clock *clock, struct wall stamp)
 {
@@ -143,7 +165,8 @@ bool
 clock_correct_departure(const struct clock *clock, struct wall stamp, struct instant *departed)
 {
     struct instant stamped = { stamp.ns - clock->offset };
-    if (instant_since(stamped, *departed) < 0 || instant_since(clock_now(), stamped) < 0)
+    int64_t doubt = clock_doubt(clock);
+    if (instant_since(stamped, *departed) < -doubt || instant_since(clock_now(), stamped) < -doubt)
         return false;
     *departed = stamped;
     return true;

@@ -43,9 +43,15 @@ struct clock {
 
 /*
  * Takes a new reading, once in each turn of the loop, before the packets of that turn are looked at. What may as well be
- * from the widths of the readings is no step.
+ * from the widths of the readings is no step. True when it is the first, or the first after a step.
  */
-void clock_update(struct clock *clock, struct clock_reading reading);
+bool clock_update(struct clock *clock, struct clock_reading reading);
+
+/*
+ * The same with a reading of now; a closer one, if that can be had, where nothing else says how the clocks stand: at the
+ * start and after a step.
+ */
+void clock_refresh(struct clock *clock);
 
 /* A copy of CLOCK with a reading of now, for stamps of packets that may have come after its own. */
 struct clock clock_renew(const struct clock *clock);
@@ -55,6 +61,9 @@ struct clock clock_renew(const struct clock *clock);
  * the loop that noticed the step it still does: packets that came after poll() and before the step may not be read yet.
  */
 void clock_settle(struct clock *clock, struct instant until);
+
+/* By so much, in ns, what a stamp says may be too early or too late, since the two clocks are not read at one moment. */
+int64_t clock_doubt(const struct clock *clock);
 
 /*
  * The instant at which the kernel stamped a packet, never later than the newest reading. A step of the wall clock is
@@ -68,7 +77,8 @@ struct instant clock_of_stamp(const struct clock *clock, struct wall stamp);
 
 /*
  * Puts *DEPARTED right by the stamp that the kernel gave to a packet which left between then and now. False, and nothing
- * is changed, when the stamp is of another time, so of another packet.
+ * is changed, when the stamp is of another time, so of another packet. It may come out earlier than it was, by
+ * clock_doubt(): so do the stamps of answers, and the round trip is right.
  */
 bool clock_correct_departure(const struct clock *clock, struct wall stamp, struct instant *departed);
 

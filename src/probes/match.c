@@ -8,7 +8,10 @@
 /* How well an answer fits a probe. The best fit counts, when it is the only one as good. */
 enum fit { IMPOSSIBLE, POSSIBLE, LIKELY, PROVEN };
 
-/* Arrivals are stamped by the wall clock and translated (clock_of_stamp()): they may seem some microseconds early. */
+/*
+ * Arrivals are stamped by the wall clock and translated (clock_of_stamp()): they may seem some microseconds early, and more
+ * where the clocks could not be read closely.
+ */
 #define CLOCK_TOLERANCE (20 * NS_PER_US)
 
 /* What something that an answer returns says of the probe. */
@@ -300,7 +303,8 @@ static enum fit
 fit(const struct probe *probe, const struct answer *answer)
 {
     if (probe->family != (uint8_t)answer->family || probe->protocol != (uint8_t)answer->protocol ||
-        probe->icmp_request != answer->icmp_request || instant_since(answer->arrived, probe->departed) < -CLOCK_TOLERANCE)
+        probe->icmp_request != answer->icmp_request ||
+        instant_since(answer->arrived, probe->departed) < -(CLOCK_TOLERANCE + answer->doubt))
         return IMPOSSIBLE;
     if (answer->has_number && answer->number != probe->identity.number)
         return IMPOSSIBLE;

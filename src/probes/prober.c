@@ -494,8 +494,10 @@ prober_receive(struct prober *prober, const struct clock *clock)
     for (int round = 0; round < RECEIVE_ROUNDS; round++) {
         if (!prober->transport->body->receive(prober->transport, clock, answers, &count))
             return;
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
+            answers[i].doubt = clock_doubt(clock);
             take_answer(prober, clock, &answers[i]);
+        }
     }
 }
 

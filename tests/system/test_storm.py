@@ -8,9 +8,10 @@ import time
 import pytest
 
 from lab import cc
-from lab.daemon import Daemon
+from lab.daemon import Daemon, target as to
 from lab.expect import NO_REPLY, Case, answered, hold
 from lab.net import Namespace
+from lab.pair import ANSWERS, Pair
 from lab.path import LONG, Path, hop_address, hops, target, target_address
 from lab.transports import served
 
@@ -95,3 +96,20 @@ def test_no_time_is_too_short(binary):
     assert {reply.kind for reply in replies} == {"reply"}
     early = sorted(reply.rtt for reply in replies if reply.rtt < DELAY * 1e6)
     assert not early, f"{len(early)} of {len(replies)} in less than {DELAY * 1e6:.0f} us, {early[0]} at the least"
+
+
+def test_clocks_read_slowly(binary):
+    """The two clocks can't be read closely together: no answer is refused for that, and with time to ask the kernel when
+    a probe left the round trip is right."""
+    if cc.sanitized():
+        pytest.skip("the sanitizers do not let another library come first")
+    slow = "env", f"LD_PRELOAD={cc.preload('slow_clock.c')}"
+    with Pair("slow") as both, Daemon(both.client, binary=binary, wrapper=slow) as running:
+        requests = [f"send-probe {to(ANSWERS[family])} protocol {protocol} timeout 3"
+                    for family in FAMILIES for protocol in ("icmp", "udp")]
+        running.send(*[f"{token} {requests[token % len(requests)]}" for token in range(60)])
+        assert {reply.kind for reply in running.collect(60)} == {"reply"}
+        for request in requests:
+            time.sleep(0.1)
+            assert running.ask(request).rtt > 0
+        assert running.finish() == (0, "")

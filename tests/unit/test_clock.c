@@ -191,6 +191,32 @@ START_TEST(real_clocks)
 }
 END_TEST
 
+/* The stamp of a departure may seem earlier than the clock before it, by half of what the clocks were read apart. */
+START_TEST(departure_by_wide_clocks)
+{
+    struct clock clock = { 0 };
+    struct instant now = clock_now();
+    clock_update(&clock, (struct clock_reading){ now, { now.ns + EPOCH }, MS });
+    struct instant departed = now;
+    ck_assert(clock_correct_departure(&clock, (struct wall){ now.ns + EPOCH - MS / 2 }, &departed));
+    ck_assert_int_eq(instant_since(departed, now), -MS / 2);
+    departed = now;
+    ck_assert(!clock_correct_departure(&clock, (struct wall){ now.ns + EPOCH - MS }, &departed));
+    ck_assert(!clock_correct_departure(&clock, (struct wall){ clock_now().ns + EPOCH + 1000 * MS }, &departed));
+    ck_assert_int_eq(departed.ns, now.ns);
+}
+END_TEST
+
+START_TEST(first_reading_and_first_after_a_step)
+{
+    struct clock clock = { 0 };
+    ck_assert(clock_update(&clock, reading(1000 * MS, EPOCH + 1000 * MS)));
+    ck_assert(!clock_update(&clock, reading(1010 * MS, EPOCH + 1010 * MS)));
+    ck_assert(clock_update(&clock, reading(1020 * MS, EPOCH + 1030 * MS)));
+    ck_assert(!clock_update(&clock, reading(1030 * MS, EPOCH + 1040 * MS)));
+}
+END_TEST
+
 /* As ICMP timestamps count: from midnight UT on, when it begins again. */
 START_TEST(milliseconds_of_the_day)
 {
@@ -230,6 +256,8 @@ clock_suite(void)
     tcase_add_test(tests, step_after_step);
     tcase_add_test(tests, nonsense_is_never_later_than_now);
     tcase_add_test(tests, real_clocks);
+    tcase_add_test(tests, departure_by_wide_clocks);
+    tcase_add_test(tests, first_reading_and_first_after_a_step);
     tcase_add_test(tests, milliseconds_of_the_day);
     suite_add_tcase(suite, tests);
     return suite;

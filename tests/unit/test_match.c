@@ -458,6 +458,21 @@ hardly_too_early(struct answer *answer)
     answer->arrived = instant_after(departure, -5 * NS_PER_US);
 }
 
+/* The clocks were read so far apart that it may have come later than it seems. */
+static void
+too_early_by_wide_clocks(struct answer *answer)
+{
+    answer->arrived = instant_after(departure, -NS_PER_MS);
+    answer->doubt = NS_PER_MS;
+}
+
+static void
+too_early_for_wide_clocks(struct answer *answer)
+{
+    answer->arrived = instant_after(departure, -2 * NS_PER_MS);
+    answer->doubt = NS_PER_MS;
+}
+
 static void
 payload_too_long(struct answer *answer)
 {
@@ -503,6 +518,8 @@ static const struct {
     { "nonce", wrong_nonce, IF_NONCE },
     { "arrival before departure", too_early, ALWAYS },
     { "arrival before departure by a tremble of clocks", hardly_too_early, NEVER },
+    { "arrival before departure by what clocks were read apart", too_early_by_wide_clocks, NEVER },
+    { "arrival before departure by more than that", too_early_for_wide_clocks, ALWAYS },
     { "payload longer than sent", payload_too_long, IF_ECHO_REPLY },
 };
 
