@@ -34,11 +34,11 @@ struct transport_body {
 
     /*
      * Sends a probe and fills in MODEL's identity, departure and lease; the rest of it is set before. IN_FLIGHT is what
-     * the new identity must differ from. 0; EAGAIN: not now, try the same request again, which may have left in part, or
-     * abandon it; then DETAIL is the errno value that the host said; else the errno value with which it refused (ENODEV: no
-     * such device; EMSGSIZE: DETAIL bytes would fit, if not 0; ENOSPC: all that would tell this probe from those in flight
-     * is in use; EOVERFLOW: the packet has no room for that; EPROTONOSUPPORT: it left
-     * with other ECN bits than the request wants, and counts as not sent).
+     * the new identity must differ from. 0, and it had left by `sent`; EAGAIN: not now, try the same request again,
+     * which may have left in part, or abandon it; then DETAIL is the errno value that the host said; else the errno
+     * value with which it refused (ENODEV: no such device; EMSGSIZE: DETAIL bytes would fit, if not 0; ENOSPC: all that
+     * would tell this probe from those in flight is in use; EOVERFLOW: the packet has no room for that;
+     * EPROTONOSUPPORT: it left with other ECN bits than the request wants, and counts as not sent).
      */
     int (*send)(struct transport *transport, const struct request *request, const struct probes *in_flight,
                 const struct clock *clock, struct probe *model, uint32_t *detail);
@@ -95,6 +95,7 @@ struct transport {
     struct refused refused;            /* what was wished for of its sockets, and this host refused */
     struct routes *routes;
     struct departures departures;
+    struct instant sent;               /* when the last probe had left */
 };
 
 /* The reason when no probe of any kind can be sent, else 0. */

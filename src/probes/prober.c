@@ -149,6 +149,20 @@ note_asked(const struct request *request, const struct clock *clock, struct prob
         model->identity.number = wall_ms_of_day((struct wall){ clock_now().ns + clock->offset });
 }
 
+/*
+ * Between the clock's reading and the system call that sends, and within that, we may stand still. Where the two readings
+ * around it lie apart, nobody knows on which side the packet left. Its timeout then counts from the later one, so that no
+ * answer comes too late for that; its round trip from the earlier one, so that none is ever said to be shorter than it was.
+ */
+#define SENDING_USUAL (100 * NS_PER_US)
+
+static struct instant
+timeout_begins(const struct prober *prober, const struct probe *model)
+{
+    struct instant sent = prober->transport->sent;
+    return instant_since(sent, model->departed) > SENDING_USUAL ? sent : model->departed;
+}
+
 int
 prober_launch(struct prober *prober, const struct clock *clock, const struct request *request,
               const struct instant *deadline, uint32_t *detail)
@@ -164,7 +178,7 @@ prober_launch(struct prober *prober, const struct clock *clock, const struct req
     if (error)
         return error;
     probes_add(prober->probes, &model,
-               deadline ? *deadline : instant_after(model.departed, request->timeout * NS_PER_US));
+               deadline ? *deadline : instant_after(timeout_begins(prober, &model), request->timeout * NS_PER_US));
     if (prober->limits.any)
         limits_note(&prober->limits, clock->now.instant);
     return 0;

@@ -113,3 +113,17 @@ def test_clocks_read_slowly(binary):
             time.sleep(0.1)
             assert running.ask(request).rtt > 0
         assert running.finish() == (0, "")
+
+
+def test_standstill_before_a_send(binary):
+    """Between a look at the clock and the system call that sends, for longer than the timeout: the answer counts."""
+    if cc.sanitized():
+        pytest.skip("the sanitizers do not let another library come first")
+    slow = "env", f"LD_PRELOAD={cc.preload('slow_send.c')}"
+    with Pair("slow") as both, Daemon(both.client, binary=binary, wrapper=slow) as running:
+        for family in FAMILIES:
+            request = f"send-probe {to(ANSWERS[family])} timeout 0.6"
+            running.ask(request)
+            running.send(*[f"{token} {request}" for token in range(9)], f"9 {request} size 400")
+            assert {reply.kind for reply in running.collect(10)} == {"reply"}
+        assert running.finish() == (0, "")

@@ -1003,6 +1003,23 @@ START_TEST(timeout_of_zero)
 }
 END_TEST
 
+/* It left some time after the clock was read, or before the call returned: the timeout begins then, if that took long. */
+START_TEST(held_up_while_sending)
+{
+    struct instant when;
+    fake.transport.sent = instant_after(departure, 90 * NS_PER_US);
+    take("7 send-probe ip-4 192.0.2.9 protocol tcp timeout 0.25");
+    ck_assert(prober_next_deadline(prober, &when) && when.ns == 1250 * NS_PER_MS);
+    receive(answer_to(7, NS_PER_MS));
+    said();
+    fake.transport.sent = instant_after(departure, 600 * NS_PER_MS);
+    take("7 send-probe ip-4 192.0.2.9 protocol tcp timeout 0.25");
+    ck_assert(prober_next_deadline(prober, &when) && when.ns == 1850 * NS_PER_MS);
+    receive(answer_to(7, 610 * NS_PER_MS));
+    ck_assert_str_eq(said(), "7 reply ip-4 192.0.2.9 round-trip-time 610000\n");
+}
+END_TEST
+
 /* It arrived in time, and waited in the socket while the deadline passed. */
 START_TEST(in_time_though_seen_late)
 {
@@ -1361,6 +1378,7 @@ prober_suite(void)
     tcase_add_test(tests, equal_tokens);
     tcase_add_test(tests, expired);
     tcase_add_test(tests, timeout_of_zero);
+    tcase_add_test(tests, held_up_while_sending);
     tcase_add_test(tests, in_time_though_seen_late);
     tcase_add_test(tests, not_before_all_is_received);
     tcase_add_test(tests, flooded);
