@@ -130,6 +130,7 @@ struct answer {
     struct address to;         /* whom it reached: us */
     struct instant arrived;
     int64_t doubt;             /* ns: by so much `arrived` may be too early, see clock_doubt(); set by who has it matched */
+    bool unstamped;            /* it came by then, and after its socket was last looked at: no more is known */
     uint8_t known;             /* bits of enum known: which of the next four, and of the quoted ones, are */
     size_t size;               /* bytes of the IP packet; IPv6: without extension headers */
     uint16_t id;               /* its IPv4 identification */

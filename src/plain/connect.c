@@ -17,7 +17,8 @@
 
 /*
  * The kernel sends a SYN again after a second, and can't be told not to. What answers only that is no answer: the probe
- * was lost. By timestamps (RFC 7323) the kernel knows which SYN a SYN-ACK answers, and we, which a router quotes.
+ * was lost. By timestamps (RFC 7323) the kernel knows which SYN a SYN-ACK answers, and we, which a router quotes. What came
+ * before that second was over is about the first, however late we read it.
  */
 #define RETRANSMITTED_AFTER (NS_PER_S / 2)
 #define RETRANSMISSION NS_PER_S
@@ -429,7 +430,8 @@ read_error(struct connection *connection, struct inbox *inbox, size_t place, con
         .quoted = datagram.bytes,
         .arrived = datagram.arrived,
     };
-    *first = *first || quotes_first(connection, queued.quoted);
+    bool in_time = controls.has_stamp && instant_since(datagram.arrived, connection->departed) < RETRANSMISSION;
+    *first = *first || in_time || quotes_first(connection, queued.quoted);
     return errqueue_decode(&queued, answer);
 }
 

@@ -483,11 +483,19 @@ say_answer(struct prober *prober, const struct clock *clock, const struct probe 
 }
 
 static void
-take_answer(struct prober *prober, const struct clock *clock, const struct answer *answer)
+take_answer(struct prober *prober, const struct clock *clock, struct answer *answer)
 {
     struct probe *probe = match_find(prober->probes, answer);
-    /* An answer that came after the deadline is none, even if the deadline was not looked at yet. */
-    if (!probe || instant_since(answer->arrived, probes_deadline(prober->probes, probe)) > 0)
+    if (!probe)
+        return;
+    /*
+     * An answer that came after the deadline is none, even if the deadline was not looked at yet. One of which that is not
+     * known counts: its socket was last looked at before the deadline, or the probe would have ended then.
+     */
+    struct instant deadline = probes_deadline(prober->probes, probe);
+    if (answer->unstamped && instant_since(answer->arrived, deadline) > 0)
+        answer->arrived = deadline;
+    if (instant_since(answer->arrived, deadline) > 0)
         return;
     if (probe->collect && output_waiting(prober->output) > UNREAD_MAX)
         return;

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from lab import forge, transports, wire
+from lab import cc, forge, transports, wire
 from lab.daemon import Daemon
 from lab.delay import delayed
 from lab.expect import NO_REPLY, Case, answered, hold, said
@@ -211,6 +211,22 @@ def test_tcp_slower_than_a_retransmission(slow, family):
         assert daemon.finish() == (0, "")
 
 
+BEYOND = {4: "10.78.0.9", 6: "fd78::9"}
+
+
+@pytest.fixture(scope="module")
+def routed(root):
+    """A host without TCP timestamps, whose router answers before its connect() returns."""
+    with Namespace("routed-host") as host, Namespace("router") as router:
+        join(host, "eth0", router, "eth0", ["10.77.0.1/24", "fd77::1/64"], ["10.77.0.2/24", "fd77::2/64"])
+        host.ip("route add default via 10.77.0.2", "-6 route add default via fd77::2")
+        host.sysctl("net.ipv4.tcp_timestamps", 0)
+        for name in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+            router.sysctl(name, 1)
+        router.ip("route add 10.78.0.0/24 dev eth0", "-6 route add fd78::/64 dev eth0")
+        yield host
+
+
 @pytest.fixture(scope="module")
 def two_links(root):
     """A host with the same link-local address on two links, and a far one to which routing prefers the first: the host
@@ -340,6 +356,20 @@ def test_stopped_longer_than_timeouts(tun, family):
         kinds = {list(sent)[reply.token]: reply.kind for reply in daemon.collect(len(sent))}
         assert kinds == {"open": "reply", "closed": "reply", "router": "ttl-expired", "udp": "ttl-expired",
                          "icmp": "reply"}
+        assert daemon.finish() == (0, "")
+
+
+@every_family
+def test_error_read_after_a_retransmission(routed, family):
+    """Of a router that quotes no timestamps, while connect() was still at work: by its own stamp it is about the first
+    SYN, though the second has left since then."""
+    if cc.sanitized():
+        pytest.skip("the sanitizers do not let another library come first")
+    slow_connect = "env", f"LD_PRELOAD={cc.preload('slow_connect.c')}"
+    with Daemon(routed, wrapper=slow_connect) as daemon:
+        daemon.send(f"1 send-probe ip-{family} {BEYOND[family]} protocol tcp ttl 1 timeout 5")
+        [reply] = daemon.collect(1)
+        assert reply.kind == "ttl-expired" and reply.rtt < 1_000_000, reply
         assert daemon.finish() == (0, "")
 
 
