@@ -370,8 +370,9 @@ read_outcome(const struct connection *connection, const struct tcp_info *info, s
     }
     if (!was_accepted(error, info))
         return false;
+    struct instant heard = instant_after(now, -(int64_t)info->tcpi_last_ack_recv * NS_PER_MS);
     answer->arrived = arrived.ns < now.ns ? arrived : now;
-    return info->tcpi_total_retrans == 0 || instant_since(now, arrived) < RETRANSMITTED_AFTER;
+    return info->tcpi_total_retrans == 0 || llabs(instant_since(heard, arrived)) < RETRANSMITTED_AFTER;
 }
 
 /* The timestamp of a quoted SYN, where the router quoted as much. */

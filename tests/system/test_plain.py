@@ -360,6 +360,22 @@ def test_stopped_longer_than_timeouts(tun, family):
 
 
 @every_family
+def test_late_look_at_an_open_port(slow, family):
+    """An answer to the first SYN that comes when the second has left, and is read only a while later."""
+    listener = slow.target.socket({4: socket.AF_INET, 6: socket.AF_INET6}[family], socket.SOCK_STREAM)
+    with listener, Daemon(slow.client) as daemon:
+        listener.bind((ANSWERS[family], 80))
+        listener.listen(10)
+        daemon.send(f"1 send-probe ip-{family} {ANSWERS[family]} protocol tcp timeout 4")
+        time.sleep(0.2)
+        with stopped(daemon):
+            time.sleep(2.4)
+        [reply] = daemon.collect(1)
+        assert reply.kind == "reply" and 1_390_000 <= reply.rtt < 1_900_000, reply
+        assert daemon.finish() == (0, "")
+
+
+@every_family
 def test_error_read_after_a_retransmission(routed, family):
     """Of a router that quotes no timestamps, while connect() was still at work: by its own stamp it is about the first
     SYN, though the second has left since then."""
