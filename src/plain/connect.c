@@ -366,6 +366,7 @@ read_outcome(const struct connection *connection, const struct tcp_info *info, s
                                               : (uint16_t)(TH_SYN | TH_ACK | (has_ecn(info) ? TCP_ECE : 0));
     if (error == ECONNREFUSED) { /* no stamp says when; but it came before a second SYN was sent */
         answer->arrived = now.ns < retransmission.ns ? now : retransmission;
+        answer->unstamped = true;
         return info->tcpi_total_retrans == 0;
     }
     if (!was_accepted(error, info))

@@ -376,6 +376,23 @@ def test_late_look_at_an_open_port(slow, family):
 
 
 @every_family
+def test_reset_read_after_the_deadline(tun, family):
+    """Nothing says when a RST came; but nothing had come when the deadline had not yet passed and we were stopped."""
+    target_ip = target_address(0)[family]
+    with Daemon(tun.namespace) as daemon:
+        tun.drain()
+        daemon.send(f"1 send-probe ip-{family} {target_ip} protocol tcp timeout 0.6")
+        asked = tun.probes([target_ip])[target_ip]
+        time.sleep(0.1)  # it is stopped when it waits, not on the way there
+        with stopped(daemon):
+            tun.inject(forge.packet(asked, forge.message(asked, flags=wire.RST | wire.ACK)))
+            time.sleep(1.2)
+        [reply] = daemon.collect(1)
+        assert reply.kind == "reply" and reply.rtt < 900_000, reply
+        assert daemon.finish() == (0, "")
+
+
+@every_family
 def test_error_read_after_a_retransmission(routed, family):
     """Of a router that quotes no timestamps, while connect() was still at work: by its own stamp it is about the first
     SYN, though the second has left since then."""

@@ -1003,6 +1003,19 @@ START_TEST(timeout_of_zero)
 }
 END_TEST
 
+/* When it arrived is not known: it may have been in time. */
+START_TEST(late_for_all_that_is_known)
+{
+    struct answer answer = answer_to(7, 5001 * NS_PER_MS);
+    take(TCP("7"));
+    receive(answer);
+    ck_assert_str_eq(said(), "");
+    answer.unstamped = true;
+    receive(answer);
+    ck_assert_str_eq(said(), "7 reply ip-4 192.0.2.9 round-trip-time 5000000\n");
+}
+END_TEST
+
 /* It left some time after the clock was read, or before the call returned: the timeout begins then, if that took long. */
 START_TEST(held_up_while_sending)
 {
@@ -1378,6 +1391,7 @@ prober_suite(void)
     tcase_add_test(tests, equal_tokens);
     tcase_add_test(tests, expired);
     tcase_add_test(tests, timeout_of_zero);
+    tcase_add_test(tests, late_for_all_that_is_known);
     tcase_add_test(tests, held_up_while_sending);
     tcase_add_test(tests, in_time_though_seen_late);
     tcase_add_test(tests, not_before_all_is_received);
