@@ -21,6 +21,7 @@ rounds_new(struct traced *host)
     if (!rounds)
         err(2, NULL);
     tally_begin(&rounds->tally, (int)options->first, (int)options->last);
+    rounds->tally.has_flows = host->trace->use_flow;
     rounds->flow_count = !host->trace->use_flow || options->rounds < FEW_ROUNDS ? 1
                          : options->rounds < MANY_ROUNDS                       ? ROUND_FLOWS / 2
                                                                                : ROUND_FLOWS;

@@ -27,7 +27,15 @@ length_of(const struct rounds *rounds)
     return furthest;
 }
 
-static const char *const balances[] = { "", "per packet", "per flow" };
+static const char *const balances[] = { "", "per packet", "per flow", "per packet or flow" };
+
+/* Changes are no news where routers take turns from one probe to the next. */
+static bool
+is_in_turns(const struct tally *tally, int ttl)
+{
+    enum balance balance = tally_balance(tally, ttl);
+    return balance == BALANCE_PACKETS || balance == BALANCE_EITHER;
+}
 
 /* Columns behind the host; where there is no room, the last ones are left out. */
 static double last_of(const struct statistics *times) { return (double)times->last; }
@@ -155,7 +163,7 @@ put_changes(struct traced *host)
         const struct round_hop *hop = tally_hop(tally, change->ttl);
         time_t seconds = (time_t)(change->at / NS_PER_S);
         struct tm when;
-        if (tally_balance(tally, change->ttl) == BALANCE_PACKETS)
+        if (is_in_turns(tally, change->ttl))
             continue;
         strftime(clock, sizeof clock, "%H:%M:%S", localtime_r(&seconds, &when));
         put_line(host->trace, "hop %d changed at %s, round %" PRId64 ": %s, before %s", change->ttl, clock,
@@ -233,7 +241,7 @@ print_changes_json(struct traced *host)
     for (int i = 0; i < tally->change_count; i++) {
         const struct change *change = &tally->changes[i];
         const struct round_hop *hop = tally_hop(tally, change->ttl);
-        if (tally_balance(tally, change->ttl) == BALANCE_PACKETS)
+        if (is_in_turns(tally, change->ttl))
             continue;
         json_t *row = json_begin("change", host->host, host->address);
         json_put_number(row, "hop", change->ttl);

@@ -202,7 +202,7 @@ tally_balance(const struct tally *tally, int ttl)
         differ |= met->last && met->last != first;
     }
     if (returns >= 2 || (changes >= 3 && differ))
-        return BALANCE_PACKETS;
+        return tally->has_flows ? BALANCE_PACKETS : BALANCE_EITHER;
     return differ && !changes ? BALANCE_FLOWS : BALANCE_NONE;
 }
 

@@ -39,10 +39,11 @@ struct change {
     int64_t round, at;    /* at: ns since the epoch */
 };
 
-enum balance { BALANCE_NONE, BALANCE_PACKETS, BALANCE_FLOWS };
+enum balance { BALANCE_NONE, BALANCE_PACKETS, BALANCE_FLOWS, BALANCE_EITHER };
 
 struct tally {
     int first, last;
+    bool has_flows;          /* the probes of a flow are alike to routers; else each may go its own way */
     struct round_hop *hops;
     struct change *changes;
     int change_count;
@@ -67,7 +68,10 @@ double tally_loss(const struct round_hop *hop);
  */
 bool tally_is_limited(const struct tally *tally, int ttl, int64_t rounds);
 
-/* Several routers take turns at a hop: from packet to packet of one flow, or each flow has its own. */
+/*
+ * Several routers take turns at a hop: from packet to packet of one flow, or each flow has its own. Which of the two it
+ * is can't be told by probes without flows.
+ */
 enum balance tally_balance(const struct tally *tally, int ttl);
 
 /* The last hop at which anybody answered; first - 1: none. */

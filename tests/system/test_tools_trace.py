@@ -430,6 +430,15 @@ def test_balancing(way, word):
     assert not [one for one in said.of_type("change") if word == "per packet"]
 
 
+@pytest.mark.parametrize("protocol", ["tcp", "udp:53"])
+def test_balancing_of_probes_without_flows(protocol):
+    """Which of the two it is can't be told where each probe may go its own way."""
+    network = "reply(0 if ttl > 3 else 30 + count * count // 3 % 2 if ttl == 2 else ttl)"
+    said = run(None, "probe-trace", "-n", "--json", "--mtr", 40, "-i0.01", "-p", protocol, FAR, env=fake_daemon(network))
+    assert [one.get("balanced") for one in said.of_type("hop") if one["hop"] == 2] == ["per packet or flow", None]
+    assert not said.of_type("change")
+
+
 def test_percentiles(path):
     path.play(hops(2), [target()])
     one = run(path.namespace, "probe-trace", "--json", "--mtr", 20, "-i0.02", TARGET[4]).of_type("hop")[2]

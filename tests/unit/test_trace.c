@@ -511,31 +511,43 @@ START_TEST(limits_are_told_from_loss)
 }
 END_TEST
 
-/* Who answers is a letter for each round; the flows take turns, four of them. */
+/* Who answers is a letter for each round; FLOWS take turns, or, where there is one, the probes have none. */
+static struct tally
+play_turns(const char *who, int flows)
+{
+    struct tally tally;
+    tally_begin(&tally, 1, 1);
+    tally.has_flows = flows > 1;
+    for (int round = 1; who[round - 1]; round++) {
+        char address[] = "192.0.2.a";
+        address[8] = who[round - 1];
+        tally_sent(&tally, 1, round);
+        tally_heard(&tally, 1, round, (round - 1) % flows, address, "", 100, 0);
+    }
+    return tally;
+}
+
 START_TEST(balancing_and_changes)
 {
     static const struct {
         const char *who;
-        enum balance balance;
+        enum balance balance; /* of probes that have flows, */
+        enum balance without;
         int changes;
     } rows[] = {
-        { "aaaaaaaaaaaaaaaa", BALANCE_NONE, 0 },
-        { "abababababababab", BALANCE_FLOWS, 0 },
-        { "abbabaabbaabbaba", BALANCE_PACKETS, 2 },
-        { "aaaaaaaabbbbbbbb", BALANCE_NONE, 1 },
-        { "aaaabbbbbbbbcccc", BALANCE_NONE, 2 },
+        { "aaaaaaaaaaaaaaaa", BALANCE_NONE, BALANCE_NONE, 0 },
+        { "abababababababab", BALANCE_FLOWS, BALANCE_EITHER, 0 },
+        { "abbabaabbaabbaba", BALANCE_PACKETS, BALANCE_EITHER, 2 },
+        { "aaaaaaaabbbbbbbb", BALANCE_NONE, BALANCE_NONE, 1 },
+        { "aaaabbbbbbbbcccc", BALANCE_NONE, BALANCE_NONE, 2 },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
-        struct tally tally;
-        tally_begin(&tally, 1, 1);
-        for (int round = 1; rows[i].who[round - 1]; round++) {
-            char address[] = "192.0.2.a";
-            address[8] = rows[i].who[round - 1];
-            tally_sent(&tally, 1, round);
-            tally_heard(&tally, 1, round, (round - 1) % 4, address, "", 100, 0);
-        }
+        struct tally tally = play_turns(rows[i].who, 4);
         ck_assert_msg(tally_balance(&tally, 1) == rows[i].balance, "%s", rows[i].who);
         ck_assert_int_eq(tally.change_count, rows[i].changes);
+        tally_free(&tally);
+        tally = play_turns(rows[i].who, 1);
+        ck_assert_msg(tally_balance(&tally, 1) == rows[i].without, "%s without flows", rows[i].who);
         tally_free(&tally);
     }
 }
