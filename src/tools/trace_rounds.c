@@ -120,13 +120,11 @@ tally_heard(struct tally *tally, int ttl, int64_t round, int flow, const char *f
     struct met *met = &hop->flows[flow % ROUND_FLOWS];
     responder->received++;
     statistics_add(&responder->times, us);
-    if (*mark) {
-        hop->refused++;
-        return;
-    }
     hop->got++;
     grow_bits(hop, round);
     set_bit(hop->answered, round);
+    if (*mark)
+        return; /* whose place in the path it is, is not told */
     if (met->last && met->last != who) {
         met->changes++;
         met->returns += met->before == who;
@@ -138,12 +136,11 @@ tally_heard(struct tally *tally, int ttl, int64_t round, int flow, const char *f
 
 /* ---- what follows */
 
-/* What only unreachables answer has not lost these. */
 double
 tally_loss(const struct round_hop *hop)
 {
-    int64_t done = hop->sent - hop->open, got = hop->got ? hop->got : hop->refused;
-    return done > 0 && got < done ? 100 * (double)(done - got) / (double)done : 0;
+    int64_t done = hop->sent - hop->open;
+    return done > 0 && hop->got < done ? 100 * (double)(done - hop->got) / (double)done : 0;
 }
 
 static bool

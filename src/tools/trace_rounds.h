@@ -26,8 +26,7 @@ struct met {
 struct round_hop {
     struct responder *responders;
     int responder_count;
-    int64_t sent, open, got; /* got: answered by the router or the target, not by an unreachable */
-    int64_t refused;         /* by an unreachable */
+    int64_t sent, open, got; /* got: answered by whomever, also by an unreachable */
     struct met flows[ROUND_FLOWS];
     uint8_t *asked, *answered; /* a bit for each round */
     int64_t bytes;           /* of each of these */
@@ -59,7 +58,7 @@ void tally_sent(struct tally *tally, int ttl, int64_t round);
 void tally_heard(struct tally *tally, int ttl, int64_t round, int flow, const char *from, const char *mark, int64_t us,
                  int64_t at);
 
-/* Percent of what is no longer waited for. */
+/* Percent of what is no longer waited for. What an unreachable answers is not lost: its sender got the probe. */
 double tally_loss(const struct round_hop *hop);
 
 /*

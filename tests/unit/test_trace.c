@@ -511,6 +511,31 @@ START_TEST(limits_are_told_from_loss)
 }
 END_TEST
 
+/* An unreachable is an answer: what the lines of a hop received is all that it did not lose. */
+START_TEST(unreachables_are_no_loss)
+{
+    static const char here[] = "x!x!x!x.x!x!x!x!x!x!"; /* of 20, one is lost */
+    struct tally tally;
+    tally_begin(&tally, 1, 2);
+    for (int64_t round = 1; here[round - 1]; round++) {
+        tally_sent(&tally, 1, round);
+        tally_sent(&tally, 2, round);
+        tally_hop(&tally, 1)->open = tally_hop(&tally, 2)->open = 0;
+        if (here[round - 1] != '.')
+            tally_heard(&tally, 1, round, 0, "192.0.2.1", here[round - 1] == '!' ? "!H" : "", 100, 0);
+        tally_heard(&tally, 2, round, 0, "192.0.2.2", "", 100, 0);
+    }
+    const struct round_hop *hop = tally_hop(&tally, 1);
+    ck_assert_double_eq_tol(tally_loss(hop), 5, 1e-9);
+    ck_assert_int_eq(hop->responder_count, 2);
+    ck_assert_int_eq(hop->responders[0].received + hop->responders[1].received, 19);
+    ck_assert(!tally_is_limited(&tally, 1, 20));
+    ck_assert_int_eq(tally_balance(&tally, 1), BALANCE_NONE);
+    ck_assert_int_eq(tally.change_count, 0);
+    tally_free(&tally);
+}
+END_TEST
+
 /* Who answers is a letter for each round; FLOWS take turns, or, where there is one, the probes have none. */
 static struct tally
 play_turns(const char *who, int flows)
@@ -577,6 +602,7 @@ trace_suite(void)
     tcase_add_test(tests, words_are_said_once);
     tcase_add_test(tests, words_of_the_target);
     tcase_add_test(tests, limits_are_told_from_loss);
+    tcase_add_test(tests, unreachables_are_no_loss);
     tcase_add_test(tests, balancing_and_changes);
     suite_add_tcase(suite, tests);
     return suite;
