@@ -2,12 +2,14 @@
 #include "tools/trace_rounds.h"
 
 #include <err.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SILENCES_LEAST 2       /* runs of silent rounds from which on a rate shows */
 #define RUN_LONGEST 3          /* times as long as the mean run: what is longer was a failure */
+#define EXCESS_LEAST 4.1       /* the best of many hops behind is good by chance, too: so more than the usual three */
 
 static void *
 need(void *memory)
@@ -152,17 +154,31 @@ answered_behind(const struct tally *tally, int ttl, int64_t round)
     return false;
 }
 
-/* The hop behind that lost least tells what the way itself loses. */
+/*
+ * How certain it is that HOP loses more than BEHIND, in standard deviations of what chance makes of equal loss. The arc
+ * sine of its root spreads alike whatever the share is; the fractions are those of Anscombe, for small counts.
+ */
 static double
-least_loss_behind(const struct tally *tally, int ttl)
+excess(const struct round_hop *hop, const struct round_hop *behind)
 {
-    double least = 100;
+    double done = (double)(hop->sent - hop->open), done_behind = (double)(behind->sent - behind->open);
+    double lost = done - (double)hop->got, lost_behind = done_behind - (double)behind->got;
+    double angle = 2 * asin(sqrt((lost + 0.375) / (done + 0.75)));
+    double angle_behind = 2 * asin(sqrt((lost_behind + 0.375) / (done_behind + 0.75)));
+    return (angle - angle_behind) / sqrt(1 / (done + 0.5) + 1 / (done_behind + 0.5));
+}
+
+/* The hop behind that lost least tells what the way itself loses. */
+static bool
+loses_more_than_the_way(const struct tally *tally, int ttl)
+{
+    const struct round_hop *hop = tally_hop(tally, ttl);
     for (int behind = ttl + 1; behind <= tally->last; behind++) {
-        const struct round_hop *hop = tally_hop(tally, behind);
-        if (hop->got && tally_loss(hop) < least)
-            least = tally_loss(hop);
+        const struct round_hop *other = tally_hop(tally, behind);
+        if (other->got && 2 * tally_loss(other) <= tally_loss(hop) && excess(hop, other) > EXCESS_LEAST)
+            return true;
     }
-    return least;
+    return false;
 }
 
 bool
@@ -170,7 +186,7 @@ tally_is_limited(const struct tally *tally, int ttl, int64_t rounds)
 {
     const struct round_hop *hop = tally_hop(tally, ttl);
     int64_t silent = 0, behind = 0, runs = 0, run = 0, longest = 0;
-    if (!hop->got || tally_loss(hop) < 10 || 2 * least_loss_behind(tally, ttl) > tally_loss(hop))
+    if (!hop->got || tally_loss(hop) < 10 || !loses_more_than_the_way(tally, ttl))
         return false;
     for (int64_t round = 1; round <= rounds; round++) {
         if (!has_bit(hop, hop->asked, round))

@@ -63,7 +63,7 @@ double tally_loss(const struct round_hop *hop);
 
 /*
  * True where a router rations its answers: it is silent now and again, not once and for long, in rounds in which hops
- * behind it answered, and these have lost much less.
+ * behind it answered, and one of these has lost much less, and less than by chance.
  */
 bool tally_is_limited(const struct tally *tally, int ttl, int64_t rounds);
 

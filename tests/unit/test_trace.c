@@ -511,6 +511,56 @@ START_TEST(limits_are_told_from_loss)
 }
 END_TEST
 
+#define LOSSY_HOPS 12
+
+/* How many hops are called limited when what goes beyond hop 3 is lost, so many in a hundred, at random. */
+static int
+count_limited(int rounds, int percent)
+{
+    struct tally tally;
+    int limited = 0;
+    tally_begin(&tally, 1, LOSSY_HOPS);
+    for (int64_t round = 1; round <= rounds; round++)
+        for (int ttl = 1; ttl <= LOSSY_HOPS; ttl++) {
+            tally_sent(&tally, ttl, round);
+            tally_hop(&tally, ttl)->open = 0;
+            if (ttl <= 3 || rand() % 1000 >= 10 * percent)
+                tally_heard(&tally, ttl, round, 0, "192.0.2.1", "", 100, 0);
+        }
+    for (int ttl = 1; ttl <= LOSSY_HOPS; ttl++)
+        limited += tally_is_limited(&tally, ttl, rounds);
+    tally_free(&tally);
+    return limited;
+}
+
+/* Less than one hop in a thousand, of those that lose. */
+START_TEST(random_loss_is_no_limit)
+{
+    static const struct {
+        int rounds, percent;
+    } rows[] = { { 20, 30 }, { 60, 10 }, { 60, 30 }, { 200, 15 } };
+    srand(1);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        int limited = 0;
+        for (int runs = 0; runs < 1000; runs++)
+            limited += count_limited(rows[i].rounds, rows[i].percent);
+        ck_assert_msg(limited < LOSSY_HOPS - 3, "%d of %d%% in %d rounds", limited, rows[i].percent, rows[i].rounds);
+    }
+}
+END_TEST
+
+/* Six at once, then one a second, at ten rounds a second; a tenth of all is lost, too. */
+START_TEST(limits_show_soon)
+{
+    struct tally tally = play_rounds("xxxxxx...x.........x.", "xxxxxxxxxxxxxxxxxxxxx");
+    ck_assert(tally_is_limited(&tally, 1, 21));
+    tally_free(&tally);
+    tally = play_rounds("xxxxxx...x.........x.........x", "xx.xxxxxxxxxxxxx.xxxxxxxxxx.xx");
+    ck_assert(tally_is_limited(&tally, 1, 30));
+    tally_free(&tally);
+}
+END_TEST
+
 /* An unreachable is an answer: what the lines of a hop received is all that it did not lose. */
 START_TEST(unreachables_are_no_loss)
 {
@@ -602,6 +652,8 @@ trace_suite(void)
     tcase_add_test(tests, words_are_said_once);
     tcase_add_test(tests, words_of_the_target);
     tcase_add_test(tests, limits_are_told_from_loss);
+    tcase_add_test(tests, random_loss_is_no_limit);
+    tcase_add_test(tests, limits_show_soon);
     tcase_add_test(tests, unreachables_are_no_loss);
     tcase_add_test(tests, balancing_and_changes);
     suite_add_tcase(suite, tests);
