@@ -27,6 +27,35 @@ length_of(const struct rounds *rounds)
     return furthest;
 }
 
+/* The last hop that was asked in vain behind all who answered; 0 where the path ends at the target, or at who refuses. */
+static int
+silent_to(const struct rounds *rounds)
+{
+    int length = length_of(rounds), asked = 0;
+    for (int flow = 0; flow < rounds->flow_count; flow++) {
+        const struct round_way *way = &rounds->ways[flow];
+        if (way->end || (way->blocked && way->blocked == length))
+            return 0;
+        asked = way->sent_to > asked ? way->sent_to : asked;
+    }
+    return asked > length ? asked : 0;
+}
+
+/* The first hop behind all who answered. */
+static int
+silent_from(const struct rounds *rounds)
+{
+    int length = length_of(rounds), first = rounds->tally.first;
+    return length < first ? first : length + 1;
+}
+
+/* The last hop that has a row for programs: the first silent one is one, too. */
+static int
+rows_to(const struct rounds *rounds)
+{
+    return silent_to(rounds) ? silent_from(rounds) : length_of(rounds);
+}
+
 static const char *const balances[] = { "", "per packet", "per flow", "per packet or flow" };
 
 /* Changes are no news where routers take turns from one probe to the next. */
@@ -187,6 +216,8 @@ put_table(struct traced *host)
         for (int who = count ? 0 : -1; who < count; who++)
             put_row(host, &layout, ttl, who);
     }
+    if (silent_to(host->rounds))
+        put_line(host->trace, "%3d * and so on to %d", silent_from(host->rounds), silent_to(host->rounds));
     put_changes(host);
 }
 
@@ -254,6 +285,15 @@ print_changes_json(struct traced *host)
 }
 
 static void
+print_path_json(struct traced *host)
+{
+    json_t *row = json_begin("path", host->host, host->address);
+    json_put_number(row, "hops", length_of(host->rounds));
+    json_object_set_new(row, "reached", json_boolean(host->reached));
+    json_print(row);
+}
+
+static void
 print_row_csv(struct traced *host, int ttl, int who)
 {
     struct rounds *rounds = host->rounds;
@@ -295,7 +335,7 @@ static void
 print_rows(struct traced *host, void (*print)(struct traced *host, int ttl, int who))
 {
     const struct tally *tally = &host->rounds->tally;
-    for (int ttl = tally->first; ttl <= length_of(host->rounds); ttl++) {
+    for (int ttl = tally->first; ttl <= rows_to(host->rounds); ttl++) {
         int count = tally_hop(tally, ttl)->responder_count;
         for (int who = count ? 0 : -1; who < count; who++)
             print(host, ttl, who);
@@ -367,6 +407,7 @@ rounds_show(struct traced *host)
     } else {
         print_rows(host, print_row_json);
         print_changes_json(host);
+        print_path_json(host);
     }
     return true;
 }

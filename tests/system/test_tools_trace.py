@@ -209,8 +209,9 @@ def test_rounds(path):
     """Loss and the rest of each hop, and none behind the target."""
     path.play(routers(r3={"silent": True}, r6={"loses": 4}), [twelve.TARGET])
     said = run(path.namespace, "probe-trace", "--mtr", 8, "-i0.05", "-W0.3", "--json", TARGET[4])
-    found = said.objects
+    found, end = said.objects[:-1], said.objects[-1]
     assert [one["hop"] for one in found] == list(range(1, 13)) and said.status == 0
+    assert (end["type"], end["hops"], end["reached"]) == ("path", 12, True)
     assert [one["loss_percent"] for one in found] == [{3: 100, 6: 25}.get(ttl, 0) for ttl in range(1, 13)]
     assert all(one["sent"] == 8 for one in found)
     assert all(one["best_ms"] <= one["avg_ms"] <= one["worst_ms"] for one in found if "from" in one)
@@ -406,6 +407,29 @@ def test_rounds_that_recover():
     said = run(None, "probe-trace", "-n", "--json", "--mtr", 14, "-i0.05", FAR, env=fake_daemon(network))
     last = [one for one in said.of_type("hop") if one["hop"] == 5][0]
     assert last["from"] == FAR and last["received"] >= 7
+
+
+@pytest.mark.parametrize("routers_there", [3, 0])
+def test_rounds_to_a_silent_target(routers_there):
+    """That nobody answers behind the last router is told, as without rounds, in each form."""
+    network = fake_daemon(f"reply(ttl) if ttl <= {routers_there} else None")
+    words = "probe-trace", "-n", "-W0.2", "--mtr", 2, "-i0.05", FAR
+    said = run(None, *words, env=network)
+    assert said.lines[-1] == f"  {routers_there + 1} * and so on to {routers_there + 5}" and said.status == 1
+    assert len(said.lines) == 3 + routers_there
+    said = run(None, *words, "--json", env=network)
+    silent, end = said.objects[-2:]
+    assert (silent["hop"], silent["loss_percent"], silent["sent"], silent["received"]) == (routers_there + 1, 100, 2, 0)
+    assert (end["type"], end["hops"], end["reached"]) == ("path", routers_there, False) and "from" not in silent
+    rows = list(csv.DictReader(run(None, *words, "--csv", env=network).lines))
+    assert [row["loss_percent"] for row in rows] == ["0.0"] * routers_there + ["100.0"]
+
+
+def test_rounds_to_a_refused_target():
+    """Who refuses is the end: nobody is silent there."""
+    network = fake_daemon('"no-route-host ip-4 192.0.2.3 round-trip-time 9" if ttl > 2 else reply(ttl)')
+    said = run(None, "probe-trace", "-n", "-W0.2", "--mtr", 2, "-i0.05", FAR, env=network)
+    assert said.lines[-1].startswith("  3 192.0.2.3 ") and said.lines[-1].endswith(" !H") and said.status == 1
 
 
 def test_route_that_changes():
