@@ -82,7 +82,7 @@ finish(struct traced *host)
 {
     host->stage = STAGE_TRACED;
     host->ended = clock_read().wall.ns;
-    host->reached = host->rounds ? rounds_reached(host) : path_is_reached(&host->path);
+    host->reached = host->rounds ? rounds_end(host) : path_is_reached(&host->path);
 }
 
 void

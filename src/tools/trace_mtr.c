@@ -43,8 +43,9 @@ rounds_free(struct rounds *rounds)
 }
 
 bool
-rounds_reached(const struct traced *host)
+rounds_end(struct traced *host)
 {
+    tally_end(&host->rounds->tally, false);
     return host->rounds->reached;
 }
 
@@ -138,8 +139,7 @@ rounds_step(struct traced *host)
     if (!rounds->reached || patience > options->probing.timeout)
         patience = options->probing.timeout;
     if (!rounds->open || now.ns >= rounds->last_sent.ns + patience) {
-        for (int ttl = rounds->tally.first; ttl <= rounds->tally.last; ttl++)
-            tally_hop(&rounds->tally, ttl)->open = 0; /* lost */
+        tally_end(&rounds->tally, true);
         trace_done(host);
     } else {
         trace_step_at(host, rounds->last_sent.ns + patience);
@@ -180,7 +180,8 @@ found_refusal(struct traced *host, const struct probe *probe, const struct reply
     if (probe->number != way->round)
         return;
     if (way->beyond && reply->from) {
-        found_router(host, probe);
+        if (!way->end) /* that somebody refuses in front of the target is no sign that it is elsewhere now */
+            found_router(host, probe);
         return;
     }
     if (!way->blocked || probe->ttl < way->blocked)
@@ -210,7 +211,8 @@ rounds_heard(struct traced *host, const struct probe *probe, const struct reply 
         return;
     }
     rounds->open--;
-    tally_hop(&rounds->tally, probe->ttl)->open--;
+    if (!reply->from)
+        tally_silent(&rounds->tally, probe->ttl, probe->number);
     if (reply->kind == KIND_NO_REPLY)
         return;
     bool router = reply->kind == KIND_TTL_EXPIRED, target = reply->kind == KIND_REPLY;
@@ -227,6 +229,10 @@ rounds_heard(struct traced *host, const struct probe *probe, const struct reply 
     trace_facts(host->trace, reply->from, &name, &system);
     if (!router && !target)
         snprintf(short_mark, sizeof short_mark, "%.23s", reply_mark(reply, mark, sizeof mark));
-    tally_heard(&rounds->tally, probe->ttl, probe->number, probe->flow, reply->from, short_mark, reply->round_trip_us,
-                clock_read().wall.ns);
+    int64_t at = clock_read().wall.ns;
+    if (target)
+        tally_reached(&rounds->tally, probe->ttl, probe->number, probe->flow, reply->from, reply->round_trip_us, at);
+    else
+        tally_heard(&rounds->tally, probe->ttl, probe->number, probe->flow, reply->from, short_mark,
+                    reply->round_trip_us, at);
 }

@@ -40,8 +40,8 @@ void rounds_heard(struct traced *host, const struct probe *probe, const struct r
 /* trace_report.c: prints the report when all rounds have ended; true: it did. */
 bool rounds_show(struct traced *host);
 
-/* True when the target answered at least once. */
-bool rounds_reached(const struct traced *host);
+/* Nothing more is waited for; true when the target answered at least once. */
+bool rounds_end(struct traced *host);
 
 /* trace_report.c: on a terminal the tables are drawn anew twice a second. */
 void rounds_open_screen(struct trace *trace);

@@ -192,7 +192,7 @@ put_changes(struct traced *host)
         const struct round_hop *hop = tally_hop(tally, change->ttl);
         time_t seconds = (time_t)(change->at / NS_PER_S);
         struct tm when;
-        if (is_in_turns(tally, change->ttl))
+        if (change->ttl > length_of(host->rounds) || is_in_turns(tally, change->ttl))
             continue;
         strftime(clock, sizeof clock, "%H:%M:%S", localtime_r(&seconds, &when));
         put_line(host->trace, "hop %d changed at %s, round %" PRId64 ": %s, before %s", change->ttl, clock,
@@ -272,7 +272,7 @@ print_changes_json(struct traced *host)
     for (int i = 0; i < tally->change_count; i++) {
         const struct change *change = &tally->changes[i];
         const struct round_hop *hop = tally_hop(tally, change->ttl);
-        if (is_in_turns(tally, change->ttl))
+        if (change->ttl > length_of(host->rounds) || is_in_turns(tally, change->ttl))
             continue;
         json_t *row = json_begin("change", host->host, host->address);
         json_put_number(row, "hop", change->ttl);

@@ -36,8 +36,11 @@ tally_free(struct tally *tally)
         free(hop->responders);
         free(hop->asked);
         free(hop->answered);
+        free(hop->settled);
     }
     free(tally->hops);
+    free(tally->ends);
+    free(tally->held);
     free(tally->changes);
 }
 
@@ -57,8 +60,10 @@ grow_bits(struct round_hop *hop, int64_t round)
     int64_t bytes = 2 * (round / 8) + 16;
     hop->asked = need(realloc(hop->asked, (size_t)bytes));
     hop->answered = need(realloc(hop->answered, (size_t)bytes));
+    hop->settled = need(realloc(hop->settled, (size_t)bytes));
     memset(hop->asked + hop->bytes, 0, (size_t)(bytes - hop->bytes));
     memset(hop->answered + hop->bytes, 0, (size_t)(bytes - hop->bytes));
+    memset(hop->settled + hop->bytes, 0, (size_t)(bytes - hop->bytes));
     hop->bytes = bytes;
 }
 
@@ -112,9 +117,9 @@ note_change(struct tally *tally, int ttl, int64_t round, int before, int now, in
     tally->changes[tally->change_count++] = (struct change){ ttl, before, now, round, at };
 }
 
-void
-tally_heard(struct tally *tally, int ttl, int64_t round, int flow, const char *from, const char *mark, int64_t us,
-            int64_t at)
+static void
+count_answer(struct tally *tally, int ttl, int64_t round, int flow, const char *from, const char *mark, int64_t us,
+             int64_t at)
 {
     struct round_hop *hop = tally_hop(tally, ttl);
     int who = responder_of(hop, from, mark);
@@ -134,6 +139,134 @@ tally_heard(struct tally *tally, int ttl, int64_t round, int flow, const char *f
         note_change(tally, ttl, round, met->last, who, at);
     }
     met->last = who;
+}
+
+/* ---- the end of each round */
+
+static void
+settle(struct round_hop *hop, int64_t round)
+{
+    grow_bits(hop, round);
+    set_bit(hop->settled, round);
+}
+
+/* The first hop at which the target answered in ROUND; 0: none. */
+static uint8_t *
+end_of(struct tally *tally, int64_t round)
+{
+    if (round >= tally->ends_size) {
+        int64_t size = 2 * round + 16;
+        tally->ends = need(realloc(tally->ends, (size_t)size));
+        memset(tally->ends + tally->ends_size, 0, (size_t)(size - tally->ends_size));
+        tally->ends_size = size;
+    }
+    return &tally->ends[round];
+}
+
+static void
+take_back(struct tally *tally, int ttl, int64_t round)
+{
+    struct round_hop *hop = tally_hop(tally, ttl);
+    hop->sent--;
+    hop->open--;
+    hop->asked[round / 8] &= (uint8_t)~(1 << round % 8);
+}
+
+static bool
+was_there_before(const struct tally *tally, const struct held *held)
+{
+    const struct round_hop *hop = tally_hop(tally, held->ttl);
+    int last = hop->flows[held->flow % ROUND_FLOWS].last;
+    return last && strcmp(hop->responders[last - 1].address, held->from) == 0;
+}
+
+/* A hop before is not settled, behind the last where somebody else is. Where the target was is not waited for that. */
+static bool
+may_be_nearer(const struct tally *tally, const struct held *held)
+{
+    for (int ttl = held->ttl - 1; ttl >= tally->first && !was_there_before(tally, held); ttl--) {
+        const struct round_hop *hop = tally_hop(tally, ttl);
+        if (has_bit(hop, hop->answered, held->round))
+            return false;
+        if (has_bit(hop, hop->asked, held->round) && !has_bit(hop, hop->settled, held->round))
+            return true;
+    }
+    return false;
+}
+
+/* Counts what was kept back of ROUND, or of any with 0, when it no longer has to be. */
+static void
+release(struct tally *tally, int64_t round)
+{
+    for (int i = tally->held_count - 1; i >= 0; i--) {
+        struct held held = tally->held[i];
+        if (round && (held.round != round || may_be_nearer(tally, &held)))
+            continue;
+        tally->held[i] = tally->held[--tally->held_count];
+        tally_hop(tally, held.ttl)->open--;
+        count_answer(tally, held.ttl, held.round, held.flow, held.from, "", held.us, held.at);
+    }
+}
+
+/* Of what is kept back of ROUND there is one. */
+static void
+forget_held(struct tally *tally, int64_t round)
+{
+    for (int i = 0; i < tally->held_count; i++)
+        if (tally->held[i].round == round) {
+            take_back(tally, tally->held[i].ttl, round);
+            tally->held[i] = tally->held[--tally->held_count];
+            return;
+        }
+}
+
+void
+tally_reached(struct tally *tally, int ttl, int64_t round, int flow, const char *from, int64_t us, int64_t at)
+{
+    uint8_t *end = end_of(tally, round);
+    settle(tally_hop(tally, ttl), round);
+    if (*end && *end < ttl) {
+        take_back(tally, ttl, round);
+        return;
+    }
+    forget_held(tally, round);
+    *end = (uint8_t)ttl;
+    tally->held = need(realloc(tally->held, (size_t)(tally->held_count + 1) * sizeof *tally->held));
+    struct held *held = &tally->held[tally->held_count++];
+    *held = (struct held){ .ttl = ttl, .flow = flow, .round = round, .us = us, .at = at };
+    snprintf(held->from, sizeof held->from, "%s", from);
+    release(tally, round);
+}
+
+void
+tally_heard(struct tally *tally, int ttl, int64_t round, int flow, const char *from, const char *mark, int64_t us,
+            int64_t at)
+{
+    struct round_hop *hop = tally_hop(tally, ttl);
+    settle(hop, round);
+    hop->open--;
+    count_answer(tally, ttl, round, flow, from, mark, us, at);
+    release(tally, round);
+}
+
+void
+tally_silent(struct tally *tally, int ttl, int64_t round)
+{
+    const uint8_t *end = end_of(tally, round);
+    settle(tally_hop(tally, ttl), round);
+    if (*end && *end < ttl)
+        take_back(tally, ttl, round);
+    else
+        tally_hop(tally, ttl)->open--;
+    release(tally, round);
+}
+
+void
+tally_end(struct tally *tally, bool lost)
+{
+    release(tally, 0);
+    for (int ttl = tally->first; lost && ttl <= tally->last; ttl++)
+        tally_hop(tally, ttl)->open = 0;
 }
 
 /* ---- what follows */

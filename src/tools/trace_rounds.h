@@ -28,7 +28,7 @@ struct round_hop {
     int responder_count;
     int64_t sent, open, got; /* got: answered by whomever, also by an unreachable */
     struct met flows[ROUND_FLOWS];
-    uint8_t *asked, *answered; /* a bit for each round */
+    uint8_t *asked, *answered, *settled; /* a bit for each round; settled: answered, or no longer waited for */
     int64_t bytes;           /* of each of these */
 };
 
@@ -36,6 +36,13 @@ struct round_hop {
 struct change {
     int ttl, before, now; /* responders, from 1 */
     int64_t round, at;    /* at: ns since the epoch */
+};
+
+/* An answer of the target that is kept back: it may yet answer at a hop before. */
+struct held {
+    char from[ADDRESS_TEXT_MAX];
+    int ttl, flow;
+    int64_t round, us, at;
 };
 
 enum balance { BALANCE_NONE, BALANCE_PACKETS, BALANCE_FLOWS, BALANCE_EITHER };
@@ -46,6 +53,10 @@ struct tally {
     struct round_hop *hops;
     struct change *changes;
     int change_count;
+    uint8_t *ends;           /* of each round: the first hop at which the target answered; 0: none */
+    int64_t ends_size;
+    struct held *held;
+    int held_count;
 };
 
 void tally_begin(struct tally *tally, int first, int last);
@@ -54,9 +65,24 @@ struct round_hop *tally_hop(const struct tally *tally, int ttl);
 
 void tally_sent(struct tally *tally, int ttl, int64_t round);
 
-/* FROM answered; MARK: that of an unreachable, or "". AT: ns since the epoch. */
+/*
+ * One of these for each that was sent. FROM, a router, answered; MARK: that of an unreachable, or "". AT: ns since the
+ * epoch.
+ */
 void tally_heard(struct tally *tally, int ttl, int64_t round, int flow, const char *from, const char *mark, int64_t us,
                  int64_t at);
+
+/*
+ * The target answered. That is no news of a hop when it answers at one before in the same round, so the answer counts
+ * when that is known; and a probe that went beyond the target has not been sent.
+ */
+void tally_reached(struct tally *tally, int ttl, int64_t round, int flow, const char *from, int64_t us, int64_t at);
+
+/* Nobody answered. */
+void tally_silent(struct tally *tally, int ttl, int64_t round);
+
+/* What is not answered yet no longer will be: with LOST, it is lost; else it is not spoken of. */
+void tally_end(struct tally *tally, bool lost);
 
 /* Percent of what is no longer waited for. What an unreachable answers is not lost: its sender got the probe. */
 double tally_loss(const struct round_hop *hop);

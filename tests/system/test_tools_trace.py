@@ -443,6 +443,23 @@ def test_route_that_changes():
     assert (one["hop"], one["from"], one["before"]) == (2, "192.0.2.30", "192.0.2.2") and one["at"] <= one["time"]
 
 
+@pytest.mark.parametrize("before, after", [(5, 8), (8, 5)], ids=["grows", "shrinks"])
+def test_path_that_changes_its_length(before, after):
+    """The target was at no hop beyond that where it answers first."""
+    rounds = "(10 if ttl < 6 else 1)" if after > before else "10"  # the hops behind are asked in the first round alone
+    network = f"reply(ttl if ttl < ({before} if count < {rounds} else {after}) else 0)"
+    said = run(None, "probe-trace", "-n", "--json", "--mtr", 40, "-i0.02", FAR, env=fake_daemon(network))
+    assert {one["hop"] for one in said.of_type("hop") if one["from"] == FAR} == {5, after}
+    assert {one["hop"] for one in said.of_type("change")} == {5}
+
+
+def test_unreachables_in_front_of_the_target():
+    """They are no sign that it is elsewhere: it is asked no further than where it was."""
+    network = '"no-route-host ip-4 192.0.2.3 round-trip-time 9" if ttl > 3 and count % 3 == 2 else reply(ttl if ttl < 6 else 0)'
+    said = run(None, "probe-trace", "-n", "--json", "--mtr", 40, "-i0.02", FAR, env=fake_daemon(network))
+    assert {one["hop"] for one in said.of_type("hop") if one["from"] == FAR} == {6} and said.objects[-1]["hops"] == 6
+
+
 @pytest.mark.parametrize("way, word", [("flow % 2", "per flow"), ("count % 2", "per packet"), ("0", None)])
 def test_balancing(way, word):
     network = f"reply(0 if ttl > 3 else 30 + ({way}) if ttl == 2 else ttl)"

@@ -481,11 +481,14 @@ play_rounds(const char *pattern, const char *behind)
     for (int64_t round = 1; pattern[round - 1]; round++) {
         tally_sent(&tally, 1, round);
         tally_sent(&tally, 2, round);
-        tally_hop(&tally, 1)->open = tally_hop(&tally, 2)->open = 0;
         if (pattern[round - 1] == 'x')
             tally_heard(&tally, 1, round, 0, "192.0.2.1", "", 100, 0);
+        else
+            tally_silent(&tally, 1, round);
         if (behind[round - 1] == 'x')
             tally_heard(&tally, 2, round, 0, "192.0.2.2", "", 100, 0);
+        else
+            tally_silent(&tally, 2, round);
     }
     return tally;
 }
@@ -523,9 +526,10 @@ count_limited(int rounds, int percent)
     for (int64_t round = 1; round <= rounds; round++)
         for (int ttl = 1; ttl <= LOSSY_HOPS; ttl++) {
             tally_sent(&tally, ttl, round);
-            tally_hop(&tally, ttl)->open = 0;
             if (ttl <= 3 || rand() % 1000 >= 10 * percent)
                 tally_heard(&tally, ttl, round, 0, "192.0.2.1", "", 100, 0);
+            else
+                tally_silent(&tally, ttl, round);
         }
     for (int ttl = 1; ttl <= LOSSY_HOPS; ttl++)
         limited += tally_is_limited(&tally, ttl, rounds);
@@ -570,8 +574,9 @@ START_TEST(unreachables_are_no_loss)
     for (int64_t round = 1; here[round - 1]; round++) {
         tally_sent(&tally, 1, round);
         tally_sent(&tally, 2, round);
-        tally_hop(&tally, 1)->open = tally_hop(&tally, 2)->open = 0;
-        if (here[round - 1] != '.')
+        if (here[round - 1] == '.')
+            tally_silent(&tally, 1, round);
+        else
             tally_heard(&tally, 1, round, 0, "192.0.2.1", here[round - 1] == '!' ? "!H" : "", 100, 0);
         tally_heard(&tally, 2, round, 0, "192.0.2.2", "", 100, 0);
     }
@@ -628,6 +633,75 @@ START_TEST(balancing_and_changes)
 }
 END_TEST
 
+/* Each word is a round of as many probes as it is asked hops of; who answered when: r(outer), t(arget), or s(ilence). */
+static struct tally
+play_ends(const char *const *rounds, int asked)
+{
+    struct tally tally;
+    tally_begin(&tally, 1, 9);
+    for (int64_t round = 1; rounds[round - 1]; round++) {
+        for (int ttl = 1; ttl <= asked; ttl++)
+            tally_sent(&tally, ttl, round);
+        for (const char *word = rounds[round - 1]; *word; word += 2) {
+            char address[] = "192.0.2.1";
+            address[8] = word[1];
+            int ttl = word[1] - '0';
+            if (*word == 't')
+                tally_reached(&tally, ttl, round, 0, TARGET, 100, 0);
+            else if (*word == 'r')
+                tally_heard(&tally, ttl, round, 0, address, "", 100, 0);
+            else
+                tally_silent(&tally, ttl, round);
+        }
+    }
+    return tally;
+}
+
+/* What the target answers beyond where it is says nothing of a hop there, in whatever order it comes. */
+START_TEST(nobody_is_beyond_the_target)
+{
+    static const char *const orders[][2] = {
+        { "r1r2t3t4t5t6" }, { "t6t5t4t3r2r1" }, { "t4r1t3t6t5r2" }, { "s5r1t6t4r2t3" }, { "t6r2t4s5t3s1" },
+    };
+    for (size_t i = 0; i < COUNT(orders); i++) {
+        struct tally tally = play_ends(orders[i], 6);
+        for (int ttl = 1; ttl <= 6; ttl++) {
+            ck_assert_msg(tally_hop(&tally, ttl)->open == 0, "%s: %d", orders[i][0], ttl);
+            ck_assert_msg(ttl <= 3 || !tally_hop(&tally, ttl)->responder_count, "%s: %d", orders[i][0], ttl);
+        }
+        ck_assert_int_eq(tally_hop(&tally, 3)->got, 1);
+        ck_assert_int_eq(tally_hop(&tally, 4)->sent, 0);
+        tally_free(&tally);
+    }
+}
+END_TEST
+
+/* A path that grows, and one that shrinks, change where somebody is; a hop that loses one holds nothing back for good. */
+START_TEST(ends_that_move)
+{
+    static const char *const grows[] = { "r1r2t3t4t5", "r1r2t3t4t5", "r1r2r3r4t5", NULL };
+    static const char *const shrinks[] = { "r1r2r3r4t5", "r1r2t3t5t4", NULL };
+    static const char *const loses[] = { "r1r2t4t5s3", "r1r2t3t4t5", "r1t3s2t4t5", "r1s2t4t5", NULL };
+    struct tally tally = play_ends(grows, 5);
+    ck_assert_int_eq(tally.change_count, 1);
+    ck_assert_int_eq(tally.changes[0].ttl, 3);
+    ck_assert_int_eq(tally_hop(&tally, 4)->sent, 1);
+    ck_assert_int_eq(tally_hop(&tally, 5)->got, 1);
+    tally_free(&tally);
+    tally = play_ends(shrinks, 5);
+    ck_assert_int_eq(tally.change_count, 1);
+    ck_assert_int_eq(tally.changes[0].ttl, 3);
+    tally_free(&tally);
+    tally = play_ends(loses, 5);
+    ck_assert_int_eq(tally_hop(&tally, 3)->got, 2);
+    ck_assert_int_eq(tally.held_count, 0); /* it has been at hop 4: so it is taken for there at once */
+    tally_end(&tally, true);
+    ck_assert_int_eq(tally_hop(&tally, 3)->open, 0);
+    ck_assert_int_eq(tally_hop(&tally, 3)->sent, 4);
+    tally_free(&tally);
+}
+END_TEST
+
 Suite *
 trace_suite(void)
 {
@@ -656,6 +730,8 @@ trace_suite(void)
     tcase_add_test(tests, limits_show_soon);
     tcase_add_test(tests, unreachables_are_no_loss);
     tcase_add_test(tests, balancing_and_changes);
+    tcase_add_test(tests, nobody_is_beyond_the_target);
+    tcase_add_test(tests, ends_that_move);
     suite_add_tcase(suite, tests);
     return suite;
 }
