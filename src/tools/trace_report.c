@@ -27,7 +27,18 @@ length_of(const struct rounds *rounds)
     return furthest;
 }
 
-/* The last hop that was asked in vain behind all who answered; 0 where the path ends at the target, or at who refuses. */
+/* The first hop behind all who answered. */
+static int
+silent_from(const struct rounds *rounds)
+{
+    int length = length_of(rounds), first = rounds->tally.first;
+    return length < first ? first : length + 1;
+}
+
+/*
+ * The last hop that was asked in vain behind all who answered; 0 where the path ends at the target, or at who refuses,
+ * or where answers are still waited for.
+ */
 static int
 silent_to(const struct rounds *rounds)
 {
@@ -38,15 +49,10 @@ silent_to(const struct rounds *rounds)
             return 0;
         asked = way->sent_to > asked ? way->sent_to : asked;
     }
-    return asked > length ? asked : 0;
-}
-
-/* The first hop behind all who answered. */
-static int
-silent_from(const struct rounds *rounds)
-{
-    int length = length_of(rounds), first = rounds->tally.first;
-    return length < first ? first : length + 1;
+    if (asked <= length)
+        return 0;
+    const struct round_hop *silent = tally_hop(&rounds->tally, silent_from(rounds));
+    return silent->sent > silent->open ? asked : 0;
 }
 
 /* The last hop that has a row for programs: the first silent one is one, too. */

@@ -425,6 +425,17 @@ def test_rounds_to_a_silent_target(routers_there):
     assert [row["loss_percent"] for row in rows] == ["0.0"] * routers_there + ["100.0"]
 
 
+def test_silence_that_is_not_known_yet(path):
+    """Who may yet answer is not said to be silent."""
+    path.play(hops(3), [dataclasses.replace(target(), icmp="silent")])
+    tool = start(path.namespace, "probe-trace", "-n", "--mtr", 100, "-i0.1", TARGET[4])
+    assert tool.stdout.readline().startswith("path to")
+    time.sleep(0.5)
+    os.killpg(tool.pid, signal.SIGINT)
+    rest, _ = tool.communicate(timeout=5)
+    assert rest.splitlines()[-1].startswith(f"  3 {twelve.address(3, 4)} ") and tool.returncode == 1
+
+
 def test_rounds_to_a_refused_target():
     """Who refuses is the end: nobody is silent there."""
     network = fake_daemon('"no-route-host ip-4 192.0.2.3 round-trip-time 9" if ttl > 2 else reply(ttl)')
