@@ -38,7 +38,8 @@ struct sent {
     uint32_t host;
     bool done;     /* no more can come */
     bool settled;  /* answered, failed or lost */
-    bool answered; /* at least once */
+    bool answered; /* at least once, if only by an error */
+    bool met;      /* by the target itself, as it was asked */
     int64_t number; /* of its host's probes, from 1 */
     struct instant at;
 };
@@ -58,7 +59,7 @@ struct ping {
     struct names *names;
     struct screen *screen; /* of --live */
     struct pinged *hosts;
-    struct chain { struct ping *ping; struct alarm alarm; struct instant due; int64_t newest; } *chains; /* one a host */
+    struct chain { struct ping *ping; struct alarm alarm; struct instant due, patient; int64_t newest; } *chains; /* one a host */
     size_t count, resolving;
     bool unresolved, died;
     bool refused; /* the daemon can't do what is asked for */
@@ -69,7 +70,7 @@ struct ping {
     struct sent *ring;
     uint64_t first, next, ring_size; /* numbers of probes; ring_size is a power of two */
     uint64_t unjudged;               /* the first that may still have to be called lost */
-    struct alarm timeouts, deadline, redraw;
+    struct alarm timeouts, deadline, redraw, patience;
     struct named_line *lines;
 };
 
@@ -89,7 +90,8 @@ host_is_done(const struct ping *ping, const struct pinged *host)
     int64_t enough = ping->options->count;
     if (ping->options->deadline) /* as ping -w: until so many were answered */
         return enough && host->times.count >= enough;
-    return enough && host->sent >= enough && !host->open;
+    return enough && host->sent >= enough && !host->open &&
+           events_now(ping->events).ns >= ping->chains[host - ping->hosts].patient.ns;
 }
 
 static void
@@ -101,6 +103,25 @@ end_if_all_are_done(struct ping *ping)
         if (!host_is_done(ping, &ping->hosts[i]))
             return;
     events_end(ping->events);
+}
+
+static void
+end_patience(void *owner)
+{
+    end_if_all_are_done(owner);
+}
+
+/*
+ * A router's error about the newest probe: the target may answer it yet, and has as long for it as if another one were to
+ * leave, so that the last probe counts as those before it.
+ */
+static void
+be_patient(struct ping *ping, struct chain *chain)
+{
+    const struct ping_options *options = ping->options;
+    int64_t longest = options->probing.timeout;
+    chain->patient = instant_after(events_now(ping->events), options->interval < longest ? options->interval : longest);
+    events_set(ping->events, &ping->patience, chain->patient);
 }
 
 /* ---- lines */
@@ -270,8 +291,8 @@ static void
 settle(struct ping *ping, struct sent *sent, enum outcome outcome, int64_t us)
 {
     struct pinged *host = &ping->hosts[sent->host];
+    host->open -= !sent->settled; /* it may have failed before it was answered */
     sent->settled = true;
-    host->open--;
     if (sent->number > host->sent - RECENT) {
         host->recent[sent->number % RECENT].outcome = outcome;
         host->recent[sent->number % RECENT].us = us;
@@ -394,7 +415,8 @@ heard(void *owner, uint64_t tag, const struct reply *reply, bool last)
     struct chain *chain = &ping->chains[sent->host];
     bool again = sent->settled;
     bool late = reply->round_trip_us * NS_PER_US > ping->options->probing.timeout;
-    bool duplicate = sent->answered;
+    bool met = asking_is_met(&ping->options->asking, reply);
+    bool duplicate = met ? sent->met : sent->answered;
     sent->done = last;
     if (ping->refused || asking_is_refused(&ping->options->asking, ping->client, reply)) {
         ping->refused = true;
@@ -407,10 +429,16 @@ heard(void *owner, uint64_t tag, const struct reply *reply, bool last)
         end_if_all_are_done(ping);
         return;
     }
-    sent->answered = true;
     count_answer(ping, sent, reply, late, duplicate);
-    if (!again)
-        settle(ping, sent, !asking_is_met(&ping->options->asking, reply) ? FAILED : late ? LOST : ANSWERED, reply->round_trip_us);
+    if (!again || (met && !late && !duplicate))
+        settle(ping, sent, !met ? FAILED : late ? LOST : ANSWERED, reply->round_trip_us);
+    sent->answered = true;
+    sent->met |= met;
+    if (sent->number == chain->newest && !duplicate) {
+        chain->patient = (struct instant){ 0 };
+        if (!met && !last && reply->kind != KIND_REPLY && reply->from)
+            be_patient(ping, chain);
+    }
     if (!is_quiet(ping->options) && ping->options->probing.json)
         print_answer_json(ping, reply, sent, late, duplicate);
     else if (!is_quiet(ping->options))
@@ -586,10 +614,11 @@ prepare(struct ping *ping)
     ping->may_change_flow = strcmp(options->probing.protocol, "icmp") == 0 && !options->asking.row && client_can(ping->client, FEATURE_FLOW) &&
                             (options->probing.size < 0 || options->probing.size >= ROOM_FOR_FLOW);
     for (size_t i = 0; i < ping->count; i++)
-        ping->chains[i] = (struct chain){ ping, { .rings = send_next, .owner = &ping->chains[i] }, { 0 }, 0 };
+        ping->chains[i] = (struct chain){ ping, { .rings = send_next, .owner = &ping->chains[i] }, { 0 }, { 0 }, 0 };
     ping->timeouts = (struct alarm){ .rings = judge_timeouts, .owner = ping };
     ping->deadline = (struct alarm){ .rings = give_up, .owner = ping };
     ping->redraw = (struct alarm){ .rings = draw, .owner = ping };
+    ping->patience = (struct alarm){ .rings = end_patience, .owner = ping };
 }
 
 /* The lines that wait for a name have a little more time, unless it was Ctrl-C. */

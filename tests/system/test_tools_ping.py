@@ -280,6 +280,42 @@ def test_from_another_address():
         assert one["address"] == "fd50::" and one["from"] in ("fd50::2", "fd50::9")
 
 
+ERROR_FIRST = """sh -c '
+    while read -r token command rest; do
+        case $command in
+        check-support) echo $token feature-support support ok ;;
+        *)  echo $token no-route-host ip-4 192.0.2.9 round-trip-time 400
+            sleep 0.02
+            echo $token reply ip-4 192.0.2.1 round-trip-time 20400 ;;
+        esac
+    done'"""
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--fping"], ["--openmetrics"]], ids=str)
+def test_answer_behind_an_error(form):
+    """The target's own answer counts, whatever a router said of the probe before; that of the last probe, too."""
+    said = run(None, "probe-ping", "-n", "-c3", "-i0.1", *form, "192.0.2.1", env={"MTR_PACKET": ERROR_FIRST})
+    assert said.status == 0 and "(duplicate)" not in said.out
+    if "--json" in form:
+        total, = said.of_type("summary")
+        assert [total[key] for key in ("sent", "received", "loss_percent", "duplicates", "errors")] == [3, 3, 0, 0, 3]
+        assert [one["kind"] for one in said.of_type("answer")] == ["no-route-host", "reply"] * 3
+    elif form:
+        label = '{host="192.0.2.1",address="192.0.2.1"} '
+        assert said.out == "192.0.2.1 : 20.4 20.4 20.4\n" or {
+            f"probe_received_total{label}3", f"probe_errors_total{label}3", f"probe_loss_ratio{label}0"} <= set(said.lines)
+    else:
+        assert "3 sent, 3 received, 0% lost, 3 errors" in said.lines
+
+
+def test_error_behind_which_nothing_comes(path):
+    """The last probe that has one is waited for no longer than another would have been, and not the timeout."""
+    path.play(hops(2), [target()])
+    began = time.monotonic()
+    assert run(path.namespace, "probe-ping", "-n", "-c3", "-i0.2", "-t1", TARGET[4]).status == 1
+    assert 0.55 < time.monotonic() - began < 1.5
+
+
 # ---------------------------------------------------------------- faults of the tool that it replaces
 
 def test_flood_is_one_chain(path):
