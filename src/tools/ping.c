@@ -2,6 +2,7 @@
 /* probe-ping: round trips to hosts, at an interval. */
 #include <err.h>
 #include <inttypes.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -297,8 +298,8 @@ settle(struct ping *ping, struct sent *sent, enum outcome outcome, int64_t us)
         host->recent[sent->number % RECENT].outcome = outcome;
         host->recent[sent->number % RECENT].us = us;
     }
-    if (host->kept && outcome == ANSWERED)
-        host->kept[sent->number - 1].us = us;
+    if (host->kept)
+        host->kept[sent->number - 1].us = outcome == ANSWERED ? us : KEPT_LOST;
     host->unanswered = outcome == LOST ? host->unanswered + 1 : 0;
 }
 
@@ -509,17 +510,19 @@ draw_bar(const struct pinged *host, char *bar, int width)
     *bar = 0;
 }
 
-/* Until there is a round trip, none is shown: a zero would be one that nobody has measured. */
+/* Until there is a round trip, none is shown, and no loss of nothing: a zero would be one that nobody has measured. */
 static void
 draw_host(struct ping *ping, const struct pinged *host, int name, const char *bar)
 {
-    char label[400], last[32] = "-", average[32] = "-";
+    char label[400], loss[32] = "-", last[32] = "-", average[32] = "-";
+    if (!isnan(pinged_loss(host)))
+        snprintf(loss, sizeof loss, "%.1f%%", pinged_loss(host));
     if (host->times.count) {
         snprintf(last, sizeof last, "%.3f", (double)host->times.last / 1000);
         snprintf(average, sizeof average, "%.3f", host->times.mean / 1000);
     }
-    screen_line(ping->screen, "%-*.*s %5.1f%% %5" PRId64 " %9s %9s %s", name, name, pinged_label(host, label),
-                pinged_loss(host), host->sent, last, average, bar);
+    screen_line(ping->screen, "%-*.*s %6s %5" PRId64 " %9s %9s %s", name, name, pinged_label(host, label), loss,
+                host->sent, last, average, bar);
 }
 
 static void

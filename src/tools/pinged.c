@@ -3,6 +3,7 @@
 
 #include <err.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,14 +32,25 @@ pinged_keep(struct pinged *host, double at)
         if (!host->kept)
             err(2, NULL);
     }
-    host->kept[host->sent] = (struct kept){ at, -1 };
+    host->kept[host->sent] = (struct kept){ at, KEPT_UNDER_WAY };
 }
 
 double
 pinged_loss(const struct pinged *host)
 {
     int64_t settled = host->sent - host->open;
-    return settled > 0 ? 100.0 * (double)(settled - host->times.count) / (double)settled : 0;
+    return settled > 0 ? 100.0 * (double)(settled - host->times.count) / (double)settled : NAN;
+}
+
+/* ", 50% lost": of nothing it is no 0%, which would be a host that works. */
+static void
+print_loss(FILE *to, const struct pinged *host)
+{
+    double loss = pinged_loss(host);
+    if (isnan(loss))
+        fputs(", loss not known", to);
+    else
+        fprintf(to, ", %.4g%% lost", loss);
 }
 
 /* ", 3 late answers", or nothing. */
@@ -60,7 +72,8 @@ pinged_sum_up(const struct pinged *host, const struct asking *asking)
         printf("%s\n", host->why);
         return;
     }
-    printf("%" PRId64 " sent, %" PRId64 " received, %.4g%% lost", host->sent, times->count, pinged_loss(host));
+    printf("%" PRId64 " sent, %" PRId64 " received", host->sent, times->count);
+    print_loss(stdout, host);
     print_some(host->duplicates, "duplicate answer");
     print_some(host->late, "late answer");
     print_some(host->errors, "error");
@@ -79,8 +92,8 @@ pinged_tell(const struct pinged *host)
 {
     char label[400];
     const struct statistics *times = &host->times;
-    fprintf(stderr, "%s: %" PRId64 "/%" PRId64 " answered, %.4g%% lost", pinged_label(host, label), times->count,
-            host->sent, pinged_loss(host));
+    fprintf(stderr, "%s: %" PRId64 "/%" PRId64 " answered", pinged_label(host, label), times->count, host->sent);
+    print_loss(stderr, host);
     if (times->count)
         fprintf(stderr, ", min/avg/max %.3f/%.3f/%.3f ms", (double)times->least / 1000, times->mean / 1000,
                 (double)times->most / 1000);
@@ -91,11 +104,12 @@ void
 pinged_sum_up_json(const struct pinged *host, const struct asking *asking)
 {
     const struct statistics *times = &host->times;
+    double loss = pinged_loss(host);
     json_t *sum = json_begin("summary", host->host, host->address);
     json_put(sum, "error", host->why);
     json_put_number(sum, "sent", host->sent);
     json_put_number(sum, "received", times->count);
-    json_object_set_new(sum, "loss_percent", json_real(pinged_loss(host)));
+    json_object_set_new(sum, "loss_percent", isnan(loss) ? json_null() : json_real(loss));
     json_put_number(sum, "duplicates", host->duplicates);
     json_put_number(sum, "late", host->late);
     json_put_number(sum, "errors", host->errors);
@@ -126,8 +140,11 @@ void
 pinged_sum_up_fping(const struct pinged *host, int widest)
 {
     char clean[300];
+    int64_t known = host->sent;
+    while (known > 0 && host->kept[known - 1].us == KEPT_UNDER_WAY)
+        known--;
     printf("%-*s :", widest, text_printable(host->host, clean, sizeof clean));
-    for (int64_t i = 0; i < host->sent; i++)
+    for (int64_t i = 0; i < known; i++)
         if (host->kept[i].us < 0)
             printf(" -");
         else
@@ -219,7 +236,11 @@ pinged_open_metrics(const struct pinged *hosts, size_t count)
     for (size_t i = 0; i < count; i++) {
         printf("probe_loss_ratio");
         print_labels(&hosts[i], "");
-        printf(" %.6g\n", pinged_loss(&hosts[i]) / 100);
+        double loss = pinged_loss(&hosts[i]);
+        if (isnan(loss))
+            puts(" NaN");
+        else
+            printf(" %.6g\n", loss / 100);
     }
     puts("# HELP probe_round_trip_seconds Round trips.\n# TYPE probe_round_trip_seconds histogram");
     for (size_t i = 0; i < count; i++)
@@ -236,7 +257,7 @@ print_data(FILE *to, const struct pinged *host, bool lost)
     for (int64_t i = 0; i < host->sent; i++)
         if (host->kept[i].us >= 0 && !lost)
             fprintf(to, "%.6f %.3f\n", host->kept[i].at, (double)host->kept[i].us / 1000);
-        else if (host->kept[i].us < 0 && lost)
+        else if (host->kept[i].us == KEPT_LOST && lost)
             fprintf(to, "%.6f 0\n", host->kept[i].at);
         else if (!lost)
             fputc('\n', to);

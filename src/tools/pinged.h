@@ -17,8 +17,11 @@ enum outcome { UNDER_WAY, ANSWERED, LOST, FAILED };
 /* One probe of those that are kept for --plot and --fping. */
 struct kept {
     double at;  /* s since the start */
-    int64_t us; /* -1: no round trip */
+    int64_t us; /* or one of these */
 };
+
+#define KEPT_LOST (-1)
+#define KEPT_UNDER_WAY (-2)
 
 struct pinged {
     const char *host; /* as it was given */
@@ -40,7 +43,7 @@ const char *pinged_label(const struct pinged *host, char buffer[400]);
 /* Room for what --plot and --fping need of the probe that is sent next; AT seconds since the start. */
 void pinged_keep(struct pinged *host, double at);
 
-/* Percent of the probes of which something is known that were lost. */
+/* Percent of the probes of which something is known that were lost; not a number where that is none. */
 double pinged_loss(const struct pinged *host);
 
 void pinged_sum_up(const struct pinged *host, const struct asking *asking);

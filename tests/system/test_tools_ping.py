@@ -144,6 +144,31 @@ def test_interrupt_with_probes_under_way(path):
     assert tool.returncode == 0 and sent == received + open_
 
 
+def test_loss_of_nothing(path):
+    """Where no probe has had its time the loss is not known: a 0 would be a host that works."""
+    path.play([], [target(silent=True)])
+    few = ["-w0.3", "-i0.1", TARGET[4]]
+    said = run(path.namespace, "probe-ping", "-q", *few)
+    assert said.status == 1 and re.search(r"^(\d) sent, 0 received, loss not known, \1 under way$", said.out, re.M)
+    said = run(path.namespace, "probe-ping", "--json", *few, "nosuch.invalid", quiet=False)
+    assert [(one["received"], one["loss_percent"]) for one in said.of_type("summary")] == [(0, None)] * 2
+    said = run(path.namespace, "probe-ping", "--openmetrics", *few, "nosuch.invalid", quiet=False)
+    assert [line.split()[-1] for line in said.lines if line.startswith("probe_loss_ratio{")] == ["NaN"] * 2
+    assert run(path.namespace, "probe-ping", "--fping", *few).out == f"{TARGET[4]} :\n"
+    said = run(path.namespace, "probe-ping", "--live", "-n", *few)
+    assert {line.split()[1] for line in said.lines if line.startswith(f"{TARGET[4]} ")} == {"-"}
+
+
+def test_loss_of_nothing_until_now(path):
+    """Ctrl-\\ before the first has had its time."""
+    path.play([], [target(silent=True)])
+    with start(path.namespace, "probe-ping", "-c1", "-W1", "-n", TARGET[4], stderr=subprocess.PIPE) as process:
+        time.sleep(0.3)
+        process.send_signal(signal.SIGQUIT)
+        out, err = process.communicate(timeout=10)
+    assert err == f"{TARGET[4]}: 0/1 answered, loss not known\n" and "1 sent, 0 received, 100% lost" in out
+
+
 def test_fast(path):
     """An interval of a hundredth of a second, and a flood."""
     path.play([], [target()])
