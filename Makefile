@@ -290,7 +290,7 @@ static:
 
 TEST_ENV = BUILD='$(BUILD)' PYTHON='$(PYTHON)' MAKE='$(MAKE)'
 
-# The Python package mtrpacket, one of the real clients in tests/system; not in Debian. The tests that need it skip
+# Python packages for tests/system: mtrpacket, a real client, and readers of what the tools write. Tests that need one skip
 # without it, so that a host without PyPI can run all the others.
 venv: $(VENV)/.made
 	@:
@@ -299,7 +299,7 @@ $(VENV)/.made: tests/system/requirements.txt
 	@echo "  GEN $(VENV)"
 	$(Q)rm -rf $(VENV); { $(PYTHON) -m venv $(VENV) && $(VENV)/bin/python -m pip install --quiet --no-input \
 		--disable-pip-version-check --retries 1 --timeout 15 --require-hashes --no-deps --requirement $< && \
-		touch $@; } || { rm -rf $(VENV); echo >&2 "make: warning: no Python package mtrpacket, its tests will skip"; }
+		touch $@; } || { rm -rf $(VENV); echo >&2 "make: warning: no Python packages from PyPI, their tests will skip"; }
 
 # Installing
 

@@ -221,11 +221,15 @@ static const struct {
     { "probe_errors", "Errors, by routers or this host.", errors_of },
 };
 
+/*
+ * OpenMetrics has a counter's type under its name without _total, and the older text format, which node_exporter reads,
+ * under the name with it; each takes the other's for a fault. Without a type both take the samples.
+ */
 void
 pinged_open_metrics(const struct pinged *hosts, size_t count)
 {
     for (size_t c = 0; c < sizeof counters / sizeof *counters; c++) {
-        printf("# HELP %s_total %s\n# TYPE %s_total counter\n", counters[c].name, counters[c].help, counters[c].name);
+        printf("# HELP %s_total %s\n", counters[c].name, counters[c].help);
         for (size_t i = 0; i < count; i++) {
             printf("%s_total", counters[c].name);
             print_labels(&hosts[i], "");
