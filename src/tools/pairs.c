@@ -206,7 +206,7 @@ send_round(void *owner)
     struct run *run = owner;
     run->rounds++;
     for (size_t i = 0; i < run->pairs.count; i++) {
-        run->pairs.all[i].sent++;
+        pair_sent(&run->pairs.all[i]);
         ask(run, (struct asked){ .pair = i }, i < run->host_pairs ? run->arguments : " protocol icmp");
     }
     if (run->options->status && run->rounds == 1)

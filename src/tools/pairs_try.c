@@ -25,7 +25,7 @@ pairs_add(struct pairs *pairs, const struct place *source, const struct place *t
             err(2, NULL);
     }
     struct pair *pair = &pairs->all[pairs->count++];
-    *pair = (struct pair){ .source = source, .to = *to, .rank = RANK_NOT_PROBED, .state = "not probed" };
+    *pair = (struct pair){ .source = source, .to = *to, .rank = RANK_NOT_KNOWN, .state = "not probed" };
     return pair;
 }
 
@@ -38,6 +38,14 @@ pairs_free(struct pairs *pairs)
 }
 
 /* ---- what comes of a probe */
+
+void
+pair_sent(struct pair *pair)
+{
+    pair->sent++;
+    if (pair->rank == RANK_NOT_KNOWN)
+        snprintf(pair->state, sizeof pair->state, "not waited for");
+}
 
 static void
 keep_time(struct pair *pair, int64_t us)
@@ -185,7 +193,7 @@ pairs_show(struct pairs *pairs, const char *host, bool json)
 
 /* ---- the status of this host */
 
-enum truth { UNKNOWN, NO, YES };
+enum truth { UNKNOWN, NOT_WAITED_FOR, NO, YES };
 
 struct status {
     bool present[FAMILIES][REACHES];
@@ -197,8 +205,9 @@ struct status {
 static void
 note(enum truth *what, const struct pair *pair)
 {
-    if (*what != YES && !pair->untaken)
-        *what = pair->received ? YES : NO;
+    enum truth truth = pair->received ? YES : pair->rank != RANK_NOT_KNOWN ? NO : pair->sent ? NOT_WAITED_FOR : UNKNOWN;
+    if (truth > *what && !pair->untaken)
+        *what = truth;
 }
 
 static void
@@ -232,7 +241,7 @@ status_of(const struct pairs *pairs, const struct here *here)
 static void
 put_truth(json_t *object, const char *key, enum truth truth)
 {
-    json_t *value = truth == UNKNOWN ? json_null() : json_boolean(truth == YES);
+    json_t *value = truth < NO ? json_null() : json_boolean(truth == YES);
     if (json_object_set_new(object, key, value) != 0)
         err(2, NULL);
 }
@@ -263,7 +272,11 @@ static void
 show_kind(const struct status *status, const char *label, enum family_id family, enum reach reach)
 {
     static const char *const words[] = {
-        [UNKNOWN] = "present, not tried", [NO] = "does not work", [YES] = "works" };
+        [UNKNOWN] = "present, not tried",
+        [NOT_WAITED_FOR] = "present, not waited for",
+        [NO] = "does not work",
+        [YES] = "works",
+    };
     printf("%-25s %s\n", label, status->present[family][reach] ? words[status->works[family][reach]] : "no address");
 }
 
@@ -280,7 +293,8 @@ show_gateways(const struct here *here, enum family_id family)
 void
 pairs_show_status(struct pairs *pairs, const struct here *here, const char *host, bool json)
 {
-    static const char *const truths[] = { [UNKNOWN] = "not known", [NO] = "no", [YES] = "yes" };
+    static const char *const truths[] = {
+        [UNKNOWN] = "not known", [NOT_WAITED_FOR] = "not known", [NO] = "no", [YES] = "yes" };
     struct status status = status_of(pairs, here);
     if (json) {
         show_status_json(&status, here, host);

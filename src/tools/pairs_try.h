@@ -13,7 +13,7 @@ enum rank {
     RANK_REFUSED, /* by the host: nobody listens there */
     RANK_FAILED,
     RANK_SILENT,
-    RANK_NOT_PROBED = 9,
+    RANK_NOT_KNOWN = 9, /* nothing came yet, nor is its time over */
 };
 
 #define STATE_MAX 160
@@ -39,6 +39,9 @@ struct pairs {
 /* Ends the program without memory. */
 struct pair *pairs_add(struct pairs *pairs, const struct place *source, const struct place *to);
 void pairs_free(struct pairs *pairs);
+
+/* A probe of it leaves. */
+void pair_sent(struct pair *pair);
 
 /* An answer to one of its probes, or that there was none. The best that came of a pair is its state. */
 void pair_judge(struct pair *pair, const struct reply *reply);

@@ -311,6 +311,35 @@ def test_interrupted(here):
     assert (process.returncode, pairs(out.splitlines())) == (0, [(HERE[4], THERE[4], "connected")])
 
 
+def interrupted(here, *words):
+    """What is written at Ctrl-C, a while before the time of any probe is over."""
+    process = start(here, "probe-pairs", "-W", 5, "-p", "icmp", "-I", HERE[4], *words)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    return process.communicate(timeout=10)[0].splitlines()
+
+
+def test_interrupted_before_an_answer(here):
+    """A pair that was probed is not called otherwise, and nothing is said to be wrong with it."""
+    assert pairs(interrupted(here, SILENT)) == [(HERE[4], SILENT, "not waited for")]
+    one, = objects(interrupted(here, "--json", SILENT))
+    assert one["state"] == "not waited for" and one["sent"] > 0 and one["received"] == 0
+    found, = objects(interrupted(here, "--json", "--status", SILENT))
+    assert found["NAT44"] is None
+
+
+def test_status_interrupted_before_an_answer():
+    """Where nothing has answered yet, it is not said that it does not work."""
+    with Namespace("alone") as alone, Namespace("alone-end") as other:
+        join(alone, "eth0", other, "eth0", ["10.83.0.1/24"], ["10.83.0.2/24"])
+        other.nft(DROP.replace("ip daddr", "icmp type echo-request ip daddr").replace(SILENT, "10.83.0.2"))
+        process = start(alone, "probe-pairs", "--status", "-W", 5, "-p", "icmp", "10.83.0.2")
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=10)
+    assert "IPv4 private (RFC 1918)   present, not waited for" in out.splitlines()
+
+
 @pytest.mark.parametrize("words", [[], [NAME, 443, 80], [NAME, "http"], [NAME, "-p", "icmp", "80"]], ids=str)
 def test_wrong_use(run, words):
     """Wrong use is status 2 and a word on stderr."""
