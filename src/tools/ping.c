@@ -529,12 +529,13 @@ static void
 draw(void *owner)
 {
     struct ping *ping = owner;
-    char bar[4 * RECENT + 1] = "";
+    char bar[4 * RECENT + 1] = "", heading[80];
     int columns = screen_columns(ping->screen), name = 24, width = columns - name - 33;
     if (width > RECENT)
         width = RECENT;
     screen_begin(ping->screen);
-    screen_line(ping->screen, "%-*s %6s %5s %9s %9s", name, "host", "loss", "sent", "last", "avg");
+    snprintf(heading, sizeof heading, "%-*s %6s %5s %9s %9s", name, "host", "loss", "sent", "last", "avg");
+    screen_heading(ping->screen, heading);
     for (size_t i = 0; i < ping->count; i++) {
         const struct pinged *host = &ping->hosts[i];
         if (width > 0)

@@ -83,6 +83,20 @@ put_line(struct screen *screen, const char *text)
     screen->line++;
 }
 
+/* The last row is the cursor's, and the one above it is for how many there is no room for. */
+static bool
+has_room(const struct screen *screen)
+{
+    return !screen->terminal || screen->line + 2 < screen->rows;
+}
+
+void
+screen_heading(struct screen *screen, const char *text)
+{
+    if (has_room(screen))
+        put_line(screen, text);
+}
+
 void
 screen_line(struct screen *screen, const char *format, ...)
 {
@@ -90,10 +104,10 @@ screen_line(struct screen *screen, const char *format, ...)
     va_start(values, format);
     vsnprintf(screen->last, sizeof screen->last, format, values);
     va_end(values);
-    if (screen->terminal && screen->line + 2 >= screen->rows)
-        screen->beyond++;
-    else
+    if (has_room(screen))
         put_line(screen, screen->last);
+    else
+        screen->beyond++;
 }
 
 void

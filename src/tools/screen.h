@@ -16,8 +16,12 @@ bool screen_is_terminal(const struct screen *screen);
 /* Columns now; 80 where it is not known. */
 int screen_columns(const struct screen *screen);
 
-/* One drawing: lines, each cut at the right edge. Of lines beyond the height of the terminal it tells how many. */
+/*
+ * One drawing: lines, each cut at the right edge. Of lines beyond the height of the terminal it tells how many; a heading
+ * that has no room is left out, and is none of these.
+ */
 void screen_begin(struct screen *screen);
+void screen_heading(struct screen *screen, const char *text);
 __attribute__((format(printf, 2, 3))) void screen_line(struct screen *screen, const char *format, ...);
 void screen_end(struct screen *screen);
 

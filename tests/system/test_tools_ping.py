@@ -303,6 +303,18 @@ def test_live_table_on_a_low_terminal(path):
     assert "(and 7 more, for which there is no room)" in last
 
 
+@pytest.mark.parametrize("rows, shown, more", [(1, [], 4), (2, [], 4), (3, ["host"], 4), (4, ["host", "10.99.1.1"], 3)])
+def test_live_table_on_the_lowest_terminal(path, rows, shown, more):
+    """The heading is none of the hosts for which there is no room."""
+    path.play([], [target(number) for number in range(4)])
+    hosts = [target_address(number)[4] for number in range(4)]
+    out = on_terminal(path.namespace, "probe-ping", "--live", "-n", "-c1", *hosts, rows=rows)
+    last = re.split(f"\033\\[{len(shown) + 1}A", out)[-1].split("--- ")[0]
+    last = re.sub("\033\\[[KJ]", "", last).strip().splitlines()
+    assert [line.split()[0] for line in last[:-1]] == shown
+    assert f"(and {more} more, for which there is no room)" in last[-1]
+
+
 def test_quit_tells_so_far(path):
     """Ctrl-\\ ends nothing: a line about each host on standard error, and on it goes."""
     path.play([], [target()])
