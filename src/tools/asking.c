@@ -343,9 +343,11 @@ const char *
 asking_words(const struct asking *asking, int64_t number, const struct reply *reply, char *buffer, size_t size)
 {
     *buffer = 0;
-    if (!asking->row || reply->kind != KIND_REPLY)
+    if (reply->kind != KIND_REPLY)
         return buffer;
-    if (answers_by_error(asking, reply))
+    if (!asking->row)
+        snprintf(buffer, size, "%s", reply_is_refusal(reply) ? reply_refusal(reply) : "");
+    else if (answers_by_error(asking, reply))
         snprintf(buffer, size, "refused: %s", reply_refusal(reply));
     else
         asking->row->words(asking, number, reply, buffer, size);

@@ -44,7 +44,7 @@ const char *asking_arguments(const struct asking *asking, int64_t number, char b
 /* True when a reply of the target's is what was asked for: one of the service, of an interface that it knows. */
 bool asking_is_met(const struct asking *asking, const struct reply *reply);
 
-/* What a reply to probe NUMBER says of it, in BUFFER; "" for nothing. */
+/* What a reply to probe NUMBER says of it, in BUFFER; "" for nothing. Where nothing is asked for, of which error it is. */
 const char *asking_words(const struct asking *asking, int64_t number, const struct reply *reply, char *buffer, size_t size);
 void asking_put_json(const struct asking *asking, int64_t number, const struct reply *reply, json_t *object);
 

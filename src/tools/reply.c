@@ -337,6 +337,12 @@ reply_error(const struct reply *reply, char *buffer, size_t size)
     return buffer;
 }
 
+bool
+reply_is_refusal(const struct reply *reply)
+{
+    return reply->kind == KIND_REPLY && code_of(reply) < CODES;
+}
+
 const char *
 reply_refusal(const struct reply *reply)
 {

@@ -112,7 +112,10 @@ bool reply_is_silence(const struct reply *reply);
 /* "time to live exceeded" and the like, in BUFFER or constant; "" of an answer by the target. */
 const char *reply_error(const struct reply *reply, char *buffer, size_t size);
 
-/* Of an error of ICMP by which the target itself answers, which is a reply: "port unreachable". */
+/* True of an answer by the target itself, which is a reply, that is an error of ICMP. */
+bool reply_is_refusal(const struct reply *reply);
+
+/* Of such a one: "port unreachable". */
 const char *reply_refusal(const struct reply *reply);
 
 /*

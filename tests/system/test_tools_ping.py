@@ -103,6 +103,17 @@ def test_a_router_answers(path):
                         "1048575 class 7 ttl 255, 0 class 0 ttl 0, 299776 class 5 ttl 2", said.lines[0])
 
 
+@pytest.mark.parametrize("family, error, words", [
+    (4, (3, 2), "protocol unreachable"), (4, (3, 3), "port unreachable"), (6, (1, 4), "port unreachable")])
+def test_an_error_by_the_target(path, additions, family, error, words):
+    """It is an answer, and is said to be what it is."""
+    path.play([], [target(icmp="error", error=error)])
+    said = run(path.namespace, "probe-ping", "-c1", "-n", TARGET[family])
+    assert said.status == 0 and re.fullmatch(rf"\d+ bytes from {TARGET[family]}: seq=1 .*time=\S+ ms {words}", said.lines[0])
+    answer, = run(path.namespace, "probe-ping", "--json", "-c1", TARGET[family]).of_type("answer")
+    assert (answer["kind"], answer["notes"]) == ("reply", words) and "error" not in answer
+
+
 def test_a_router_answers_about_several(path):
     """Of several hosts it is told which one the router's error is about."""
     path.play(hops(2), [target(0), target(1)])

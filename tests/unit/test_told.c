@@ -242,6 +242,30 @@ START_TEST(odd_times)
 }
 END_TEST
 
+START_TEST(errors_by_which_a_target_answers)
+{
+    static const struct {
+        const char *reply, *words; /* NULL: it is none */
+    } rows[] = {
+        { "reply ip-4 192.0.2.1 icmp-type 3 icmp-code 2", "protocol unreachable" },
+        { "reply ip-4 192.0.2.1 icmp-type 3 icmp-code 3", "port unreachable" },
+        { "reply ip-6 2001:db8::1 icmp-type 1 icmp-code 4", "port unreachable" },
+        { "reply ip-6 2001:db8::1 icmp-type 3 icmp-code 3", NULL },
+        { "reply ip-4 192.0.2.1 icmp-type 0 icmp-code 0", NULL },
+        { "reply ip-6 2001:db8::1 icmp-type 129 icmp-code 0", NULL },
+        { "reply ip-4 192.0.2.1 icmp-type 3", NULL },
+        { "reply ip-4 192.0.2.1 tcp-flags rst", NULL },
+        { "no-route-host ip-4 192.0.2.1 icmp-type 3 icmp-code 3", NULL },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct reply reply = reply_of(rows[i].reply);
+        ck_assert_int_eq(reply_is_refusal(&reply), rows[i].words != NULL);
+        if (rows[i].words)
+            ck_assert_str_eq(reply_refusal(&reply), rows[i].words);
+    }
+}
+END_TEST
+
 Suite *
 told_suite(void)
 {
@@ -253,6 +277,7 @@ told_suite(void)
     tcase_add_test(tests, offsets_of_clocks);
     tcase_add_test(tests, drifts_of_clocks);
     tcase_add_test(tests, odd_times);
+    tcase_add_test(tests, errors_by_which_a_target_answers);
     suite_add_tcase(suite, tests);
     return suite;
 }
