@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <locale.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -260,6 +261,7 @@ command_read(struct command *command, int argc, char **argv)
     char letters[3 * OPTIONS_MAX];
     struct option names[OPTIONS_MAX + 4];
     bool help = false;
+    setlocale(LC_CTYPE, ""); /* what a terminal shows; numbers stay with their points */
     atexit(check_output);
     describe(command, letters, names);
     opterr = 0;

@@ -521,8 +521,9 @@ draw_host(struct ping *ping, const struct pinged *host, int name, const char *ba
         snprintf(last, sizeof last, "%.3f", (double)host->times.last / 1000);
         snprintf(average, sizeof average, "%.3f", host->times.mean / 1000);
     }
-    screen_line(ping->screen, "%-*.*s %6s %5" PRId64 " %9s %9s %s", name, name, pinged_label(host, label), loss,
-                host->sent, last, average, bar);
+    int left, bytes = text_fit(pinged_label(host, label), name, &left);
+    screen_line(ping->screen, "%.*s%*s %6s %5" PRId64 " %9s %9s %s", bytes, label, left, "", loss, host->sent, last,
+                average, bar);
 }
 
 static void

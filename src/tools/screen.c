@@ -9,6 +9,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "tools/text.h"
+
 #define LINE_BYTES 1024
 
 struct screen {
@@ -62,22 +64,12 @@ screen_begin(struct screen *screen)
     screen->line = screen->beyond = 0;
 }
 
-/* Bytes of TEXT that take up COLUMNS, of UTF-8 whose characters are one column wide. */
-static int
-fitting(const char *text, int columns)
-{
-    int at = 0;
-    for (; text[at]; at++)
-        if (((unsigned char)text[at] & 0xc0) != 0x80 && columns-- == 0)
-            break;
-    return at;
-}
-
 static void
 put_line(struct screen *screen, const char *text)
 {
+    int left;
     if (screen->terminal)
-        printf("%.*s\033[K\n", fitting(text, screen->columns), text);
+        printf("%.*s\033[K\n", text_fit(text, screen->columns, &left), text);
     else
         puts(text);
     screen->line++;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Pieces of text that the tools read and write. Pure. */
+/* Pieces of text that the tools read and write. Pure, but that LC_CTYPE says what is printable. */
 #ifndef HOPLINE_TOOLS_TEXT_H
 #define HOPLINE_TOOLS_TEXT_H
 
@@ -14,8 +14,14 @@ bool text_is_ascii(const char *text);
 /* True of what may stand for a host's name on a terminal: letters, digits, dots, hyphens, underscores. */
 bool text_is_name(const char *text);
 
-/* What others wrote, in BUFFER, with a ? for each byte that is not printable ASCII. */
+/*
+ * What others wrote, in BUFFER, with a ? for each byte that is not of a printable character: of ASCII, or where LC_CTYPE
+ * has been set to a locale of UTF-8, of that.
+ */
 const char *text_printable(const char *text, char *buffer, size_t size);
+
+/* Bytes of TEXT, which is of UTF-8, that take up COLUMNS of a terminal at most; in *LEFT how many of these they leave. */
+int text_fit(const char *text, int columns, int *left);
 
 /*
  * Microseconds as milliseconds with no more decimals than they have: "12", "1.634". In BUFFER, not always at its start.

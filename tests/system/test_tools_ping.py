@@ -497,6 +497,15 @@ def test_locale(path, locale):
     assert said.status == 0 and re.search(r"time=\d+(\.\d+)? ms", said.lines[0])
 
 
+@pytest.mark.parametrize("locale, shown", [("C", "b??cher"), ("C.UTF-8", "bücher")])
+def test_a_name_in_the_locale(path, locale, shown):
+    """A name is shown as it was given where the terminal can show it."""
+    path.play([], [target()])
+    with nameserver(path.namespace, {"xn--bcher-kva.example": TARGET[4]}):
+        said = run(path.namespace, "probe-ping", "-c1", "bücher.example", env={"LC_ALL": locale})
+    assert f"--- {shown}.example ({TARGET[4]}) ---" in said.lines
+
+
 @pytest.mark.parametrize("letter, hint", [("-O", "always told"), ("-A", "-f"), ("-C", "--fping"), ("-V", "--version"),
                                           ("--vcount=3", "--fping"), ("--src=192.0.2.1", "-I ADDRESS")])
 def test_letters_of_ping_and_fping(letter, hint):

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <arpa/inet.h>
 #include <inttypes.h>
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "suites.h"
 #include "support.h"
 #include "tools/target.h"
+#include "tools/text.h"
 
 #define RUNS 2000
 
@@ -239,6 +241,48 @@ START_TEST(words_of_a_list)
 }
 END_TEST
 
+/* In a locale of UTF-8 its characters, but none that is cut, unseen or turns the others around. */
+START_TEST(what_a_terminal_may_be_shown)
+{
+    static const struct {
+        const char *text, *shown;
+    } rows[] = {
+        { "b\xc3\xbc" "cher.example", "b\xc3\xbc" "cher.example" },
+        { "\xe6\x97\xa5\xe6\x9c\xac", "\xe6\x97\xa5\xe6\x9c\xac" },
+        { "a\x1b[2J\x7f\n", "a?[2J??" },
+        { "\xc2\x9b" "2J", "??2J" },
+        { "a\xc3", "a?" },
+        { "\xc0\xaf\xff", "???" },
+        { "\xed\xa0\x80", "???" },
+        { "moc\xe2\x80\xae", "moc???" },
+        { "a\xe2\x80\x8b" "b", "a???b" },
+    };
+    char buffer[40];
+    ck_assert_str_eq(text_printable("b\xc3\xbc" "cher", buffer, sizeof buffer), "b??cher");
+    if (!setlocale(LC_CTYPE, "C.UTF-8"))
+        return;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        ck_assert_str_eq(text_printable(rows[i].text, buffer, sizeof buffer), rows[i].shown);
+    ck_assert_str_eq(text_printable("ab\xc3\xbc", buffer, 4), "ab");
+    setlocale(LC_CTYPE, "C");
+}
+END_TEST
+
+START_TEST(columns_of_a_terminal)
+{
+    int left;
+    ck_assert_int_eq(text_fit("b\xc3\xbc" "cher", 3, &left), 4);
+    ck_assert_int_eq(text_fit("ab", 3, &left), 2);
+    ck_assert_int_eq(left, 1);
+    if (!setlocale(LC_CTYPE, "C.UTF-8"))
+        return;
+    ck_assert_int_eq(text_fit("b\xc3\xbc" "cher", 3, &left), 4);
+    ck_assert_int_eq(text_fit("\xe6\x97\xa5\xe6\x9c\xac", 3, &left), 3); /* two columns each */
+    ck_assert_int_eq(left, 1);
+    setlocale(LC_CTYPE, "C");
+}
+END_TEST
+
 Suite *
 target_suite(void)
 {
@@ -247,6 +291,8 @@ target_suite(void)
     tcase_add_test(tests, block_is_all_with_its_prefix);
     tcase_add_test(tests, range_is_all_between_its_ends);
     tcase_add_test(tests, no_address_beyond_the_last);
+    tcase_add_test(tests, what_a_terminal_may_be_shown);
+    tcase_add_test(tests, columns_of_a_terminal);
     tcase_add_loop_test(tests, words_as_they_are_meant, 0, COUNT(words));
     tcase_add_test(tests, any_bytes);
     tcase_add_loop_test(tests, words_of_a_list, 0, COUNT(lists));
