@@ -24,6 +24,7 @@
 #define COLLECT_FOR 3          /* times the timeout: late and double answers are seen so long */
 #define UNANSWERED_MAX 3       /* then another flow is tried: a translator may hold on to a dead way out */
 #define LIVE_EVERY (200 * NS_PER_MS)
+#define PATIENCE (200 * NS_PER_MS) /* with an answer behind an error */
 #define ROOM_FOR_FLOW 60       /* bytes of the packet that a flow needs at least, in either family */
 
 struct ping_options {
@@ -53,6 +54,14 @@ struct named_line {
     struct named_line *next;
 };
 
+/* The probes of a host. */
+struct chain {
+    struct ping *ping;
+    struct alarm alarm;
+    struct instant due, patient;
+    int64_t newest;
+};
+
 struct ping {
     const struct ping_options *options;
     struct events *events;
@@ -60,7 +69,7 @@ struct ping {
     struct names *names;
     struct screen *screen; /* of --live */
     struct pinged *hosts;
-    struct chain { struct ping *ping; struct alarm alarm; struct instant due, patient; int64_t newest; } *chains; /* one a host */
+    struct chain *chains; /* one a host */
     size_t count, resolving;
     bool unresolved, died;
     bool refused; /* the daemon can't do what is asked for */
@@ -113,15 +122,13 @@ end_patience(void *owner)
 }
 
 /*
- * A router's error about the newest probe: the target may answer it yet, and has as long for it as if another one were to
- * leave, so that the last probe counts as those before it.
+ * A router's error about the newest probe: the target may answer it yet, as it did those before it. But who asks once hears
+ * of an error at once, or nearly so.
  */
 static void
 be_patient(struct ping *ping, struct chain *chain)
 {
-    const struct ping_options *options = ping->options;
-    int64_t longest = options->probing.timeout;
-    chain->patient = instant_after(events_now(ping->events), options->interval < longest ? options->interval : longest);
+    chain->patient = instant_after(events_now(ping->events), PATIENCE);
     events_set(ping->events, &ping->patience, chain->patient);
 }
 
