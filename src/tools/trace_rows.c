@@ -69,12 +69,12 @@ print_row(struct traced *host, int ttl, int flow, int query)
 }
 
 static void
-print_path(const struct traced *host)
+print_path(struct traced *host)
 {
     json_t *row = json_begin("path", host->host, host->address);
     json_put(row, "error", host->why);
     if (*host->address) {
-        json_put_number(row, "hops", path_end(&host->path));
+        json_put_number(row, "hops", show_end(host));
         json_put_number(row, "flows", host->path.chosen ? host->path.flow_count : -1);
         json_put_true(row, "short_of_flows", host->path.short_of_flows);
     }

@@ -425,6 +425,17 @@ def test_rounds_to_a_silent_target(routers_there):
     assert [row["loss_percent"] for row in rows] == ["0.0"] * routers_there + ["100.0"]
 
 
+def test_hops_of_an_interrupted_trace(path):
+    """As many as there are objects of."""
+    path.play(hops(3), [dataclasses.replace(target(), icmp="silent")])
+    tool = start(path.namespace, "probe-trace", "-n", "--json", TARGET[4])
+    time.sleep(0.7)
+    os.killpg(tool.pid, signal.SIGINT)
+    objects = [json.loads(line) for line in tool.communicate(timeout=5)[0].splitlines()]
+    assert max(one["hop"] for one in objects[:-1]) == 3 and tool.returncode == 1
+    assert (objects[-1]["type"], objects[-1]["hops"], objects[-1]["reached"]) == ("path", 3, False)
+
+
 def test_silence_that_is_not_known_yet(path):
     """Who may yet answer is not said to be silent."""
     path.play(hops(3), [dataclasses.replace(target(), icmp="silent")])
