@@ -295,6 +295,7 @@ begin_host(struct traced *host)
 {
     struct trace *trace = host->trace;
     host->stage = STAGE_NAMING;
+    host->begun = clock_read().wall.ns; /* and again when it has an address */
     host->alarm = (struct alarm){ .rings = step, .owner = host };
     host_find(trace->names, host->host, trace->options->probing.family, found, trace, trace_number(host));
 }

@@ -436,6 +436,13 @@ def test_hops_of_an_interrupted_trace(path):
     assert (objects[-1]["type"], objects[-1]["hops"], objects[-1]["reached"]) == ("path", 3, False)
 
 
+def test_time_of_a_name_without_address():
+    """In Atlas' form, too, it is that of the question."""
+    began = int(time.time())
+    one = json.loads(run(None, "probe-trace", "--json=atlas", "nosuch.invalid", quiet=False).lines[0])
+    assert began <= one["timestamp"] <= one["endtime"]
+
+
 def test_silence_that_is_not_known_yet(path):
     """Who may yet answer is not said to be silent."""
     path.play(hops(3), [dataclasses.replace(target(), icmp="silent")])
