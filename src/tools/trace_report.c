@@ -162,6 +162,22 @@ put_line(struct trace *trace, const char *format, ...)
         puts(text);
 }
 
+/* Of nothing it is no 0 %, which would be a hop that works. */
+static bool
+is_known(const struct round_hop *hop)
+{
+    return hop->sent > hop->open;
+}
+
+static void
+write_loss(const struct round_hop *hop, const char *unknown, char *text, size_t size)
+{
+    if (is_known(hop))
+        snprintf(text, size, "%.1f", tally_loss(hop));
+    else
+        snprintf(text, size, "%s", unknown);
+}
+
 static void
 put_row(struct traced *host, const struct layout *layout, int ttl, int who)
 {
@@ -175,7 +191,7 @@ put_row(struct traced *host, const struct layout *layout, int ttl, int who)
     if (host->trace->screen)
         cut(title, layout->host);
     if (who <= 0) {
-        snprintf(loss, sizeof loss, "%.1f", tally_loss(hop));
+        write_loss(hop, "-", loss, sizeof loss);
         snprintf(sent, sizeof sent, "%" PRId64, hop->sent - hop->open);
     }
     used = snprintf(line, sizeof line, "%3d %-*.*s %6s %5s %5" PRId64, ttl, layout->host,
@@ -261,7 +277,8 @@ print_row_json(struct traced *host, int ttl, int who)
         json_put(row, "mark", responder->mark);
     }
     if (who <= 0)
-        json_object_set_new(row, "loss_percent", json_real((double)(int64_t)(10 * tally_loss(hop) + 0.5) / 10));
+        json_object_set_new(row, "loss_percent", is_known(hop) ? json_real((double)(int64_t)(10 * tally_loss(hop) + 0.5) / 10)
+                                                               : json_null());
     json_put_number(row, "sent", hop->sent - hop->open);
     json_put_number(row, "received", responder ? responder->received : 0);
     for (int i = 0; responder && i < COLUMNS; i++)
@@ -317,7 +334,7 @@ print_row_csv(struct traced *host, int ttl, int who)
     if (responder)
         trace_facts(host->trace, responder->address, &name, &system);
     if (who <= 0)
-        snprintf(text, sizeof text, "%.1f", tally_loss(hop));
+        write_loss(hop, "", text, sizeof text);
     csv_put(host->host, true);
     csv_put(host->address, false);
     csv_put_number(ttl, false);

@@ -133,15 +133,16 @@ def test_lookup_errors(path):
         assert said.err == "probe-sweep: nosuch.example: no IPv4 address found\n"
 
 
-def test_words_that_are_no_targets(path):
+@pytest.mark.parametrize("locale, shown", [("C", "???[2J"), ("C.UTF-8", "ü?[2J")])
+def test_words_that_are_no_targets(path, locale, shown):
     """Told as errors of their own, without their control characters, and the rest goes on."""
     path.play([], [target()])
     there = target_address(0)[4]
-    said = run(path.namespace, "probe-sweep", "--json", "-W0.1", "-r0", quiet=False,
+    said = run(path.namespace, "probe-sweep", "--json", "-W0.1", "-r0", quiet=False, env={"LC_ALL": locale},
                stdin=f'a\033[2J: b"c:1 -rf $(id) 1.2 10.99.1.256 \u00fc\033[2J {there}\n')
     assert said.status == 1 and [one["address"] for one in said.of_type("answer")] == [there]
     assert [one["target"] for one in said.of_type("silent")] == ["a?[2J:", 'b"c:1', "-rf", "$(id)", "1.2", "10.99.1.256",
-                                                                  "???[2J"]
+                                                                  shown]
     assert len(said.err.splitlines()) == 7 and "\033" not in said.err
     assert said.of_type("summary")[0]["no_address"] == 7
 

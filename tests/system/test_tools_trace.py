@@ -454,6 +454,17 @@ def test_silence_that_is_not_known_yet(path):
     assert rest.splitlines()[-1].startswith(f"  3 {twelve.address(3, 4)} ") and tool.returncode == 1
 
 
+def test_loss_of_nothing(path):
+    """Where no probe was answered or had its time, it is not 0."""
+    path.play(hops(1, silent=True) + hops(2)[1:], [target()])
+    tool = start(path.namespace, "probe-trace", "-n", "--json", "--mtr", 100, "-i0.1", TARGET[4])
+    time.sleep(0.7)
+    os.killpg(tool.pid, signal.SIGINT)
+    rows = {row["hop"]: row for row in map(json.loads, tool.communicate(timeout=5)[0].splitlines()) if row["type"] == "hop"}
+    assert (rows[1]["sent"], rows[1]["loss_percent"]) == (0, None)
+    assert rows[2]["sent"] > 0 and rows[2]["loss_percent"] == 0
+
+
 def test_rounds_to_a_refused_target():
     """Who refuses is the end: nobody is silent there."""
     network = fake_daemon('"no-route-host ip-4 192.0.2.3 round-trip-time 9" if ttl > 2 else reply(ttl)')
