@@ -226,50 +226,74 @@ lines_of_a_probe(const struct run *run)
     return (uint64_t)((2 * run->rules->timeout + progress_of(run) - 1) / progress_of(run)) + 1;
 }
 
+static bool
+is_behind(const struct run_place *place, const struct run_place *other)
+{
+    return place->part > other->part || (place->part == other->part && place->next > other->next);
+}
+
+static bool
+are_over(const struct run *run, size_t parts)
+{
+    for (size_t i = 0; i < parts && i < run->count; i++)
+        if (!run->parts[i].over)
+            return false;
+    return true;
+}
+
 /*
- * What is to be sent again goes ahead of what is new. So where something new has left since all that had left before had
- * their time, these were sent again before that.
+ * In a part what is to be sent again goes ahead of what is new. So where something new has left since all that had left
+ * before had their time, these were sent again before that. Of a part that sends beside a newer one, only its end is known.
  */
 static void
-age_marks(struct run *run, bool went_on)
+age(const struct run *run, struct mark *mark, const struct run_place *now, bool went_on)
 {
-    uint64_t lines = lines_of_a_probe(run);
+    bool last = mark->tries == run->rules->retries + 1;
+    if (mark->place.part == now->part && run->lines - mark->since >= lines_of_a_probe(run) + !last && (last || went_on)) {
+        mark->tries++;
+        mark->since = run->lines;
+    }
+}
+
+static void
+age_marks(struct run *run, const struct run_place *now, bool went_on)
+{
     size_t kept = 0;
     for (size_t i = 0; i < run->mark_count; i++) {
         struct mark mark = run->marks[i];
-        bool last = mark.tries == run->rules->retries + 1;
-        if (run->lines - mark.since >= lines + !last && (last || went_on)) {
-            mark.tries++;
-            mark.since = run->lines;
-        }
-        if (mark.tries > run->rules->retries + 1)
-            run->safe = mark.place;
-        else
+        age(run, &mark, now, went_on);
+        bool had_time = mark.tries > run->rules->retries + 1 && are_over(run, mark.place.part);
+        if (!had_time && !are_over(run, mark.place.part + 1))
             run->marks[kept++] = mark;
+        else if (is_behind(&mark.place, &run->safe))
+            run->safe = mark.place;
     }
     run->mark_count = kept;
+}
+
+/* From then on not all that have ended had all of their time. */
+static bool
+has_given_up(const struct run *run)
+{
+    bool cut = run->cut;
+    for (size_t i = 0; i < run->next; i++)
+        cut = cut || run->parts[i].cut;
+    return cut && run->rules->retries > 0;
 }
 
 /* One more line of the part that was begun last: it is at this place. */
 static void
 note_place(struct run *run, struct run_place place)
 {
-    bool went_on = place.part > run->latest.part || place.next > run->latest.next;
+    bool went_on = is_behind(&place, &run->latest);
     uint64_t spacing = lines_of_a_probe(run) * (uint64_t)(run->rules->retries + 1) / (MARKS - 2) + 1;
     run->latest = place;
     run->lines++;
-    age_marks(run, went_on);
+    if (has_given_up(run))
+        return;
+    age_marks(run, &place, went_on);
     if (run->mark_count < MARKS && run->lines % spacing == 0)
         run->marks[run->mark_count++] = (struct mark){ place, run->lines, 1 };
-}
-
-static bool
-has_come_to_its_end(const struct run *run)
-{
-    for (size_t i = 0; i < run->next; i++)
-        if (!run->parts[i].over)
-            return false;
-    return true;
 }
 
 void
@@ -281,7 +305,7 @@ run_died(struct run *run)
 bool
 run_place(const struct run *run, bool given_up, struct run_place *place)
 {
-    *place = given_up && has_come_to_its_end(run) ? run->latest : run->safe;
+    *place = given_up && are_over(run, run->next) ? run->latest : run->safe;
     return !run->lost_count;
 }
 
