@@ -41,6 +41,7 @@ transport_judge(struct transport *transport, const struct request *request, int 
     struct departures *departures = &transport->departures;
     *reason = error;
     if (!error) {
+        transport->sent = clock_now();
         note_departure(departures, request);
         return 0;
     }

@@ -102,8 +102,8 @@ struct transport {
 int transport_refusal(const struct transport *transport);
 
 /*
- * What became of a send: 0 is noted, as it is by which later refusals are judged. An errno value becomes what send() says
- * of it; EAGAIN: for now, then *REASON is the host's own.
+ * What became of a send, right behind it: of 0 is noted when that was (`sent`), and by what later refusals are judged. An
+ * errno value becomes what send() says of it; EAGAIN: for now, then *REASON is the host's own.
  */
 int transport_judge(struct transport *transport, const struct request *request, int error, int *reason);
 

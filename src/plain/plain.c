@@ -229,7 +229,6 @@ send_probe(struct transport *transport, const struct request *request, const str
         error = send_by_route(plain, request, in_flight, clock, model, detail, &stale);
     }
     int reason;
-    transport->sent = clock_now();
     if (error)
         release(transport, model);
     error = transport_judge(transport, request, error, &reason);

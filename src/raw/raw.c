@@ -287,7 +287,6 @@ send_probe(struct transport *transport, const struct request *request, const str
     struct attempt attempt = { .request = request, .in_flight = in_flight, .clock = clock, .model = model };
     struct sender *sender = find_halfway(raw, request, &halfway);
     int error = sender ? resume(raw, sender, request, halfway, model) : start(raw, &attempt);
-    transport->sent = clock_now();
     error = transport_judge(transport, request, error, &reason);
     *detail = error == EAGAIN ? (uint32_t)reason : attempt.mtu;
     return error;

@@ -30,7 +30,7 @@ struct part {
     uint64_t start, stop; /* positions in the daemon's order: of this shard */
     int64_t token;
     bool alone; /* while it runs, no other does */
-    bool begun, over, settled;
+    bool over, settled;
     bool cut; /* it was stopped: see gives_up() */
     struct run_tally tally;
 };
@@ -338,7 +338,6 @@ ask_for(struct run *run, size_t number)
         snprintf(ttl, sizeof ttl, " ttl %" PRId64 "-%" PRId64, part->ttl_low, part->ttl_high);
     if (rules->limit)
         snprintf(limit, sizeof limit, " limit %" PRIu64, rules->limit);
-    part->begun = true;
     part->token = client_ask(run->client, number, SWEPT,
                              "sweep ip-%c %s%s%s%s timeout %s rate %" PRId64 " retries %" PRId64 " seed %" PRIu64
                              " shard %" PRIu64 "/%" PRIu64 " from %" PRIu64 " report %s progress %g",
