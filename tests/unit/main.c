@@ -4,6 +4,9 @@
 
 #include "suites.h"
 
+/* Seconds that a test may take, with a million of anything, under valgrind or a sanitizer, on a busy machine. */
+#define TIMEOUT "120"
+
 int
 main(void)
 {
@@ -15,6 +18,7 @@ main(void)
         target_suite, plan_suite, sweep_suite, rtnetlink_suite, asked_suite, turns_suite, trace_suite,
         limits_suite, service_suite, told_suite, ranges_suite, late_suite,
     };
+    setenv("CK_DEFAULT_TIMEOUT", TIMEOUT, 0);
     SRunner *runner = srunner_create(NULL);
     for (size_t i = 0; i < sizeof suites / sizeof *suites; i++)
         srunner_add_suite(runner, suites[i]());

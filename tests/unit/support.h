@@ -9,9 +9,6 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* Seconds that a test with a million of anything may take under valgrind or a sanitizer. */
-#define LONG_TIMEOUT 120
-
 /* As malloc() and calloc(), but without memory the test fails. */
 void *memory(size_t size);
 void *zeroed_memory(size_t count, size_t size);

@@ -589,7 +589,6 @@ allot_suite(void)
 {
     Suite *suite = suite_create("allot");
     TCase *tests = tcase_create("allot");
-    tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_checked_fixture(tests, enter_own_network, NULL);
     tcase_add_test(tests, echo_numbers);
     tcase_add_test(tests, drawn_numbers);

@@ -236,7 +236,6 @@ attribution_suite(void)
 {
     Suite *suite = suite_create("attribution");
     TCase *tests = tcase_create("attribution");
-    tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_test(tests, of_its_own_probe_or_of_none);
     suite_add_tcase(suite, tests);
     return suite;

@@ -619,7 +619,6 @@ build_suite(void)
 {
     Suite *suite = suite_create("build");
     TCase *tests = tcase_create("build");
-    tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_loop_test(tests, byte_for_byte, 0, COUNT(packets));
     tcase_add_loop_test(tests, ecn_byte_for_byte, 0, COUNT(syns));
     tcase_add_loop_test(tests, icmp_request_byte_for_byte, 0, COUNT(icmp_requests));

@@ -378,7 +378,6 @@ decode_suite(void)
 {
     Suite *suite = suite_create("decode");
     TCase *tests = tcase_create("decode");
-    tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_loop_test(tests, decoded, 0, COUNT(packets));
     tcase_add_test(tests, truncated_everywhere);
     tcase_add_test(tests, every_byte_flipped);

@@ -52,7 +52,6 @@ filter_suite(void)
 {
     Suite *suite = suite_create("filter");
     TCase *tests = tcase_create("filter");
-    tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_loop_test(tests, datagrams, 0, 4);
     suite_add_tcase(suite, tests);
     return suite;

@@ -112,7 +112,6 @@ flow_suite(void)
 {
     Suite *suite = suite_create("flow");
     TCase *tests = tcase_create("flow");
-    tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_test(tests, different_and_constant);
     tcase_add_test(tests, ports_of_flows);
     tcase_add_test(tests, sequences);

@@ -146,7 +146,6 @@ index_suite(void)
 {
     Suite *suite = suite_create("index");
     TCase *tests = tcase_create("index");
-    tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_test(tests, empty);
     tcase_add_test(tests, newest_first_through_growth);
     tcase_add_test(tests, one_slot_a_hash);

@@ -305,7 +305,6 @@ input_suite(void)
 {
     Suite *suite = suite_create("input");
     TCase *tests = tcase_create("input");
-    tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_test(tests, split_at_every_byte);
     tcase_add_loop_test(tests, long_line, 0, COUNT(long_lines));
     tcase_add_test(tests, one_byte_at_a_time);

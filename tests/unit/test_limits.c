@@ -85,7 +85,6 @@ limits_suite(void)
 {
     Suite *suite = suite_create("limits");
     TCase *tests = tcase_create("limits");
-    tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_loop_test(tests, keeps_its_rate, 0, COUNT(rates));
     tcase_add_loop_test(tests, makes_up_for_nothing, 0, COUNT(rates));
     tcase_add_loop_test(tests, tells_the_next, 0, COUNT(rates));

@@ -1970,7 +1970,6 @@ match_suite(void)
 {
     Suite *suite = suite_create("match");
     TCase *tests = tcase_create("match");
-    tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_loop_test(tests, the_right_answer, 0, COMBINATIONS);
     tcase_add_loop_test(tests, quotes_of_every_length, 0, PAIRS);
     tcase_add_loop_test(tests, quotes_padded_with_zeros, 0, PAIRS);

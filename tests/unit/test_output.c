@@ -197,7 +197,6 @@ output_suite(void)
 {
     Suite *suite = suite_create("output");
     TCase *tests = tcase_create("output");
-    tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_test(tests, whole_lines_in_each_write);
     tcase_add_loop_test(tests, a_slow_reader, 0, 2);
     tcase_add_loop_test(tests, polls_when_writable, 0, 2);

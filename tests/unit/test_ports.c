@@ -271,7 +271,6 @@ ports_suite(void)
 {
     Suite *suite = suite_create("ports");
     TCase *tests = tcase_create("ports");
-    tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_checked_fixture(tests, enter_own_network, NULL);
     tcase_add_loop_test(tests, ports_of_the_ephemeral_range_come_last, 0, COUNT(ranges));
     tcase_add_loop_test(tests, expected_blocks, 0, COUNT(ranges));

@@ -481,7 +481,6 @@ probe_suite(void)
 {
     Suite *suite = suite_create("probe");
     TCase *tests = tcase_create("probe");
-    tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_test(tests, a_million);
     tcase_add_test(tests, a_probe_and_its_share_of_indexes_are_small);
     tcase_add_test(tests, random_against_model);

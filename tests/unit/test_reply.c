@@ -377,7 +377,6 @@ reply_suite(void)
 {
     Suite *suite = suite_create("reply");
     TCase *tests = tcase_create("reply");
-    tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_loop_test(tests, each_kind, 0, COUNT(replies));
     tcase_add_test(tests, no_kind_is_forgotten);
     tcase_add_test(tests, a_long_name_makes_no_long_line);

@@ -762,7 +762,6 @@ request_suite(void)
 {
     Suite *suite = suite_create("request");
     TCase *tests = tcase_create("request");
-    tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_loop_test(tests, line, 0, COUNT(lines));
     tcase_add_loop_test(tests, strict_line, 0, COUNT(strict_lines));
     tcase_add_test(tests, strict_changes_nothing_else);

@@ -190,7 +190,6 @@ timer_suite(void)
 {
     Suite *suite = suite_create("timer");
     TCase *tests = tcase_create("timer");
-    tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_test(tests, random_against_model);
     tcase_add_test(tests, come_out_sorted);
     tcase_add_test(tests, few_timeouts);

@@ -707,7 +707,6 @@ trace_suite(void)
 {
     Suite *suite = suite_create("trace");
     TCase *tests = tcase_create("trace");
-    tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_test(tests, a_path_that_answers_is_asked_at_once);
     tcase_add_test(tests, silent_hops_cost_two_seconds);
     tcase_add_test(tests, a_silent_end_costs_little_more_than_the_timeout);

@@ -85,7 +85,6 @@ turns_suite(void)
 {
     Suite *suite = suite_create("turns");
     TCase *tests = tcase_create("turns");
-    tcase_set_timeout(tests, LONG_TIMEOUT);
     tcase_add_test(tests, each_in_turn);
     tcase_add_test(tests, of_32_bits);
     tcase_add_test(tests, secret);
