@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs every suite. libcheck reads its own environment: CK_TAP_LOG_FILE_NAME, CK_RUN_SUITE, CK_FORK, CK_VERBOSITY. */
+/*
+ * unit [PART PARTS]: runs every suite, or the PART-th of PARTS parts of them. libcheck reads its own environment:
+ * CK_TAP_LOG_FILE_NAME, CK_RUN_SUITE, CK_FORK, CK_VERBOSITY.
+ */
 #include <stdlib.h>
 
 #include "suites.h"
@@ -8,8 +11,9 @@
 #define TIMEOUT "120"
 
 int
-main(void)
+main(int argc, char **argv)
 {
+    size_t part = argc == 3 ? strtoul(argv[1], NULL, 10) : 1, parts = argc == 3 ? strtoul(argv[2], NULL, 10) : 1;
     static Suite *(*const suites[])(void) = {
         bytes_suite,   checksum_suite, chunks_suite, index_suite, timer_suite, clock_suite, random_suite,
         family_suite,  request_suite,  reply_suite,  build_suite, icmpext_suite, decode_suite, probe_suite,
@@ -20,7 +24,7 @@ main(void)
     };
     setenv("CK_DEFAULT_TIMEOUT", TIMEOUT, 0);
     SRunner *runner = srunner_create(NULL);
-    for (size_t i = 0; i < sizeof suites / sizeof *suites; i++)
+    for (size_t i = part - 1; i < sizeof suites / sizeof *suites; i += parts)
         srunner_add_suite(runner, suites[i]());
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
