@@ -31,7 +31,6 @@ struct sweep {
     struct ranges targets[FAMILIES], exclude[FAMILIES]; /* those that are addresses and no names */
     bool all_ranges; /* all targets are in `targets` */
     uint64_t named;  /* so many were, before what is excluded was taken out */
-    uint64_t no_targets; /* words that are none */
     bool unresolved, died, had_time; /* each target had its time */
     struct instant start;
     char first[ARGUMENTS_MAX + SERVICE_ARGUMENTS_MAX], again[ARGUMENTS_MAX + SERVICE_ARGUMENTS_MAX];
@@ -167,7 +166,6 @@ prepare(struct sweep *sweep)
 static void
 read_targets(struct sweep *sweep, char **words, size_t count)
 {
-    list_exclude(sweep->list, sweep->exclude);
     for (size_t i = 0; i < count; i++)
         list_add(sweep->list, words[i]);
     if (count)
@@ -186,6 +184,7 @@ print_address(void *owner, struct swept *swept)
 static int
 list_only(struct sweep *sweep, char **words, size_t count)
 {
+    list_exclude(sweep->list, sweep->exclude);
     read_targets(sweep, words, count);
     events_run(sweep->events);
     list_visit(sweep->list, print_address, sweep);
@@ -212,7 +211,6 @@ probe_each(struct sweep *sweep, char **words, size_t count)
                                         .first = sweep->first, .again = sweep->again };
     large_say_rate(options->rate, count_ranges(sweep), count_ranges(sweep));
     prepare(sweep);
-    sweep->start = clock_now();
     sweep->pace = pace_new(sweep->events, sweep->client, sweep->list, &sweep->rules, end_in_time, sweep);
     sweep->report = report_new(sweep->events, sweep->list, &says);
     client_on_room(sweep->client, room);
@@ -235,12 +233,22 @@ is_asked_for(const struct sweep_options *options)
     return options->needs_sweep || options->ttl_low >= 0;
 }
 
-/* Of what is no address of one meaning everywhere, only single requests can be made. */
+/* Why a word that is no range is no target of such a sweep; NULL: it may be one. */
+static const char *
+why_no_target(const struct sweep *sweep, const struct target *target)
+{
+    if (target->kind == TARGET_ADDRESS)
+        return "an address with a scope is no target of such a sweep";
+    if (target->kind == TARGET_NAME && sweep->options->shards > 1)
+        return "a name is no target with --shard, as each shard would look it up for itself";
+    return NULL;
+}
+
+/* Of what is no address of one meaning everywhere, only single requests can be made, or it is looked up first. */
 static void
 take_word(void *owner, const char *word)
 {
     struct sweep *sweep = owner;
-    char clean[NAME_TEXT_MAX];
     struct target target = target_read_wide(word, sweep->options->probing.family);
     bool is_range = target.kind == TARGET_BLOCK || (target.kind == TARGET_ADDRESS && !*target.scope);
     if (is_range) {
@@ -248,11 +256,10 @@ take_word(void *owner, const char *word)
             err(2, NULL);
     } else if (!is_asked_for(sweep->options)) {
         sweep->all_ranges = false;
+    } else if (why_no_target(sweep, &target)) {
+        list_refuse(sweep->list, word, why_no_target(sweep, &target));
     } else {
-        warnx("%s: %s", text_printable(word, clean, sizeof clean), target.kind == TARGET_WRONG ? target.why
-              : target.kind == TARGET_NAME ? "a name is no target of such a sweep" : "an address with a scope is no target of such a sweep");
-        sweep->no_targets++;
-        sweep->unresolved = true;
+        list_add(sweep->list, word);
     }
 }
 
@@ -263,19 +270,41 @@ take_some(void *owner)
 }
 
 static void
+run_until_read(struct sweep *sweep)
+{
+    events_run(sweep->events);
+    if (!events_signal(sweep->events) && !sweep->died)
+        events_go_on(sweep->events);
+}
+
+/* Those that are named, when all of them have been looked up. */
+static void
+take_named(struct sweep *sweep)
+{
+    list_close(sweep->list);
+    run_until_read(sweep);
+    for (size_t i = 0; i < list_count(sweep->list); i++) {
+        const struct swept *swept = list_at(sweep->list, i);
+        if (!ranges_add(&sweep->targets[swept->family], &swept->address, &swept->address))
+            err(2, NULL);
+    }
+}
+
+static void
 read_ranges(struct sweep *sweep, char **words, size_t count)
 {
     struct words *read = NULL;
     sweep->all_ranges = true;
+    list_exclude(sweep->list, sweep->exclude);
     for (size_t i = 0; i < count; i++)
         take_word(sweep, words[i]);
     if (!count && is_asked_for(sweep->options)) {
         read = words_read(sweep->events, STDIN_FILENO, (struct words_user){ take_word, take_some, end, sweep });
-        events_run(sweep->events);
-        if (!events_signal(sweep->events))
-            events_go_on(sweep->events);
+        run_until_read(sweep);
     }
     words_free(read);
+    if (is_asked_for(sweep->options))
+        take_named(sweep);
     for (int family = 0; family < FAMILIES; family++)
         ranges_sort(&sweep->targets[family]);
     sweep->named = count_ranges(sweep);
@@ -288,7 +317,7 @@ static int
 probe_at_once(struct sweep *sweep)
 {
     struct large_place place = { .events = sweep->events, .client = sweep->client, .list = sweep->list,
-                                 .options = sweep->options, .targets = sweep->targets, .lost = sweep->no_targets };
+                                 .options = sweep->options, .targets = sweep->targets, .start = sweep->start };
     sweep->large = large_new(&place);
     int64_t answered = large_sweep(sweep->large);
     return sweep->died || answered < 0 ? 2 : !answered || sweep->unresolved;
@@ -310,6 +339,7 @@ probe_all(struct sweep *sweep, char **words, size_t count)
               client_name(sweep->client), client_version(sweep->client));
         return 2;
     }
+    sweep->start = clock_now();
     read_ranges(sweep, words, count);
     if (events_signal(sweep->events) || sweep->died)
         return sweep->died ? 2 : 1;

@@ -40,7 +40,6 @@ struct large {
     uint64_t found_count;
     bool closed; /* what comes now is too late */
     bool died;   /* the daemon */
-    struct instant start;
     struct resume resume;
     struct run_set *again; /* what an earlier run left unfinished */
     struct alarm write;
@@ -164,11 +163,21 @@ given_up(void *owner, enum family_id family, const struct address *target, unsig
         unfinished_add(&large->resume.unfinished, family, target, ttl);
 }
 
+/* One that is being asked, with its names. */
+static struct swept
+swept_of(const struct large *large, enum family_id family, const struct address *address)
+{
+    const struct swept *named = list_find(large->place.list, family, address);
+    struct swept swept = named ? *named : (struct swept){ .address = *address, .family = (uint8_t)family };
+    swept.sent = 1;
+    return swept;
+}
+
 static void
 heard(void *owner, enum family_id family, const struct address *target, unsigned ttl, const struct reply *reply)
 {
     struct large *large = owner;
-    struct swept swept = { .address = *target, .family = (uint8_t)family, .sent = 1 };
+    struct swept swept = swept_of(large, family, target);
     if (large->closed) {
         given_up(owner, family, target, ttl);
         return;
@@ -342,6 +351,7 @@ large_new(const struct large_place *place)
     large->place = *place;
     prepare(large);
     large->says = (struct report_rules){ .json = place->options->probing.json, .quiet = place->options->quiet,
+                                          .lost_is_silent = place->options->ignore_lookup_errors,
                                           .question = &place->options->probing.question };
     large->report = report_new(place->events, place->list, &large->says);
     if (place->options->resume)
@@ -375,8 +385,9 @@ list_silent(const struct large *large)
             uint32_t known = large->known[number];
             if (known == KNOWN_NOTHING || known == KNOWN_ANSWERED)
                 continue;
-            struct swept swept = { .address = ranges_at(&large->place.targets[family], i), .family = (uint8_t)family,
-                                   .sent = 1, .outcome = known == KNOWN_SILENT ? 0 : known - FIRST_OUTCOME };
+            struct address address = ranges_at(&large->place.targets[family], i);
+            struct swept swept = swept_of(large, (enum family_id)family, &address);
+            swept.outcome = known == KNOWN_SILENT ? 0 : known - FIRST_OUTCOME;
             report_silent(large->report, &swept);
         }
 }
@@ -425,17 +436,17 @@ tell_sums(const struct large *large)
     later = least(later, tally.in_flight);
     uint64_t silent = tally.silent + later, kept_back = least(large->kept_back, silent);
     struct report_sums sums = {
-        .targets = all / ttls + (all % ttls != 0) + large->place.lost,
+        .targets = all / ttls + (all % ttls != 0),
         .hops = by_ttls(large) ? (unsigned)ttls : 0,
         .answered = large->answered,
         .failed = large->failed + tally.refused + kept_back,
         .silent = silent - kept_back,
-        .lost = large->place.lost,
         .not_probed = tally.left,
         .not_waited_for = tally.in_flight - later,
         .probes = (int64_t)tally.probes,
-        .took = instant_since(clock_now(), large->start),
+        .took = instant_since(clock_now(), large->place.start),
     };
+    report_count_lost(large->report, &sums);
     report_sums(large->report, &sums);
 }
 
@@ -455,7 +466,6 @@ int64_t
 large_sweep(struct large *large)
 {
     struct events *events = large->place.events;
-    large->start = clock_now();
     report_show_bar(large->report, pace, large);
     run_begin(large->run);
     events_run(events);
@@ -467,6 +477,8 @@ large_sweep(struct large *large)
     report_close_bar(large->report);
     if (large->known)
         list_silent(large);
+    if (!large->place.options->quiet)
+        report_lost(large->report);
     tell_sums(large);
     return refused ? -1 : (int64_t)large->answered;
 }

@@ -17,10 +17,10 @@ struct large;
 struct large_place {
     struct events *events;
     struct client *client;
-    struct list *list; /* that is empty, for the report */
+    struct list *list; /* of those that were named, complete, and of words that are no target */
     const struct sweep_options *options;
     const struct ranges *targets; /* by family, sorted, without those that are excluded */
-    uint64_t lost;                /* words that are no target */
+    struct instant start;         /* from when on the time is told */
 };
 
 /* Never NULL: ends the program without memory, and when it is asked for what can't be. */

@@ -314,6 +314,12 @@ list_add(struct list *list, const char *word)
 }
 
 void
+list_refuse(struct list *list, const char *word, const char *why)
+{
+    lose(list, list->words++, false, word, why);
+}
+
+void
 list_close(struct list *list)
 {
     if (list->closed)
@@ -398,6 +404,14 @@ struct swept *
 list_at(struct list *list, size_t number)
 {
     return &list->all[number];
+}
+
+const struct swept *
+list_find(const struct list *list, enum family_id family, const struct address *address)
+{
+    struct swept swept = { .address = *address, .family = (uint8_t)family };
+    uint32_t place = list->count ? *place_of(list, &swept) : 0;
+    return place ? &list->all[place - 1] : NULL;
 }
 
 const char *

@@ -59,6 +59,9 @@ void list_add(struct list *list, const char *word);
 /* Words from a file, until its end: see target_next_word(). */
 void list_read(struct list *list, int descriptor);
 
+/* A word that is no target here, though it may be one elsewhere. */
+void list_refuse(struct list *list, const char *word, const char *why);
+
 /* There are no other words. */
 void list_close(struct list *list);
 
@@ -70,6 +73,9 @@ size_t list_count(const struct list *list);
 /* The most that came with one word. */
 size_t list_largest(const struct list *list);
 struct swept *list_at(struct list *list, size_t number);
+
+/* The one of this address, without a scope; NULL: there is none. */
+const struct swept *list_find(const struct list *list, enum family_id family, const struct address *address);
 
 /* Its address, with the scope. BUFFER holds 64 bytes. */
 const char *list_address(const struct list *list, const struct swept *swept, char buffer[64]);

@@ -232,7 +232,8 @@ report_hop(struct report *report, const struct swept *swept, unsigned ttl, const
         json_print(hop);
         return;
     }
-    printf("%s %u", address, ttl);
+    print_label(report, swept, address);
+    printf(" %u", ttl);
     if (reply->from)
         printf(" %s", reply->from);
     if (reply->round_trip_us >= 0)
@@ -420,20 +421,37 @@ count_one(void *owner, struct swept *swept)
         sums->not_probed++;
 }
 
-static void
-count_all(const struct report *report, struct report_sums *sums)
+void
+report_count_lost(const struct report *report, struct report_sums *sums)
 {
-    struct list *list = report->list;
-    sums->targets = list_count(list) + list_lost_count(list) + list_waiting(list);
-    sums->answered = report->answered;
-    sums->not_probed = list_waiting(list);
-    for (size_t i = 0; i < list_count(list); i++)
-        count_one(sums, list_at(list, i));
+    const struct list *list = report->list;
+    sums->targets += list_lost_count(list);
     for (size_t i = 0; i < list_lost_count(list); i++)
         if (list_lost(list, i)->is_name && report->rules->lost_is_silent)
             sums->silent++;
         else
             sums->lost++;
+}
+
+void
+report_lost(const struct report *report)
+{
+    for (size_t i = 0; i < list_lost_count(report->list); i++) {
+        const struct lost *lost = list_lost(report->list, i);
+        tell_word(report, lost->word, "no-address", lost->why);
+    }
+}
+
+static void
+count_all(const struct report *report, struct report_sums *sums)
+{
+    struct list *list = report->list;
+    sums->targets = list_count(list) + list_waiting(list);
+    sums->answered = report->answered;
+    sums->not_probed = list_waiting(list);
+    for (size_t i = 0; i < list_count(list); i++)
+        count_one(sums, list_at(list, i));
+    report_count_lost(report, sums);
 }
 
 static void
@@ -494,8 +512,7 @@ report_end(struct report *report, int64_t probes, int64_t took)
     count_all(report, &sums);
     if (!report->rules->quiet) {
         list_visit(list, tell_silent, report);
-        for (size_t i = 0; i < list_lost_count(list); i++)
-            tell_word(report, list_lost(list, i)->word, "no-address", list_lost(list, i)->why);
+        report_lost(report);
         list_visit_waiting(list, tell_waiting, report);
     }
     report_sums(report, &sums);

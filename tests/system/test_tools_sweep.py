@@ -666,12 +666,50 @@ def test_what_needs_a_sweep(crowd, tmp_path, args):
 
 
 def test_names_in_a_sweep(path):
-    """Are no targets of what the daemon sweeps by itself; the rest goes on."""
-    said = run(path.namespace, "probe-sweep", "--seed", 1, "-W0.1", "-r0", "host.example", "fe80::1%eth0", "10.0.0.300", "127.0.0.1",
-               quiet=False)
-    assert said.status == 1 and [line.split(": ")[1] for line in said.err.splitlines()] == ["host.example", "fe80::1%eth0",
-                                                                                              "10.0.0.300"]
-    assert said.lines[0].startswith("127.0.0.1 ") and said.lines[1].startswith("4 targets: 1 answered, 0 silent, 3 without")
+    """They are looked up before the daemon sweeps; what is no target is told, and the rest goes on."""
+    path.play([], [target(number) for number in range(3)])
+    with nameserver(path.namespace, NAMES, delay=0.3):
+        said = run(path.namespace, "probe-sweep", "--seed", 1, "-W0.3", "-r0", "one.example", "nosuch.example", "fe80::1%eth0", "10.0.0.300",
+                   "other.example", "10.99.1.2-10.99.1.4", quiet=False)
+        assert said.status == 1 and sorted(line.split(": ")[1] for line in said.err.splitlines()) == [
+            "10.0.0.300", "fe80::1%eth0", "nosuch.example"]
+        assert sorted(line.split(" (")[0].split(" 0.")[0] for line in said.lines[:3]) == ["10.99.1.2", "10.99.1.3", "one.example other.example"]
+        assert said.lines[3:7] == ["10.99.1.4 silent", "nosuch.example no address", "fe80::1%eth0 no address", "10.0.0.300 no address"]
+        told = re.fullmatch(r"7 targets: 3 answered, 1 silent, 3 without an address; 4 probes in (\d\.\d) s", said.lines[7])
+        assert 0.6 <= float(told[1]) < 3
+        said = run(path.namespace, "probe-sweep", "--seed", 1, "--ignore-lookup-errors", "--json", "nosuch.example", "xn--bcher-kva.example")
+        assert said.status == 0 and [row["host"] for row in said.of_type("answer")] == ["xn--bcher-kva.example"]
+        assert [row["kind"] for row in said.of_type("silent")] == ["no-address"]
+        total, = said.of_type("summary")
+        assert [total[name] for name in ("targets", "answered", "silent", "no_address")] == [2, 1, 1, 0]
+
+
+def test_names_are_no_targets_of_a_shard(path):
+    """Elsewhere they may have other addresses: together the parts would not be all."""
+    with nameserver(path.namespace, NAMES):
+        said = run(path.namespace, "probe-sweep", "--seed", 1, "--shard", "1/2", "-W0.1", "-r0", "one.example", quiet=False)
+        assert said.status == 1 and said.err.startswith("probe-sweep: one.example: a name is no target with --shard")
+        assert said.lines[-1].startswith("1 targets: 0 answered, 0 silent, 1 without an address; 0 probes ")
+
+
+def test_names_whose_addresses_are_excluded(path, tmp_path):
+    file = tmp_path / "exclude"
+    file.write_text("10.99.1.1")
+    with nameserver(path.namespace, NAMES):
+        said = run(path.namespace, "probe-sweep", "--seed", 1, "--exclude", file, "-W0.1", "-r0", "one.example", quiet=False)
+        assert (said.status, said.err) == (1, "probe-sweep: one.example: its address is excluded\n")
+
+
+@pytest.mark.parametrize("ends", [signal.SIGINT, signal.SIGTERM])
+def test_sweep_of_names_behind_a_dead_resolver(path, ends):
+    """Ends at once."""
+    with nameserver(path.namespace, delay="silent"):
+        tool = start(path.namespace, "probe-sweep", "--seed", 1, "one.example", "10.99.1.1")
+        time.sleep(0.5)
+        began = time.monotonic()
+        tool.send_signal(ends)
+        tool.communicate(timeout=5)
+        assert time.monotonic() - began < 0.5 and tool.returncode == 1
 
 
 def test_nothing_left(crowd, tmp_path):
@@ -908,6 +946,20 @@ def test_ways_by_the_daemon_of_mtr(path):
     assert sorted(line.split()[:3] for line in said.lines[:-1]) == [
         [target_address(0)[4], str(ttl), place] for ttl, place in ((1, hop_address(1)[4]), (2, hop_address(2)[4]), (3, target_address(0)[4]))]
     assert "tells less: no errors by their codes" in said.err
+
+
+@pytest.mark.parametrize("has_sweep", [True, False])
+def test_ways_to_names(path, has_sweep):
+    """Their targets are told by them."""
+    path.play(hops(1), [target(0)])
+    with nameserver(path.namespace, NAMES):
+        args = ("-t1-2", "-r0", "one.example", "other.example")
+        said = run(path.namespace, "probe-sweep", *args, env={} if has_sweep else without_sweep())
+        assert sorted(line.split(" 0.")[0].split()[-3:] for line in said.lines[:-1]) == [
+            ["(10.99.1.1)", "1", hop_address(1)[4]], ["(10.99.1.1)", "2", "10.99.1.1"]]
+        assert {frozenset(line.split(" (")[0].split()) for line in said.lines[:-1]} == {frozenset(("one.example", "other.example"))}
+        said = run(path.namespace, "probe-sweep", "--json", *args, env={} if has_sweep else without_sweep())
+        assert {(row["address"], row["host"] in NAMES, len(row["target"].split())) for row in said.of_type("hop")} == {("10.99.1.1", True, 2)}
 
 
 def test_ways_for_programs(path):
