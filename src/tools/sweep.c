@@ -237,7 +237,7 @@ is_asked_for(const struct sweep_options *options)
 static const char *
 why_no_target(const struct sweep *sweep, const struct target *target)
 {
-    if (target->kind == TARGET_ADDRESS)
+    if (*target->scope)
         return "an address with a scope is no target of such a sweep";
     if (target->kind == TARGET_NAME && sweep->options->shards > 1)
         return "a name is no target with --shard, as each shard would look it up for itself";
@@ -250,8 +250,8 @@ take_word(void *owner, const char *word)
 {
     struct sweep *sweep = owner;
     struct target target = target_read_wide(word, sweep->options->probing.family);
-    bool is_range = target.kind == TARGET_BLOCK || (target.kind == TARGET_ADDRESS && !*target.scope);
-    if (is_range) {
+    bool is_address = target.kind == TARGET_BLOCK || target.kind == TARGET_ADDRESS;
+    if (is_address && !*target.scope) {
         if (!ranges_add(&sweep->targets[target.family], &target.first, &target.last))
             err(2, NULL);
     } else if (!is_asked_for(sweep->options)) {

@@ -36,6 +36,7 @@ take_address(const char *word, size_t length, struct target *target)
     target->family = memchr(word, ':', bare) ? IPV6 : IPV4;
     target->count = 1;
     target->kind = TARGET_ADDRESS;
+    *target->scope = 0;
     if (!address_parse(target->family, word, bare, &target->first))
         return false;
     target->last = target->first;
@@ -75,8 +76,12 @@ read_block(const char *word, const char *slash)
 {
     struct target target = { .kind = TARGET_BLOCK };
     int64_t bits;
-    if (!take_address(word, (size_t)(slash - word), &target) || *target.scope)
+    const char *percent = strchr(slash, '%');
+    if (!take_address(word, (size_t)(slash - word), &target))
         return wrong_target("not a block of addresses");
+    if (percent && target.family == IPV6 && !*target.scope)
+        return wrong_target("the interface is written behind the address: %.*s%s%.*s", (int)(slash - word), word, percent,
+                            (int)(percent - slash), slash);
     int64_t width = 8 * (int64_t)families[target.family].address_size;
     if (!text_whole(slash + 1, &bits) || bits > width)
         return wrong_target("not a block of addresses: the number behind / is from 0 to %d", (int)width);
@@ -90,25 +95,43 @@ read_block(const char *word, const char *slash)
     return target;
 }
 
-/* "192.0.2.1-192.0.2.99", and "192.0.2.1-99" of IPv4. */
+/* Both ends, around HYPHEN. */
+static bool
+take_ends(const char *word, const char *hyphen, struct target *first, struct target *last)
+{
+    int64_t number;
+    if (!take_address(word, (size_t)(hyphen - word), first))
+        return false;
+    if (first->family == IPV4 && text_whole(hyphen + 1, &number) && number < 256) {
+        *last = *first;
+        last->first.bytes[3] = (uint8_t)number;
+        return true;
+    }
+    return take_address(hyphen + 1, strlen(hyphen + 1), last) && last->family == first->family;
+}
+
+/*
+ * "192.0.2.1-192.0.2.99", and "192.0.2.1-99" of IPv4; "fe80::1-fe80::9%eth0", whose interface stands once or twice. The name
+ * of an interface may have hyphens, too.
+ */
 static struct target
-read_range(const char *word, const char *hyphen)
+read_range(const char *word)
 {
     struct target target = { 0 }, last = { 0 };
-    int64_t number;
-    if (!take_address(word, (size_t)(hyphen - word), &target))
+    const char *hyphen = strchr(word, '-');
+    while (hyphen && !take_ends(word, hyphen, &target, &last))
+        hyphen = strchr(hyphen + 1, '-');
+    if (!hyphen)
         return wrong_target("not a range of addresses");
-    if (target.family == IPV4 && text_whole(hyphen + 1, &number) && number < 256) {
-        last = target;
-        last.first.bytes[3] = (uint8_t)number;
-    } else if (!take_address(hyphen + 1, strlen(hyphen + 1), &last) || last.family != target.family) {
-        return wrong_target("not a range of addresses");
-    }
     target.kind = TARGET_BLOCK;
     target.last = last.first;
     target.count = distance(&target.first, &last.first, target.family);
     if (target.count == 0)
         return wrong_target("the range ends before it begins");
+    if (*target.scope && *last.scope && strcmp(target.scope, last.scope) != 0)
+        return wrong_target("the range ends on another interface");
+    if (!*target.scope)
+        memcpy(target.scope, last.scope, sizeof target.scope);
     return target;
 }
 
@@ -132,12 +155,10 @@ explain_ipv4(const char *word)
     return wrong_target("not an address");
 }
 
+/* An address of either family, as it seems, but it is none. */
 static struct target
-read_literal(const char *word)
+explain_literal(const char *word)
 {
-    struct target target = { 0 };
-    if (take_address(word, strlen(word), &target))
-        return target;
     if (strchr(word, '['))
         return wrong_target("an address is written without brackets, a port with the protocol: -p tcp:80");
     if (!word[strspn(word, "0123456789")])
@@ -160,17 +181,19 @@ struct target
 target_read_text(const char *word)
 {
     const char *slash = strchr(word, '/'), *hyphen = strchr(word, '-'), *scheme = strstr(word, "://");
-    struct target first;
+    struct target first = { 0 };
     if (!*word)
         return wrong_target("not a host");
     if (scheme)
         return wrong_target("a host is wanted, without what stands before and behind it in an address of the web");
     if (slash && (strchr(word, ':') || word[strspn(word, "0123456789.")] == '/'))
         return read_block(word, slash);
+    if (take_address(word, strlen(word), &first))
+        return first;
     if (hyphen && take_address(word, (size_t)(hyphen - word), &first)) /* else a name with a hyphen */
-        return read_range(word, hyphen);
+        return read_range(word);
     if (strchr(word, ':') || word[strspn(word, "0123456789.")] == 0)
-        return read_literal(word);
+        return explain_literal(word);
     if (!may_be_name(word))
         return wrong_target("not a host name");
     return (struct target){ .kind = TARGET_NAME };
@@ -186,7 +209,7 @@ target_read_wide(const char *word, int family)
     if (family && (target.family == IPV4) != (family == 4))
         return wrong_target("not an IPv%d address", family);
     if (lacks_scope && target.kind == TARGET_BLOCK)
-        return wrong_target("such addresses mean something on one link only; write each by its interface, as fe80::1%%eth0");
+        return wrong_target("such addresses mean something on one link only; write the interface too, as fe80::1%%eth0");
     if (lacks_scope)
         return wrong_target("such an address means something on one link only; write %s%%eth0, by its interface", word);
     return target;

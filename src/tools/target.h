@@ -11,7 +11,7 @@
 enum target_kind {
     TARGET_NAME,
     TARGET_ADDRESS,
-    TARGET_BLOCK, /* a block or a range, of more than one address or just one */
+    TARGET_BLOCK, /* a block or a range, of more than one address or just one; all have the same scope */
     TARGET_WRONG,
 };
 
