@@ -261,12 +261,16 @@ read_scoped(enum family_id family, struct word value, struct address *address, s
            (address_is_link_local(family, address) || address_is_group(family, address));
 }
 
+/* 0.0.0.0 and :: are this host, as for connect(2) of Linux: no packet with such a destination arrives. */
 static enum reason
 read_target(const struct argument *argument, struct word value, struct request *request)
 {
+    struct address *target = field_of(argument, request);
     request->family = (enum family_id)argument->low;
-    if (!read_scoped(request->family, value, field_of(argument, request), &request->scope))
+    if (!read_scoped(request->family, value, target, &request->scope))
         return REASON_BAD_VALUE;
+    if (address_is_unspecified(target))
+        *target = families[request->family].loopback;
     return REASON_NONE;
 }
 

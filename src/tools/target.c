@@ -205,6 +205,8 @@ target_read_wide(const char *word, int family)
     struct target target = target_read_text(word);
     if (target.kind != TARGET_ADDRESS && target.kind != TARGET_BLOCK)
         return target;
+    if (target.kind == TARGET_ADDRESS && address_is_unspecified(&target.first))
+        target.first = target.last = families[target.family].loopback;
     bool lacks_scope = target.family == IPV6 && address_is_link_local(IPV6, &target.first) && !*target.scope;
     if (family && (target.family == IPV4) != (family == 4))
         return wrong_target("not an IPv%d address", family);

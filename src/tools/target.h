@@ -27,7 +27,7 @@ struct target {
 /* What is written, though it may be of no use as a target, as fe80::1 without an interface. Blocks may be of any size. */
 struct target target_read_text(const char *word);
 
-/* A target. FAMILY is 4, 6 or 0: an address of the other one is wrong. */
+/* A target. FAMILY is 4, 6 or 0: an address of the other one is wrong. 0.0.0.0 and :: are this host: 127.0.0.1 and ::1. */
 struct target target_read(const char *word, int family);
 
 /* The same, but a block or range may be of any size; `count` is BLOCK_MAX + 1 of those that have more. */

@@ -39,6 +39,7 @@ CLIENT = place(1, 1)
 ROUTER, ROUTER_EAST = place(1, 254), place(2, 254)
 TARGET = place(2, 2)
 SILENT = place(2, 3)  # an address of the target, which drops what it gets there
+THIS_HOST, LOOPBACK = {4: "0.0.0.0", 6: "::"}, {4: "127.0.0.1", 6: "::1"}
 BLACKHOLE, UNREACHABLE, PROHIBITED, NOWHERE = place(66), place(67), place(68), place(69)
 NARROW = network(71)  # behind a route so small that a SYN of 60 bytes with DF is too big; IPv6 knows none under 1280
 NARROW_MTU = {4: 50, 6: 1280}
@@ -135,7 +136,14 @@ def ports():
                    "reply", TARGET[family])
 
 
-CASES = [*everywhere(), *rejected(), *unrouted(), *ports()]
+def here():
+    """This host, by the addresses that stand for it. Of sctp nothing is said where a raw socket listens for it, as ours."""
+    for family, protocol in itertools.product(FAMILIES, ("icmp", "udp", "tcp")):
+        yield Case(f"this-host-{protocol}-{family}", family, f"send-probe {to(THIS_HOST[family])} protocol {protocol} timeout 1",
+                   "reply", LOOPBACK[family])
+
+
+CASES = [*everywhere(), *rejected(), *unrouted(), *ports(), *here()]
 
 
 @dataclasses.dataclass

@@ -102,6 +102,8 @@ static const struct line_case lines[] = {
     LINE("7 check-support feature udp feature tcp", "7 feature tcp"),
 
     /* ip-4, ip-6 */
+    LINE("7 send-probe ip-4 0.0.0.0", "7 127.0.0.1"),
+    LINE("7 send-probe ip-6 ::", "7 ::1"),
     LINE("7 send-probe", "7 invalid-argument reason missing-address"),
     LINE("7 send-probe ttl 3", "7 invalid-argument reason missing-address"),
     LINE("7 send-probe local-ip-4 192.0.2.1", "7 invalid-argument reason missing-address"),
