@@ -163,8 +163,12 @@ explain_literal(const char *word)
         return wrong_target("an address is written without brackets, a port with the protocol: -p tcp:80");
     if (!word[strspn(word, "0123456789")])
         return wrong_target("not an address; a size is given as -s %s, a port with the protocol", word);
-    return strspn(word, "0123456789.:") == strlen(word) && strchr(word, '.') ? explain_ipv4(word)
-                                                                            : wrong_target("not an address");
+    if (!word[strspn(word, "0123456789.:")] && strchr(word, '.'))
+        return explain_ipv4(word);
+    const char *colon = strchr(word, ':');
+    if (colon && word + strspn(word, "0123456789abcdefABCDEF") < colon && colon[1] && !colon[1 + strspn(colon + 1, "0123456789")])
+        return wrong_target("a port is given with the protocol: -p tcp:%s", colon + 1);
+    return wrong_target("not an address");
 }
 
 /* Of another alphabet too, by whose letters the resolver judges. */
