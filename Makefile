@@ -54,8 +54,8 @@ ALL_CPPFLAGS = -D_GNU_SOURCE -DHOPLINE_VERSION='"$(VERSION)"' $(if $(HAVE_LIBSEC
 renamed = $(foreach name,$1,$(shell echo '$(name)' | sed '$(program_transform_name)'))
 BUILT_DAEMON := $(BUILT_DAEMONDIR)/$(call renamed,mtr-packet)
 TOOL_CFLAGS = -DHOPLINE_BINDIR='"$(BUILT_BINDIR)"' -DHOPLINE_DAEMON='"$(BUILT_DAEMON)"' -fno-math-errno \
-	$(CARES_CFLAGS) $(JANSSON_CFLAGS) $(IDN2_CFLAGS)
-TOOL_LIBS = $(CARES_LIBS) $(JANSSON_LIBS) -Wl,--as-needed -lm $(LIBS)
+	-pthread $(CARES_CFLAGS) $(JANSSON_CFLAGS) $(IDN2_CFLAGS)
+TOOL_LIBS = $(CARES_LIBS) $(JANSSON_LIBS) -Wl,--as-needed -pthread -lm $(LIBS)
 # Optimised as a whole the daemon takes 4 % less time; but not where somebody chose another compiler, or other flags.
 WHOLE := $(if $(filter file,$(origin CC)),$(if $(filter file,$(origin CFLAGS)),$(LTO)))
 # The program is made of the same bytes, wherever it is built.

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 
 #include "host/clock.h"
+#include "tools/name_services.h"
 #include "tools/text.h"
 
 #define PATIENCE (2 * NS_PER_S) /* with names that are only shown */
@@ -29,6 +30,8 @@ struct names {
     ares_channel channel;
     struct socket *sockets; /* those that c-ares has open, in a list */
     struct alarm alarm;
+    struct name_services *services; /* NULL: there are none, */
+    bool has_services;              /* or they were not needed yet */
     void *known; /* tsearch(3)'s tree of struct fact */
     size_t awaited;
     struct instant asked_first;
@@ -132,52 +135,99 @@ channel_of(struct names *names)
 
 /* ---- addresses of a host */
 
+#define ADDRESSES_MAX 64 /* that are told of a host */
+
 struct question {
+    struct names *names;
     int family;
     names_found *found;
     void *owner;
     uint64_t tag;
+    int status; /* c-ares', which found nothing */
+    char name[];
 };
 
-/* An IPv4 address in the clothes of the other family is none. */
-static bool
-put_found(const struct ares_addrinfo_node *node, char text[ADDRESS_TEXT_MAX])
-{
-    const struct sockaddr_in6 *six = (const void *)node->ai_addr;
-    if (node->ai_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
-        return false;
-    if (getnameinfo(node->ai_addr, node->ai_addrlen, text, ADDRESS_TEXT_MAX, NULL, 0, NI_NUMERICHOST) != 0)
-        return false;
-    return true;
-}
+struct addresses {
+    char text[ADDRESSES_MAX][ADDRESS_TEXT_MAX];
+    size_t count;
+};
 
 static bool
-is_among(char (*addresses)[ADDRESS_TEXT_MAX], size_t count, const char *text)
+is_among(const struct addresses *addresses, const char *text)
 {
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(addresses[i], text) == 0)
+    for (size_t i = 0; i < addresses->count; i++)
+        if (strcmp(addresses->text[i], text) == 0)
             return true;
     return false;
+}
+
+/* Each once. An IPv4 address in the clothes of the other family is none. */
+static void
+add_address(struct addresses *addresses, const struct sockaddr *address, socklen_t length)
+{
+    const struct sockaddr_in6 *six = (const void *)address;
+    if (addresses->count == ADDRESSES_MAX || (address->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr)))
+        return;
+    char *text = addresses->text[addresses->count];
+    if (getnameinfo(address, length, text, ADDRESS_TEXT_MAX, NULL, 0, NI_NUMERICHOST) == 0 && !is_among(addresses, text))
+        addresses->count++;
+}
+
+static void
+tell(struct question *question, struct addresses *addresses)
+{
+    int status = question->status;
+    bool absent = status == ARES_SUCCESS || status == ARES_ENODATA || status == ARES_ENOTFOUND || status == ARES_ENONAME;
+    const char *which = question->family == 4 ? "IPv4 " : question->family == 6 ? "IPv6 " : "";
+    char why[NAME_WHY_MAX];
+    snprintf(why, sizeof why, "no %saddress found%s%s", which, absent ? "" : ": ", absent ? "" : ares_strerror(status));
+    question->found(question->owner, question->tag, addresses->text, addresses->count, addresses->count ? NULL : why);
+    free(question);
+}
+
+static void
+services_came(void *owner, const struct addrinfo *found)
+{
+    struct addresses addresses = { .count = 0 };
+    for (; found; found = found->ai_next)
+        add_address(&addresses, found->ai_addr, found->ai_addrlen);
+    tell(owner, &addresses);
+}
+
+static int
+domain_of(int family)
+{
+    return family == 4 ? AF_INET : family == 6 ? AF_INET6 : AF_UNSPEC;
+}
+
+/* False: there are no others. */
+static bool
+ask_services(struct question *question)
+{
+    struct names *names = question->names;
+    if (!names->has_services)
+        names->services = name_services_new(names->events);
+    names->has_services = true;
+    return names->services &&
+           name_services_ask(names->services, question->name, domain_of(question->family), services_came, question);
 }
 
 static void
 addresses_came(void *data, int status, int timeouts, struct ares_addrinfo *result)
 {
     struct question *question = data;
-    char addresses[64][ADDRESS_TEXT_MAX];
-    size_t count = 0;
+    struct addresses addresses = { .count = 0 };
     (void)timeouts;
-    for (const struct ares_addrinfo_node *node = result ? result->nodes : NULL; node && count < 64; node = node->ai_next)
-        if (put_found(node, addresses[count]) && !is_among(addresses, count, addresses[count]))
-            count++;
+    if (status == ARES_EDESTRUCTION) {
+        free(question);
+        return;
+    }
+    for (const struct ares_addrinfo_node *node = result ? result->nodes : NULL; node; node = node->ai_next)
+        add_address(&addresses, node->ai_addr, node->ai_addrlen);
     ares_freeaddrinfo(result);
-    bool absent = status == ARES_SUCCESS || status == ARES_ENODATA || status == ARES_ENOTFOUND || status == ARES_ENONAME;
-    const char *which = question->family == 4 ? "IPv4 " : question->family == 6 ? "IPv6 " : "";
-    char why[NAME_WHY_MAX];
-    snprintf(why, sizeof why, "no %saddress found%s%s", which, absent ? "" : ": ", absent ? "" : ares_strerror(status));
-    if (status != ARES_EDESTRUCTION)
-        question->found(question->owner, question->tag, addresses, count, count ? NULL : why);
-    free(question);
+    question->status = status;
+    if (addresses.count || !ask_services(question))
+        tell(question, &addresses);
 }
 
 /*
@@ -210,12 +260,12 @@ names_addresses(struct names *names, const char *host, int family, names_found *
         found(owner, tag, NULL, 0, "no address found: not an international name, or no libidn2 here");
         return;
     }
-    struct question *question = malloc(sizeof *question);
+    struct question *question = malloc(sizeof *question + strlen(name) + 1);
     if (!question)
         err(2, NULL);
-    *question = (struct question){ family, found, owner, tag };
-    struct ares_addrinfo_hints hints = { .ai_family = family == 4 ? AF_INET : family == 6 ? AF_INET6 : AF_UNSPEC,
-                                         .ai_socktype = SOCK_DGRAM };
+    *question = (struct question){ .names = names, .family = family, .found = found, .owner = owner, .tag = tag };
+    strcpy(question->name, name);
+    struct ares_addrinfo_hints hints = { .ai_family = domain_of(family), .ai_socktype = SOCK_DGRAM };
     ares_getaddrinfo(channel_of(names), name, NULL, &hints, addresses_came, question);
     go_on(names);
 }
@@ -379,6 +429,7 @@ names_free(struct names *names)
         ares_destroy(names->channel);
         ares_library_cleanup();
     }
+    name_services_free(names->services);
     events_unset(names->events, &names->alarm);
     tdestroy(names->known, free);
     free(names);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Names and addresses, by c-ares: /etc/hosts and DNS, as resolv.conf(5) and nsswitch.conf(5) say, hundreds at once in
- * the loop, so that nobody ever waits for a resolver. What it says is a stranger's: a name is letters, digits, dots,
+ * the loop, so that nobody ever waits for a resolver. The addresses of a host that these do not know are asked of the
+ * other services that nsswitch.conf names. What a resolver says is a stranger's: a name is letters, digits, dots,
  * hyphens and underscores, or it is none.
  */
 #ifndef HOPLINE_TOOLS_NAMES_H

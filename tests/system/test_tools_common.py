@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from lab import cc
 from lab.daemon import ROOT, built_binary
 from lab.nameserver import nameserver
 from lab.net import Namespace
@@ -263,6 +264,44 @@ def test_waits_for_no_resolver(tool):
         process.terminate()
         process.communicate(timeout=5)
         assert time.monotonic() - began < 0.5
+
+
+@pytest.fixture
+def lab_service(tmp_path):
+    """A namespace in which nsswitch.conf names a service that c-ares does not know, see nss_lab.c; and an environment."""
+    if cc.is_musl():
+        pytest.skip("musl knows no other name services")
+    (tmp_path / "libnss_lab.so.2").symlink_to(cc.preload("nss_lab.c"))
+    with Namespace("services") as namespace, nameserver(namespace):
+        (pathlib.Path("/etc/netns") / namespace.name / "nsswitch.conf").write_text(
+            "# of the lab\nhosts: files lab [ NOTFOUND = return ] dns # no more\n", encoding="ascii")
+        yield namespace, {"LD_LIBRARY_PATH": str(tmp_path)}
+
+
+@every_tool
+@pytest.mark.parametrize("family", [[], ["-4"], ["-6"]], ids=str)
+def test_other_name_services(lab_service, tool, family):
+    """Those that ping asks, by the C library: neighbours by mDNS, a directory."""
+    namespace, env = lab_service
+    said = run(namespace, tool, *SHORT[tool], *family, "neighbour.lab", env=env)
+    assert said.status == 0 and ("::1" if family == ["-6"] else "127.0.0.1" if family else "1") in said.out
+
+
+def test_other_name_services_are_not_waited_for(lab_service):
+    """Meanwhile others answer; who is not found is told; who never answers is left at Ctrl-C."""
+    namespace, env = lab_service
+    said = run(namespace, "probe-sweep", "-4", "slow.lab", "no.lab", "127.0.0.2", "neighbour.lab", env=env, quiet=False)
+    assert [line.split(" 0.")[0] for line in said.lines[:4]] == ["127.0.0.2", "neighbour.lab (127.0.0.1)", "slow.lab (127.0.0.1)",
+                                                              "no.lab no address"]
+    assert said.err == "probe-sweep: no.lab: no IPv4 address found\n" and said.status == 1
+    argv, environ = command("probe-sweep", "-4", *["stuck.lab"] * 20, "127.0.0.2")
+    tool = namespace.popen(*argv, env={**environ, **env}, stdout=subprocess.PIPE, text=True)
+    assert tool.stdout.readline().startswith("127.0.0.2 ")
+    time.sleep(0.3)
+    began = time.monotonic()
+    tool.terminate()
+    out = tool.communicate(timeout=5)[0]
+    assert time.monotonic() - began < 0.5 and out.count("stuck.lab not probed") == 20
 
 
 @every_tool
