@@ -148,15 +148,19 @@ rounds_step(struct traced *host)
 
 /* ---- hearing */
 
-/* There is more behind this hop. Where the target was here, the way has become longer. */
+/*
+ * There is more behind this hop. Where the target was here, the way has become longer, unless this is of a round before.
+ * It may be of one before the last: so it always is where a round trip takes longer than the interval.
+ */
 static void
 found_router(struct traced *host, const struct probe *probe)
 {
     struct round_way *way = &host->rounds->ways[probe->flow];
-    if (probe->number != way->round)
-        return;
-    if (way->end && probe->ttl >= way->end)
+    if (way->end && probe->ttl >= way->end) {
+        if (probe->number < way->reached)
+            return;
         way->end = 0;
+    }
     if (probe->ttl > way->front)
         way->front = probe->ttl;
     if (!way->end)
@@ -168,6 +172,8 @@ found_target(struct rounds *rounds, const struct probe *probe)
 {
     struct round_way *way = &rounds->ways[probe->flow];
     rounds->reached = true;
+    if (probe->number > way->reached)
+        way->reached = probe->number;
     if (!way->end || probe->ttl < way->end)
         way->end = probe->ttl;
     way->front = way->front < way->end ? way->front : way->end - 1;
@@ -177,8 +183,6 @@ static void
 found_refusal(struct traced *host, const struct probe *probe, const struct reply *reply)
 {
     struct round_way *way = &host->rounds->ways[probe->flow];
-    if (probe->number != way->round)
-        return;
     if (way->beyond && reply->from) {
         if (!way->end) /* that somebody refuses in front of the target is no sign that it is elsewhere now */
             found_router(host, probe);

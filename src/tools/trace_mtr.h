@@ -13,6 +13,7 @@ struct round_way {
     int blocked;   /* the first hop that an unreachable answers for, this round; 0: none */
     int sent_to;   /* the last hop that is asked in this round */
     int64_t round;
+    int64_t reached; /* the last round that the target answered */
     enum verdict verdict; /* on an unreachable */
     bool beyond;          /* the target answers in spite of it */
 };

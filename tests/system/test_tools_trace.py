@@ -409,6 +409,23 @@ def test_rounds_that_recover():
     assert last["from"] == FAR and last["received"] >= 7
 
 
+@pytest.mark.parametrize("protocol", ["icmp", "tcp"])
+def test_rounds_of_long_round_trips(protocol):
+    """Where they take longer than the interval, each answer is to a round before the last: the way is found all the same."""
+    network = fake_daemon("reply(ttl if ttl < 9 else 0)", delay=0.3)
+    said = run(None, "probe-trace", "-n", "--json", "--mtr", 20, "-i0.05", "-p", protocol, FAR, env=network)
+    last = [one for one in said.of_type("hop") if one.get("from") == FAR]
+    assert [one["hop"] for one in last] == [9] and last[0]["sent"] == last[0]["received"] >= 12 and said.status == 0
+
+
+def test_path_that_grows_while_answers_are_under_way():
+    """Those from before tell nothing, those from later do, though both are to rounds before the last."""
+    network = fake_daemon("reply(ttl if ttl < (4 if count < (10 if ttl < 5 else 4) else 8) else 0)", delay=0.2)
+    said = run(None, "probe-trace", "-n", "--json", "--mtr", 30, "-i0.05", "-p", "tcp", FAR, env=network)
+    last = [one for one in said.of_type("hop") if one.get("from") == FAR and one["hop"] == 8]
+    assert last and last[0]["received"] >= 10 and said.objects[-1]["hops"] == 8
+
+
 @pytest.mark.parametrize("routers_there", [3, 0])
 def test_rounds_to_a_silent_target(routers_there):
     """That nobody answers behind the last router is told, as without rounds, in each form."""
