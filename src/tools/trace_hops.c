@@ -121,6 +121,16 @@ note_end(struct path *path, int ttl, struct flow *flow, const struct reply *repl
         path->verdict = ASK;
 }
 
+/*
+ * Takes another's answer. Of somebody in the target's place so does one that was silent: he is not asked twice, and
+ * what he left out, when all that was sent behind him came back at once, is no loss on the way.
+ */
+static bool
+is_vacant(const struct flow *flow, const struct cell *cell)
+{
+    return cell->state == CELL_IDLE || (cell->state == CELL_SILENT && !flow->reached);
+}
+
 /* Who answered probes that could have gone further: these are round trips to him like those that he is asked for. */
 static void
 gather(struct path *path, int flow_number)
@@ -132,7 +142,7 @@ gather(struct path *path, int flow_number)
         return;
     for (int ttl = flow->end + 1; ttl <= path->last && ttl <= flow->end + path->queries + path->ahead; ttl++) {
         struct cell *from = path_cell(path, ttl, flow_number, 0);
-        while (query < path->queries && path_cell(path, flow->end, flow_number, query)->state != CELL_IDLE)
+        while (query < path->queries && !is_vacant(flow, path_cell(path, flow->end, flow_number, query)))
             query++;
         if (query == path->queries)
             return;
@@ -142,6 +152,7 @@ gather(struct path *path, int flow_number)
         struct cell *to = path_cell(path, flow->end, flow_number, query);
         to->state = CELL_ANSWERED;
         to->answer = from->answer;
+        to->answer->value[FIELD_QUOTED_TTL] = NULL; /* which was sent for another hop */
         from->answer = NULL;
         path_hop(path, flow->end)->answered++;
     }
@@ -172,7 +183,16 @@ path_heard(struct path *path, int ttl, int flow_number, int query, const struct 
     if (reply->round_trip_us * NS_PER_US > path->slowest)
         path->slowest = reply->round_trip_us * NS_PER_US;
     note_end(path, ttl, flow, reply);
-    if (flow->reached && ttl >= flow->end)
+    if (ttl >= flow->end && (flow->reached || (path->verdict != ASK && path->verdict != ASKED)))
+        gather(path, flow_number);
+}
+
+void
+path_give_up(struct path *path, int ttl, int flow_number, int query)
+{
+    const struct flow *flow = path_flow(path, flow_number);
+    path_cell(path, ttl, flow_number, query)->state = CELL_SILENT;
+    if (flow->end == ttl && !flow->reached)
         gather(path, flow_number);
 }
 

@@ -105,6 +105,9 @@ const struct reply *path_answer(const struct path *path, int ttl, int flow);
  */
 void path_heard(struct path *path, int ttl, int flow, int query, const struct reply *reply);
 
+/* Nobody answered it, and it is no longer waited for. */
+void path_give_up(struct path *path, int ttl, int flow, int query);
+
 /* The target, or somebody, answered the question whether an unreachable is the end; NULL: nobody did. */
 void path_judge(struct path *path, const struct reply *reply);
 

@@ -314,7 +314,7 @@ judge_silence(struct step *step, int ttl, int flow, int query)
     } else if (waits_for_place(step, ttl, flow)) {
         call_again(step, step->now.ns + SPELL);
     } else if (age >= enough || !cell->open) {
-        cell->state = CELL_SILENT;
+        path_give_up(step->path, ttl, flow, query);
     } else {
         call_again(step, cell->sent.ns + enough);
     }

@@ -127,6 +127,38 @@ START_TEST(a_silent_end_costs_little_more_than_the_timeout)
 }
 END_TEST
 
+/*
+ * A router that looks for the target in vain says so three seconds later of all that it has got, but of six at most: none
+ * of these is a loss, whichever they are.
+ */
+START_TEST(who_stands_in_for_the_target_answers_all_queries)
+{
+    struct network net = network(0, 3, 1);
+    struct question first[6];
+    int count = 0;
+    net.path.ahead = 5;
+    net.path.gathers = true;
+    for (int64_t end = net.now + 3060 * NS_PER_MS; net.now < end;) {
+        plan_step(&net.path, (struct instant){ net.now }, send_question, &net);
+        for (int i = 0; i < net.asked_count; i++)
+            if (net.asked[i].ttl > 4 && count < 6)
+                first[count++] = net.asked[i];
+        pass_time(&net);
+    }
+    for (int i = 0; i < count; i++)
+        answer(&net, &first[i], "no-route-host ip-4 192.0.2.4 round-trip-time 3060000 quoted-ttl 1");
+    run_plan(&net);
+    ck_assert_int_eq(net.path.flows[0].end, 5);
+    for (int query = 0; query < 3; query++) {
+        const struct reply *kept = path_cell(&net.path, 5, 0, query)->answer;
+        ck_assert_ptr_nonnull(kept);
+        ck_assert_int_eq(kept->kind, KIND_NO_ROUTE_HOST);
+        ck_assert_int_eq(kept->value[FIELD_QUOTED_TTL] != NULL, query == 0);
+    }
+    path_free(&net.path);
+}
+END_TEST
+
 START_TEST(many_flows_are_spread)
 {
     struct network net = network(12, 1, 16);
@@ -710,6 +742,7 @@ trace_suite(void)
     tcase_add_test(tests, a_path_that_answers_is_asked_at_once);
     tcase_add_test(tests, silent_hops_cost_two_seconds);
     tcase_add_test(tests, a_silent_end_costs_little_more_than_the_timeout);
+    tcase_add_test(tests, who_stands_in_for_the_target_answers_all_queries);
     tcase_add_test(tests, many_flows_are_spread);
     tcase_add_test(tests, what_hinders_itself_goes_singly);
     tcase_add_test(tests, a_place_is_known_when_it_is_asked);
