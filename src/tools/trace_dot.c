@@ -43,12 +43,22 @@ who(const struct traced *host, int ttl, int flow)
     return answer ? answer->from : NULL;
 }
 
+/* A router that tells why it goes no further is where it was when it was asked itself. */
+static bool
+is_same_router(const struct traced *host, int ttl, int flow)
+{
+    const struct reply *answer = path_answer(&host->path, ttl, flow);
+    const char *before = ttl > host->path.first ? who(host, ttl - 1, flow) : NULL;
+    return answer && answer->kind != KIND_TTL_EXPIRED && answer->kind != KIND_REPLY && answer->from && before &&
+           strcmp(answer->from, before) == 0;
+}
+
 /* 192.0.0.8, links without numbers, translators that answer for all behind them. */
 static void
 find_shared(struct drawing *drawing, const struct traced *host, int flow)
 {
     for (int ttl = host->path.first; ttl <= path_length(&host->path, flow); ttl++)
-        for (int before = host->path.first; before < ttl; before++)
+        for (int before = host->path.first; before < ttl && !is_same_router(host, ttl, flow); before++)
             if (who(host, ttl, flow) && who(host, before, flow) &&
                 strcmp(who(host, ttl, flow), who(host, before, flow)) == 0)
                 put(&drawing->shared, who(host, ttl, flow));
@@ -75,7 +85,7 @@ draw_flow(struct drawing *drawing, const struct traced *host, int flow)
     char node[NODE_MAX], before[NODE_MAX] = "here", edge[2 * NODE_MAX + 16];
     for (int ttl = host->path.first; ttl <= path_length(&host->path, flow); ttl++) {
         const char *address = who(host, ttl, flow);
-        if (path_cell(&host->path, ttl, flow, 0)->state == CELL_IDLE)
+        if (path_cell(&host->path, ttl, flow, 0)->state == CELL_IDLE || is_same_router(host, ttl, flow))
             return;
         if (!address)
             snprintf(node, sizeof node, "* %d behind %.200s", ttl, before);

@@ -355,6 +355,14 @@ def test_graph_of_a_shared_address():
     assert edges == list(zip(nodes, nodes[1:]))
 
 
+def test_graph_of_a_target_that_is_down():
+    """The router that says so is no second one behind itself."""
+    network = 'reply(ttl) if ttl < 4 else "no-route-host ip-4 192.0.2.3 round-trip-time 1000"'
+    said = run(None, "probe-trace", "-n", "--dot", FAR, env=fake_daemon(network))
+    nodes = ["here", *(f"192.0.2.{ttl}" for ttl in range(1, 4))]
+    assert re.findall(r'^    "(.*)" -> "(.*)";$', said.out, re.M) == list(zip(nodes, nodes[1:]))
+
+
 @pytest.mark.parametrize("ways, flows", [(1, 6), (2, 11), (4, 21)])
 def test_flows_until_none_is_missed(ways, flows):
     """As many flows behind a router as the stopping rule asks for: 6 for one next hop, 11 for two, 21 for four."""
