@@ -152,7 +152,8 @@ put_head(json_t *result, const struct traced *host)
     json_put_number(result, "timestamp", host->begun / NS_PER_S);
     json_put_number(result, "endtime", host->ended / NS_PER_S);
     json_put_number(result, "paris_id", host->trace->use_flow);
-    json_put_number(result, "size", probing->size < 0 ? 64 : probing->size);
+    if (strcmp(probing->protocol, "tcp") != 0 && !probing->question.service) /* which have a size of their own */
+        json_put_number(result, "size", probing->size < 0 ? 64 : probing->size);
     if (*host->address) {
         json_put_number(result, "af", strchr(host->address, ':') ? 6 : 4);
         json_put(result, "dst_addr", host->address);

@@ -70,6 +70,8 @@ check(struct trace_options *options, bool queries_given, bool interval_given)
         wrong("--mtr, --mda and --flows exclude each other, --mtr and --mda also --mtu, --mtr also --dot");
     if (options->json && *options->json && (options->mtr || options->mda || options->flows > 1 || options->mtu))
         wrong("--json=atlas is for one flow, without --mtr, --mda and --mtu");
+    if (options->json && *options->json && strcmp(protocol, "sctp") == 0)
+        wrong("--json=atlas is for -p icmp, udp or tcp: RIPE Atlas has no traceroute by sctp");
     if (options->mda && queries_given && options->queries != 1)
         wrong("--mda asks each hop of each flow once");
     if (options->mtr && queries_given && options->queries != 1)

@@ -625,11 +625,20 @@ def test_atlas(path, family):
     assert sum(packet.get("dup", False) for packet in packets) == 3  # the eleventh answers everything twice
 
 
+def test_size_in_the_form_of_atlas():
+    """That of a SYN, or of what a service is asked with, is not that of -s."""
+    network = fake_daemon("reply(ttl if ttl < 3 else 0)")
+    for words, size in ([], 64), (["-s100"], 100), (["-p", "tcp"], None), (["--service", "dns"], None):
+        said = run(None, "probe-trace", "-n", "--json=atlas", *words, FAR, env=network)
+        assert json.loads(said.out).get("size") == size
+
+
 # ---------------------------------------------------------------- use
 
 @pytest.mark.parametrize("args", [
     ["--json", "--dot"], ["--csv", "--json"], ["--mtr", "3", "--mda"], ["--mtr", "3", "-q", "5"], ["-i", "2"], ["--mtr", "3", "--flows", "2"], ["--mtr", "2", "--mtu"],
-    ["--json=atlas", "--mda"], ["--json=yaml"], ["--wide", "--json"], ["-f", "5", "-m", "3"], ["--mtr", "0"]])
+    ["--json=atlas", "--mda"], ["--json=atlas", "-p", "sctp"], ["--json=yaml"], ["--wide", "--json"], ["-f", "5", "-m", "3"],
+    ["--mtr", "0"]])
 def test_combinations_that_cannot_be(args):
     said = run(None, "probe-trace", *args, "127.0.0.1", quiet=False)
     assert (said.status, said.out) == (2, "") and said.err.count("\n") == 1
