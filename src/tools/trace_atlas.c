@@ -112,9 +112,12 @@ static json_t *
 hop_of(const struct traced *host, int ttl)
 {
     json_t *packets = need(json_array());
-    for (int query = 0; query < host->path.queries; query++)
-        if (path_cell(&host->path, ttl, 0, query)->state != CELL_SPARED)
-            json_array_append_new(packets, packet_of(path_cell(&host->path, ttl, 0, query)->answer));
+    int flow = show_flow_instead(host, ttl);
+    for (int query = 0; query < host->path.queries; query++) {
+        const struct cell *cell = path_cell(&host->path, ttl, flow, query);
+        if (cell->state != CELL_SPARED && !show_is_open(host, cell))
+            json_array_append_new(packets, packet_of(cell->answer));
+    }
     for (size_t i = 0; i < host->extra_count; i++)
         if (host->extras[i].ttl == ttl)
             json_array_append_new(packets, extra_of(host, &host->extras[i]));
@@ -169,8 +172,13 @@ atlas_show(struct traced *host)
         return false;
     json_t *result = need(json_object()), *hops = need(json_array());
     put_head(result, host);
-    for (int ttl = host->path.first; *host->address && ttl <= show_end(host); ttl++)
-        json_array_append_new(hops, hop_of(host, ttl));
+    for (int ttl = host->path.first; *host->address && ttl <= show_end(host); ttl++) {
+        json_t *hop = hop_of(host, ttl);
+        if (json_array_size(json_object_get(hop, "result")))
+            json_array_append_new(hops, hop);
+        else
+            json_decref(hop);
+    }
     if (!*host->address)
         json_array_append_new(hops, need(json_pack("{s:s}", "error", host->why)));
     json_object_set_new(result, "result", hops);

@@ -65,13 +65,13 @@ find_shared(struct drawing *drawing, const struct traced *host, int flow)
 }
 
 static void
-draw_node(struct drawing *drawing, const struct traced *host, const char *node, const char *address)
+draw_node(struct drawing *drawing, const struct traced *host, const char *node, const char *address, bool open)
 {
     const char *name, *system;
     if (!put(&drawing->nodes, node))
         return;
     if (!address) {
-        printf("    \"%s\" [label=\"*\", style=dashed];\n", node);
+        printf("    \"%s\" [label=\"%s\", style=dashed];\n", node, open ? "?" : "*");
         return;
     }
     trace_facts(drawing->trace, address, &name, &system);
@@ -93,7 +93,7 @@ draw_flow(struct drawing *drawing, const struct traced *host, int flow)
             snprintf(node, sizeof node, "%s (hop %d)", address, ttl);
         else
             snprintf(node, sizeof node, "%s", address);
-        draw_node(drawing, host, node, address);
+        draw_node(drawing, host, node, address, show_is_open(host, path_cell(&host->path, ttl, flow, 0)));
         snprintf(edge, sizeof edge, "    \"%s\" -> \"%s\";", before, node);
         if (put(&drawing->edges, edge))
             puts(edge);

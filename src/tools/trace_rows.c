@@ -82,17 +82,20 @@ print_path(struct traced *host)
     json_print(row);
 }
 
-/* Calls PRINT for each question at a hop. */
+/* Calls PRINT for each question at a hop. Of one that is open nothing is known: silence would be a claim. */
 static void
 each_row(struct traced *host, int ttl, void (*print)(struct traced *host, int ttl, int flow, int query))
 {
     const struct path *path = &host->path;
+    if (show_flow_instead(host, ttl) == SCOUT)
+        print(host, ttl, SCOUT, 0);
     for (int flow = 0; flow < path->flow_count; flow++) {
         if (path->flows[flow].end && ttl > path->flows[flow].end)
             continue;
         for (int query = 0; query < path->queries; query++)
             if (path_cell(path, ttl, flow, query)->state != CELL_IDLE &&
-                path_cell(path, ttl, flow, query)->state != CELL_SPARED)
+                path_cell(path, ttl, flow, query)->state != CELL_SPARED &&
+                !show_is_open(host, path_cell(path, ttl, flow, query)))
                 print(host, ttl, flow, query);
     }
 }

@@ -39,4 +39,13 @@ int show_end(const struct traced *host);
 /* What was said until now of a flow of HOST. */
 struct said *show_said(struct traced *host, int flow);
 
+/* True of a question to which an answer may have been under way when the trace was interrupted, or that was not asked yet. */
+bool show_is_open(const struct traced *host, const struct cell *cell);
+
+/*
+ * The flow whose answers stand for a hop of which nothing is known: that of the scouts, which went ahead of all flows when
+ * the trace was interrupted, if one of them was answered there; else 0.
+ */
+int show_flow_instead(const struct traced *host, int ttl);
+
 #endif

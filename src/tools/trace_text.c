@@ -11,6 +11,7 @@
 #include "tools/trace_show.h"
 
 #define LINE_OF_COLUMNS "%-40s"
+#define NOT_KNOWN "not known yet" /* when it was interrupted */
 
 /* ---- what all forms ask */
 
@@ -52,6 +53,7 @@ show_end(const struct traced *host)
 struct said *
 show_said(struct traced *host, int flow)
 {
+    flow = flow == SCOUT ? 0 : flow;
     if (flow >= host->said_count) {
         int count = host->path.flow_count;
         host->said = realloc(host->said, (size_t)count * sizeof *host->said);
@@ -64,6 +66,23 @@ show_said(struct traced *host, int flow)
                                                             .tos = trace_tos(host->trace) };
     }
     return &host->said[flow];
+}
+
+bool
+show_is_open(const struct traced *host, const struct cell *cell)
+{
+    return host->trace->hurry && (cell->state == CELL_ASKED || cell->state == CELL_IDLE);
+}
+
+int
+show_flow_instead(const struct traced *host, int ttl)
+{
+    const struct path *path = &host->path;
+    for (int flow = 0; flow < path->flow_count; flow++)
+        for (int query = 0; query < path->queries; query++)
+            if (!show_is_open(host, path_cell(path, ttl, flow, query)))
+                return 0;
+    return path->serial && path_answer(path, ttl, SCOUT) ? SCOUT : 0;
 }
 
 /* ---- pieces of a line */
@@ -104,9 +123,9 @@ is_same(const char *one, const char *other)
     return one == other || (one && other && strcmp(one, other) == 0);
 }
 
-/* The answers of one flow: an address where it is another than before, the times, and what else they tell. */
+/* The answers of a flow: an address where it is another than before, the times, and what else they tell. */
 static void
-print_answers(FILE *to, struct traced *host, int ttl)
+print_answers(FILE *to, struct traced *host, int ttl, int flow)
 {
     char title[400], ms[32], mark[300], words[WORDS_MAX];
     const char *who = NULL, *labels = NULL;
@@ -114,17 +133,17 @@ print_answers(FILE *to, struct traced *host, int ttl)
     size_t size;
     FILE *behind = open_text(&told, &size);
     for (int query = 0; query < host->path.queries; query++) {
-        const struct cell *cell = path_cell(&host->path, ttl, 0, query);
+        const struct cell *cell = path_cell(&host->path, ttl, flow, query);
         const struct reply *answer = cell->answer;
         if (!answer) {
-            fputs(cell->state == CELL_SPARED ? "" : " *", to);
+            fputs(cell->state == CELL_SPARED || show_is_open(host, cell) ? "" : " *", to);
             continue;
         }
         if (answer->from && !is_same(answer->from, who)) {
             who = answer->from;
             fprintf(to, " %s", trace_title(host->trace, who, title));
             fflush(behind);
-            if (*words_of(show_said(host, 0), answer, ttl, host->address, words))
+            if (*words_of(show_said(host, flow), answer, ttl, host->address, words))
                 fprintf(behind, "%s%s", size ? ", " : "  ", words);
         }
         if (answer->round_trip_us >= 0)
@@ -165,7 +184,8 @@ group_flows(const struct traced *host, int ttl, struct group *groups)
     for (int flow = 0; flow < path->flow_count; flow++) {
         const struct flow *one = &path->flows[flow];
         const struct reply *answer = path_answer(path, ttl, flow);
-        if ((one->end && ttl > one->end) || path_cell(path, ttl, flow, 0)->state == CELL_IDLE)
+        if ((one->end && ttl > one->end) || path_cell(path, ttl, flow, 0)->state == CELL_IDLE ||
+            (!answer && show_is_open(host, path_cell(path, ttl, flow, 0))))
             continue;
         size_t i = 0;
         while (i < count && !is_same(groups[i].who, answer ? answer->from : NULL))
@@ -267,13 +287,14 @@ print_columns(struct traced *host, int ttl, int flow)
     char title[400], back[12] = "", mtu[24] = "", interface[400] = "", mark[300] = "", words[WORDS_MAX] = "";
     const struct reply *answer = path_answer(&host->path, ttl, flow);
     const struct hop *hop = path_hop(&host->path, ttl);
-    printf("%3d " LINE_OF_COLUMNS, ttl, answer && answer->from ? trace_title(host->trace, answer->from, title) : "*");
+    const char *nobody = show_is_open(host, path_cell(&host->path, ttl, flow, 0)) ? NOT_KNOWN : "*";
+    printf("%3d " LINE_OF_COLUMNS, ttl, answer && answer->from ? trace_title(host->trace, answer->from, title) : nobody);
     for (int query = 0; query < host->path.queries; query++) {
         const struct cell *cell = path_cell(&host->path, ttl, flow, query);
         if (cell->answer && cell->answer->round_trip_us >= 0)
             printf(" %9.3f", (double)cell->answer->round_trip_us / 1000);
         else
-            printf(" %9s", cell->state == CELL_SPARED ? "" : "*");
+            printf(" %9s", cell->state == CELL_SPARED || show_is_open(host, cell) ? "" : "*");
     }
     if (answer && words_back(answer, ttl) >= 0)
         snprintf(back, sizeof back, "%d", words_back(answer, ttl));
@@ -292,6 +313,23 @@ print_columns(struct traced *host, int ttl, int flow)
         printf("%s%s", *words ? " " : "", words);
     }
     puts(path_hop_is_limited(&host->path, ttl) ? " limited" : "");
+}
+
+/* A row for each flow; of a hop of which nothing is known one that says so. */
+static void
+print_rows_of_columns(struct traced *host, int ttl, int instead)
+{
+    bool any = false;
+    for (int flow = 0; flow < host->path.flow_count; flow++) {
+        const struct cell *first = path_cell(&host->path, ttl, flow, 0);
+        bool ended = host->path.flows[flow].end && ttl > host->path.flows[flow].end;
+        if (first->state == CELL_IDLE || ended || (show_is_open(host, first) && !path_answer(&host->path, ttl, flow)))
+            continue;
+        print_columns(host, ttl, flow);
+        any = true;
+    }
+    if (!any)
+        print_columns(host, ttl, instead);
 }
 
 /* ---- lines */
@@ -339,18 +377,18 @@ print_hop(struct traced *host, int ttl)
 {
     char *text;
     size_t size;
+    int instead = show_flow_instead(host, ttl);
     if (host->trace->options->wide) {
-        for (int flow = 0; flow < host->path.flow_count; flow++)
-            if (path_cell(&host->path, ttl, flow, 0)->state != CELL_IDLE &&
-                !(host->path.flows[flow].end && ttl > host->path.flows[flow].end))
-                print_columns(host, ttl, flow);
+        print_rows_of_columns(host, ttl, instead);
         return;
     }
     FILE *to = open_text(&text, &size);
-    if (host->path.flow_count > 1)
+    if (host->path.flow_count > 1 && instead != SCOUT)
         print_flows(to, host, ttl);
     else
-        print_answers(to, host, ttl);
+        print_answers(to, host, ttl, instead);
+    if (fflush(to) == 0 && !size)
+        fputs(" " NOT_KNOWN, to);
     fclose(to);
     if (is_stars(text)) {
         keep_stars(host, ttl, text); /* shown when one behind it answers */
@@ -371,7 +409,7 @@ print_end(struct traced *host)
         printf("%3d  * and so on to %d\n", host->silent_from, host->shown);
     if (host->differs)
         printf("hops that differ between flows:%s\n", host->differs);
-    else if (path->flow_count > 1)
+    else if (path->flow_count > 1 && !host->trace->hurry)
         puts("no hop differs between flows");
     if (path->chosen)
         printf("%d flows%s\n", path->flow_count,

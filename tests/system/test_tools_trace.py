@@ -461,6 +461,38 @@ def test_hops_of_an_interrupted_trace(path):
     assert (objects[-1]["type"], objects[-1]["hops"], objects[-1]["reached"]) == ("path", 3, False)
 
 
+def interrupted(path, *words):
+    """What a trace writes that is interrupted after 0.7 s, while the target, and a router, may still answer."""
+    path.play(routers(r3={"delay": 3.0}), [dataclasses.replace(twelve.TARGET, icmp="silent", udp="silent")])
+    tool = start(path.namespace, "probe-trace", "-n", *words, TARGET[4])
+    time.sleep(0.7)
+    os.killpg(tool.pid, signal.SIGINT)
+    return tool.communicate(timeout=5)[0].splitlines()
+
+
+def test_answers_that_are_under_way(path):
+    """Nobody is called silent who may yet answer."""
+    lines = interrupted(path)
+    assert lines[3] == "  3  not known yet" and lines[4].startswith("  4  10.99.0.4 ") and "*" not in "".join(lines)
+    lines = interrupted(path, "--flows", 3)
+    assert lines[3] == "  3  not known yet" and "*" not in "".join(lines) and "no hop differs" not in lines[-1]
+    assert [line.split()[1] for line in interrupted(path, "--wide")[4:6]] == ["not", "10.99.0.4"]
+    rows = [json.loads(line) for line in interrupted(path, "--json")]
+    assert {row.get("hop") for row in rows} == {None, *range(1, 12)} - {3} and "no-reply" not in {row.get("kind") for row in rows}
+    assert {row["hop"] for row in csv.DictReader(interrupted(path, "--csv"))} == {str(hop) for hop in range(1, 12)} - {"3"}
+    result = json.loads(interrupted(path, "--json=atlas")[0])["result"]
+    assert [hop["hop"] for hop in result] == [1, 2, *range(4, 12)] and '"x"' not in json.dumps(result)
+    assert '    "* 3 behind 10.99.0.2" [label="?", style=dashed];' in interrupted(path, "--dot")
+
+
+def test_scouts_of_an_interrupted_trace(path):
+    """Where they have not all come back yet, what they have found is all that is known, of no flow."""
+    lines = interrupted(path, "-p", "udp:53")
+    assert lines[3] == "  3  not known yet" and lines[2].startswith("  2  10.99.0.2 ") and len(lines) == 12
+    rows = [json.loads(line) for line in interrupted(path, "-p", "udp:53", "--json")]
+    assert [row["hop"] for row in rows[:-1]] == [1, 2, *range(4, 12)] and not [row for row in rows if "flow" in row]
+
+
 def test_time_of_a_name_without_address():
     """In Atlas' form, too, it is that of the question."""
     began = int(time.time())
