@@ -225,13 +225,33 @@ is_settled(const struct cell *cell)
     return cell->state == CELL_ANSWERED || cell->state == CELL_SILENT || cell->state == CELL_SPARED;
 }
 
-/* Percent of what was asked of a hop that nobody answered, or -1 where nothing was. */
+/* True where the flows meet more than one router. */
+static bool
+has_several_routers(const struct path *path, int ttl)
+{
+    const char *first = NULL;
+    for (int flow = 0; flow < path->flow_count; flow++) {
+        const struct reply *answer = path_answer(path, ttl, flow);
+        if (!answer || !answer->from)
+            continue;
+        if (first && strcmp(first, answer->from) != 0)
+            return true;
+        first = answer->from;
+    }
+    return false;
+}
+
+/*
+ * Percent of what was asked of a hop that nobody answered, or -1 where nothing was. Beside several routers a flow without
+ * an answer has perhaps one of its own, who answers nobody.
+ */
 static int
 silence_at(const struct path *path, int ttl, int *silent)
 {
     int answered = *silent = 0;
+    bool several = has_several_routers(path, ttl);
     for (int flow = 0; flow < path->flow_count; flow++)
-        for (int query = 0; query < path->queries; query++) {
+        for (int query = 0; query < path->queries && (!several || path_answer(path, ttl, flow)); query++) {
             const struct cell *cell = path_cell(path, ttl, flow, query);
             answered += cell->answer != NULL;
             *silent += cell->state == CELL_SILENT;

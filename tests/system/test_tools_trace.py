@@ -378,6 +378,7 @@ def test_mda_behind_a_silent_router():
     network = "reply(0) if ttl > 4 else None if ttl == 2 and flow % 3 == 1 else reply(10 * ttl + flow % 3)"
     said = run(None, "probe-trace", "-n", "--json", "--mda", "-W0.3", FAR, env=fake_daemon(network))
     assert {one.get("from") for one in said.of_type("hop") if one["hop"] == 2} == {None, "192.0.2.20", "192.0.2.22"}
+    assert not [one for one in said.of_type("hop") if one.get("limited")]
     assert {one.get("from") for one in said.of_type("hop") if one["hop"] == 3} == {f"192.0.2.{n}" for n in (30, 31, 32)}
 
 
