@@ -23,6 +23,7 @@
 #define LEAST_INTERVAL (10 * NS_PER_MS)
 #define COLLECT_FOR 3          /* times the timeout: late and double answers are seen so long */
 #define UNANSWERED_MAX 3       /* then another flow is tried: a translator may hold on to a dead way out */
+#define FLOWS 1024             /* so many identifiers are tried in turn */
 #define LIVE_EVERY (200 * NS_PER_MS)
 #define PATIENCE (200 * NS_PER_MS) /* with an answer behind an error */
 #define ROOM_FOR_FLOW 60       /* bytes of the packet that a flow needs at least, in either family */
@@ -38,6 +39,7 @@ struct ping_options {
 /* A probe whose answers may still come. They stand in a ring, in the order in which they left. */
 struct sent {
     uint32_t host;
+    uint16_t flow; /* 0: none was given */
     bool done;     /* no more can come */
     bool settled;  /* answered, failed or lost */
     bool answered; /* at least once, if only by an error */
@@ -295,6 +297,22 @@ is_quiet(const struct ping_options *options)
 
 /* ---- probes */
 
+/*
+ * A flow that is answered is kept to. Of the one that was left the last probes are still unanswered then, which says
+ * nothing of the next.
+ */
+static void
+note_flow(struct pinged *host, const struct sent *sent, enum outcome outcome)
+{
+    if (sent->flow != host->flow)
+        return;
+    host->unanswered = outcome == LOST ? host->unanswered + 1 : 0;
+    if (host->unanswered < UNANSWERED_MAX)
+        return;
+    host->flow = (uint16_t)(host->flow % (FLOWS - 1) + 1);
+    host->unanswered = 0;
+}
+
 static void
 settle(struct ping *ping, struct sent *sent, enum outcome outcome, int64_t us)
 {
@@ -307,7 +325,7 @@ settle(struct ping *ping, struct sent *sent, enum outcome outcome, int64_t us)
     }
     if (host->kept)
         host->kept[sent->number - 1].us = outcome == ANSWERED ? us : KEPT_LOST;
-    host->unanswered = outcome == LOST ? host->unanswered + 1 : 0;
+    note_flow(host, sent, outcome);
 }
 
 /* Until the timeout no answer came. One that comes yet is shown as late. */
@@ -369,12 +387,13 @@ send_probe(struct ping *ping, struct chain *chain)
     host->sent++;
     host->open++;
     host->recent[host->sent % RECENT].outcome = UNDER_WAY;
-    *add_sent(ping) = (struct sent){ .host = (uint32_t)(chain - ping->chains), .number = host->sent, .at = now };
+    *add_sent(ping) = (struct sent){ .host = (uint32_t)(chain - ping->chains), .flow = host->flow, .number = host->sent,
+                                     .at = now };
     chain->newest = host->sent;
     if (!ping->timeouts.place)
         events_set(ping->events, &ping->timeouts, instant_after(now, ping->options->probing.timeout));
-    if (ping->may_change_flow && host->unanswered >= UNANSWERED_MAX)
-        snprintf(flow, sizeof flow, " flow %d", (int)(host->unanswered / UNANSWERED_MAX % 1024));
+    if (ping->may_change_flow && host->flow)
+        snprintf(flow, sizeof flow, " flow %d", host->flow);
     client_ask(ping->client, tag, collect ? COLLECTED : ONE_ANSWER, "send-probe ip-%c %s%s%s%s timeout %s",
                strchr(host->address, ':') ? '6' : '4', host->address, ping->arguments,
                asking_arguments(&ping->options->asking, host->sent, asked), flow,

@@ -29,7 +29,8 @@ struct pinged {
     char why[HOST_WHY_MAX];
     int64_t sent, lost, duplicates, late, errors;
     int64_t open;             /* probes of which nothing is known yet */
-    int64_t unanswered;       /* in a row, until now */
+    uint16_t flow;            /* that is asked now; 0: none in particular */
+    int64_t unanswered;       /* of that, in a row, until now */
     struct statistics times;  /* of what was received in time */
     struct told told;
     struct { enum outcome outcome; int64_t us; } recent[RECENT]; /* by number of the probe, modulo RECENT */

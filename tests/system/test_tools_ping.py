@@ -16,6 +16,7 @@ import pytest
 from lab import twelve, venv
 from lab.capture import Capture
 from lab.daemon import Daemon
+from lab.fake_daemon import fake_daemon
 from lab.nameserver import nameserver
 from lab.net import Namespace
 from lab.pair import Pair
@@ -417,6 +418,15 @@ def test_new_flow_after_three_unanswered(path):
         packets = [packet for packet in capture.packets() if packet.dst == TARGET[4]]
     identifiers = [packet.icmp_id for packet in packets]    # a machine that stands still sends some at once, in one flow
     assert len(packets) == 14 and len(set(identifiers[:3])) == 1 and len(set(identifiers)) >= 3
+
+
+def test_a_flow_that_is_answered_is_kept():
+    """The way of the one before stays dead for as long as it is asked."""
+    network = fake_daemon('None if flow == 0 and count > 4 else "reply ip-4 192.0.2.99 round-trip-time 1000"')
+    said = run(None, "probe-ping", "--json", "-c", 30, "-i0.1", "-W0.25", "192.0.2.99", env=network)
+    lost = [one["seq"] for one in said.of_type("lost")]
+    assert lost[:3] == [6, 7, 8] and 3 <= len(lost) <= 6 and lost == list(range(6, 6 + len(lost)))
+    assert said.objects[-1]["received"] == 30 - len(lost)
 
 
 def test_names_that_do_not_resolve(path):
