@@ -254,6 +254,16 @@ pinged_open_metrics(const struct pinged *hosts, size_t count)
 
 /* ---- the plot */
 
+/* What is under way belongs to neither curve. */
+static bool
+has_points(const struct pinged *host, bool lost)
+{
+    for (int64_t i = 0; i < host->sent; i++)
+        if (lost ? host->kept[i].us == KEPT_LOST : host->kept[i].us >= 0)
+            return true;
+    return false;
+}
+
 /* A line of round trips is broken where a probe was lost; the losses are crosses at the bottom. */
 static void
 print_data(FILE *to, const struct pinged *host, bool lost)
@@ -286,19 +296,20 @@ print_plot(FILE *to, const struct pinged *hosts, size_t count)
     const char *separator = "plot";
     bool any = false;
     for (size_t i = 0; i < count; i++)
-        any |= hosts[i].times.count > 0;
+        any |= has_points(&hosts[i], false);
     fprintf(to, "set terminal svg size 900,400; set key outside noenhanced; set grid\n"
-                "set xlabel 'seconds'; set ylabel 'round trip, ms'\nset yrange [0:%s]\n", any ? "*" : "1");
+                "set xlabel 'seconds'; set ylabel 'round trip, ms'\nset xrange [0:0.001<*]; set yrange [0:%s]\n",
+            any ? "*" : "1");
     for (int lost = 0; lost < 2; lost++)
         for (size_t i = 0; i < count; i++)
-            if (lost ? hosts[i].times.count < hosts[i].sent : hosts[i].times.count > 0) {
+            if (has_points(&hosts[i], lost)) {
                 print_curve(to, &hosts[i], i, lost, separator);
                 separator = ",";
             }
-    fputc('\n', to);
+    fputs(strcmp(separator, "plot") == 0 ? "plot NaN notitle\n" : "\n", to); /* the axes alone */
     for (int lost = 0; lost < 2; lost++)
         for (size_t i = 0; i < count; i++)
-            if (lost ? hosts[i].times.count < hosts[i].sent : hosts[i].times.count > 0)
+            if (has_points(&hosts[i], lost))
                 print_data(to, &hosts[i], lost);
 }
 

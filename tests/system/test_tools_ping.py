@@ -207,6 +207,19 @@ def test_plot(path, tmp_path):
     assert (said.status, said.out) == (2, "") and "plot.svg: No such file" in said.err  # before anything is measured
 
 
+def test_plot_of_probes_under_way(path, tmp_path):
+    """They are neither answered nor lost: of an interrupted ping the picture has a curve of what is known, perhaps none."""
+    path.play([], [target(), target(1, silent=True)])
+    drawn = tmp_path / "plot.svg"
+    for words, known in ([TARGET[4], OTHER[4]], True), ([OTHER[4]], False):
+        tool = start(path.namespace, "probe-ping", "-q", "--plot", drawn, *words, stderr=subprocess.PIPE)
+        time.sleep(0.4)
+        os.killpg(tool.pid, signal.SIGINT)
+        assert tool.communicate(timeout=10)[1] == ""
+        text = drawn.read_text()
+        assert text.rstrip().endswith("</svg>") and "lost" not in text and (TARGET[4] in text) == known
+
+
 # ---------------------------------------------------------------- what it shows
 
 def test_stamps(path):
