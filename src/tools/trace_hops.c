@@ -278,6 +278,22 @@ path_hop_is_limited(const struct path *path, int ttl)
     return place_is_rationed(path_hop(path, ttl)->place) || is_limited_itself(path, ttl);
 }
 
+int
+path_refusal(const struct path *path, int ttl)
+{
+    int refusal = 0;
+    for (int flow = 0; flow < path->flow_count; flow++)
+        for (int query = 0; query < path->queries; query++) {
+            const struct cell *cell = path_cell(path, ttl, flow, query);
+            if (cell->state == CELL_IDLE || cell->state == CELL_SPARED)
+                continue;
+            if (!cell->refusal)
+                return 0;
+            refusal = cell->refusal;
+        }
+    return refusal;
+}
+
 bool
 path_hop_is_known(const struct path *path, int ttl)
 {

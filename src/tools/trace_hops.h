@@ -13,6 +13,7 @@
 
 #define SCOUT (-1)      /* the flow of probes that belong to none, which go ahead of those that hinder each other */
 #define FLOWS_MAX 1000
+#define LAST_WORD (200 * NS_PER_MS) /* that the daemon has behind the timeout, to say why a probe has not left */
 
 enum cell_state {
     CELL_IDLE,     /* never asked */
@@ -110,6 +111,9 @@ void path_give_up(struct path *path, int ttl, int flow, int query);
 
 /* The target, or somebody, answered the question whether an unreachable is the end; NULL: nobody did. */
 void path_judge(struct path *path, const struct reply *reply);
+
+/* The errno with which this host has kept back all of what was asked of a hop; 0: there is none. */
+int path_refusal(const struct path *path, int ttl);
 
 /* True where silence tells nothing, since the place rations its errors to many paths, or a router to this one. */
 bool path_hop_is_limited(const struct path *path, int ttl);

@@ -136,8 +136,8 @@ rounds_step(struct traced *host)
     }
     if (patience < PATIENCE_LEAST)
         patience = PATIENCE_LEAST;
-    if (!rounds->reached || patience > options->probing.timeout)
-        patience = options->probing.timeout;
+    if (!rounds->reached || patience >= options->probing.timeout)
+        patience = options->probing.timeout + LAST_WORD;
     if (!rounds->open || now.ns >= rounds->last_sent.ns + patience) {
         tally_end(&rounds->tally, true);
         trace_done(host);
@@ -204,6 +204,16 @@ heard_verdict(struct traced *host, const struct probe *probe, const struct reply
         send_to(host, probe->flow, way->sent_to + AHEAD);
 }
 
+/* That it was this host, and no loss on the way, is told of the hop. */
+static void
+note_own_refusal(struct rounds *rounds, const struct probe *probe, const struct reply *reply)
+{
+    char words[300];
+    if (!reply->from && !reply_is_silence(reply))
+        snprintf(tally_hop(&rounds->tally, probe->ttl)->refusal, REFUSAL_MAX, "(%s%.80s)",
+                 reply->kind == KIND_NO_REPLY ? "" : "this host: ", reply_error(reply, words, sizeof words));
+}
+
 void
 rounds_heard(struct traced *host, const struct probe *probe, const struct reply *reply)
 {
@@ -215,6 +225,7 @@ rounds_heard(struct traced *host, const struct probe *probe, const struct reply 
         return;
     }
     rounds->open--;
+    note_own_refusal(rounds, probe, reply);
     if (!reply->from)
         tally_silent(&rounds->tally, probe->ttl, probe->number);
     if (reply->kind == KIND_NO_REPLY)

@@ -300,6 +300,7 @@ judge_silence(struct step *step, int ttl, int flow, int query)
 {
     struct cell *cell = path_cell(step->path, ttl, flow, query);
     int64_t age = instant_since(step->now, cell->sent), enough = patience(step->path, ttl, query);
+    int64_t last_word = enough < step->path->timeout ? 0 : LAST_WORD;
     if (age >= SPELL)
         note_silence(step, ttl, cell);
     if (is_left_out(step, ttl, flow, query))
@@ -313,10 +314,10 @@ judge_silence(struct step *step, int ttl, int flow, int query)
         call_again(step, path_hop(step->path, ttl)->retried.ns + enough);
     } else if (waits_for_place(step, ttl, flow)) {
         call_again(step, step->now.ns + SPELL);
-    } else if (age >= enough || !cell->open) {
+    } else if (age >= enough + last_word || !cell->open) {
         path_give_up(step->path, ttl, flow, query);
     } else {
-        call_again(step, cell->sent.ns + enough);
+        call_again(step, cell->sent.ns + enough + last_word);
     }
 }
 

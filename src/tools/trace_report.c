@@ -55,6 +55,12 @@ silent_to(const struct rounds *rounds)
     return silent->sent > silent->open ? asked : 0;
 }
 
+static const char *
+refusal_behind(const struct rounds *rounds)
+{
+    return tally_hop(&rounds->tally, silent_from(rounds))->refusal;
+}
+
 /* The last hop that has a row for programs: the first silent one is one, too. */
 static int
 rows_to(const struct rounds *rounds)
@@ -178,6 +184,15 @@ write_loss(const struct round_hop *hop, const char *unknown, char *text, size_t 
         snprintf(text, size, "%s", unknown);
 }
 
+/* That of an unreachable, or what this host says itself. */
+static const char *
+mark_of(const struct round_hop *hop, int who)
+{
+    if (who >= 0 && *hop->responders[who].mark)
+        return hop->responders[who].mark;
+    return who <= 0 ? hop->refusal : "";
+}
+
 static void
 put_row(struct traced *host, const struct layout *layout, int ttl, int who)
 {
@@ -198,9 +213,9 @@ put_row(struct traced *host, const struct layout *layout, int ttl, int who)
                     host->trace->screen ? layout->host : 400, title, loss, sent, responder ? responder->received : 0);
     for (int i = 0; responder && i < layout->columns; i++)
         used += snprintf(line + used, sizeof line - (size_t)used, " %8.3f", columns[i].of(&responder->times) / 1000);
-    const char *balance = balances[tally_balance(&rounds->tally, ttl)];
-    put_line(host->trace, "%s%s%s%s%s%s", line, responder && *responder->mark ? " " : "",
-             responder ? responder->mark : "", who <= 0 && tally_is_limited(&rounds->tally, ttl, rounds->round) ? " limited" : "",
+    const char *balance = balances[tally_balance(&rounds->tally, ttl)], *mark = mark_of(hop, who);
+    bool limited = who <= 0 && tally_is_limited(&rounds->tally, ttl, rounds->round);
+    put_line(host->trace, "%s%s%s%s%s%s", line, *mark ? " " : "", mark, limited ? " limited" : "",
              who <= 0 && *balance ? " balanced " : "", who <= 0 ? balance : "");
 }
 
@@ -239,7 +254,8 @@ put_table(struct traced *host)
             put_row(host, &layout, ttl, who);
     }
     if (silent_to(host->rounds))
-        put_line(host->trace, "%3d * and so on to %d", silent_from(host->rounds), silent_to(host->rounds));
+        put_line(host->trace, "%3d * and so on to %d%s%s", silent_from(host->rounds), silent_to(host->rounds),
+                 *refusal_behind(host->rounds) ? " " : "", refusal_behind(host->rounds));
     put_changes(host);
 }
 
@@ -274,8 +290,8 @@ print_row_json(struct traced *host, int ttl, int who)
     if (responder) {
         json_put(row, "from", responder->address);
         json_put_names(row, host->trace, responder->address);
-        json_put(row, "mark", responder->mark);
     }
+    json_put(row, "mark", mark_of(hop, who));
     if (who <= 0)
         json_object_set_new(row, "loss_percent", is_known(hop) ? json_real((double)(int64_t)(10 * tally_loss(hop) + 0.5) / 10)
                                                                : json_null());
@@ -348,7 +364,7 @@ print_row_csv(struct traced *host, int ttl, int who)
         snprintf(text, sizeof text, "%.3f", responder ? columns[i].of(&responder->times) / 1000 : 0);
         csv_put(responder ? text : "", false);
     }
-    csv_put(responder ? responder->mark : "", false);
+    csv_put(mark_of(hop, who), false);
     csv_put(who <= 0 && tally_is_limited(&rounds->tally, ttl, rounds->round) ? "limited" : "", false);
     csv_put(who <= 0 ? balances[tally_balance(&rounds->tally, ttl)] : "", false);
     putchar('\n');

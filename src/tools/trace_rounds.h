@@ -7,6 +7,7 @@
 #include "tools/statistics.h"
 
 #define ROUND_FLOWS 8 /* that take turns */
+#define REFUSAL_MAX 100
 
 /* Somebody who answered at a hop. */
 struct responder {
@@ -30,6 +31,7 @@ struct round_hop {
     struct met flows[ROUND_FLOWS];
     uint8_t *asked, *answered, *settled; /* a bit for each round; settled: answered, or no longer waited for */
     int64_t bytes;           /* of each of these */
+    char refusal[REFUSAL_MAX]; /* why this host did not let one out; "": it has let out all */
 };
 
 /* A hop where another router answers than before. */

@@ -405,8 +405,13 @@ static void
 print_end(struct traced *host)
 {
     const struct path *path = &host->path;
+    int refusal = host->silent_from ? path_refusal(path, host->silent_from) : 0;
     if (host->silent_from)
-        printf("%3d  * and so on to %d\n", host->silent_from, host->shown);
+        printf("%3d  * and so on to %d", host->silent_from, host->shown);
+    if (refusal)
+        printf(" (not let out by this host: errno %d)", refusal);
+    if (host->silent_from)
+        putchar('\n');
     if (host->differs)
         printf("hops that differ between flows:%s\n", host->differs);
     else if (path->flow_count > 1 && !host->trace->hurry)

@@ -451,6 +451,32 @@ def test_rounds_to_a_silent_target(routers_there):
     assert [row["loss_percent"] for row in rows] == ["0.0"] * routers_there + ["100.0"]
 
 
+@pytest.mark.parametrize("reply, words", [
+    ("permission-denied", "(this host: permission denied)"), ("no-reply errno 1", "(not let out by this host: errno 1)")])
+def test_rounds_that_do_not_leave_this_host(reply, words):
+    """It is told that they were not lost on the way, nor does a trace call hops silent that were not asked."""
+    network = fake_daemon(f"'{reply}'")
+    said = run(None, "probe-trace", "-n", "-W0.3", "--mtr", 2, "-i0.05", FAR, env=network)
+    assert said.lines[-1].endswith(f" {words}") and said.status == 1
+    one = run(None, "probe-trace", "-n", "-W0.3", "--mtr", 2, "-i0.05", "--json", FAR, env=network).of_type("hop")[0]
+    assert (one["mark"], one["loss_percent"], one["received"]) == (words, 100, 0)
+    row = next(csv.DictReader(run(None, "probe-trace", "-n", "-W0.3", "--mtr", 2, "-i0.05", "--csv", FAR, env=network).lines))
+    assert row["mark"] == words
+    assert words in run(None, "probe-trace", "-n", "-W0.3", FAR, env=network).lines[1]
+
+
+def test_why_a_probe_has_not_left(path):
+    """The daemon says it at the end of its time, and is heard."""
+    path.namespace.run("nft", "add table inet deaf; add chain inet deaf out { type filter hook output priority 0; };"
+                       f" add rule inet deaf out ip daddr {TARGET[4]} drop")
+    try:
+        words = "probe-trace", "-n", "-q1", "-m2", "-W0.3", "-p", "udp", TARGET[4]
+        assert run(path.namespace, *words).lines[1] == "  1  * and so on to 2 (not let out by this host: errno 1)"
+        assert [one.get("errno") for one in run(path.namespace, *words, "--json").of_type("hop")] == [1, 1]
+    finally:
+        path.namespace.run("nft", "delete table inet deaf")
+
+
 def test_hops_of_an_interrupted_trace(path):
     """As many as there are objects of."""
     path.play(hops(3), [dataclasses.replace(target(), icmp="silent")])
