@@ -94,15 +94,21 @@ sent_of(const struct ping *ping, uint64_t number)
 
 /* ---- the end */
 
+/* With a deadline so many are to be answered, as with ping -w; without, to be sent. */
+static bool
+has_enough(const struct ping_options *options, const struct pinged *host)
+{
+    return options->count && (options->deadline ? host->times.count : host->sent) >= options->count;
+}
+
 static bool
 host_is_done(const struct ping *ping, const struct pinged *host)
 {
     if (!*host->address)
         return true;
-    int64_t enough = ping->options->count;
-    if (ping->options->deadline) /* as ping -w: until so many were answered */
-        return enough && host->times.count >= enough;
-    return enough && host->sent >= enough && !host->open &&
+    if (ping->options->deadline)
+        return has_enough(ping->options, host);
+    return has_enough(ping->options, host) && !host->open &&
            events_now(ping->events).ns >= ping->chains[host - ping->hosts].patient.ns;
 }
 
@@ -408,7 +414,7 @@ send_next(void *owner)
     struct ping *ping = chain->ping;
     const struct ping_options *options = ping->options;
     const struct pinged *host = &ping->hosts[chain - ping->chains];
-    if (options->count && !options->deadline && host->sent >= options->count)
+    if (has_enough(options, host))
         return;
     chain->due = instant_after(chain->due, options->interval);
     if (options->flood || chain->due.ns < events_now(ping->events).ns - options->interval)

@@ -477,6 +477,16 @@ def test_dead_resolver(path):
         assert time.monotonic() - began < 0.5
 
 
+@pytest.mark.parametrize("flood", [[], ["-f"]])
+def test_who_has_answered_enough_is_asked_no_more(path, flood):
+    """By the deadline, which another one uses up."""
+    path.play([], [target(), target(1, silent=True)])
+    said = run(path.namespace, "probe-ping", "--json", "-q", "-c3", "-w1", "-i0.05", *flood, TARGET[4], OTHER[4])
+    sums = {one["host"]: one for one in said.of_type("summary")}
+    assert (sums[TARGET[4]]["sent"], sums[TARGET[4]]["received"]) == (3, 3) and said.status == 1
+    assert sums[OTHER[4]]["sent"] > 10
+
+
 def test_stopped_before_the_deadline(path):
     """SIGSTOP and SIGCONT, as Ctrl-Z and fg do: the standstill does not come on top of -w."""
     path.play([], [target(loses=1)])
