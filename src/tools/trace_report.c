@@ -263,11 +263,11 @@ static void
 put_head(struct traced *host)
 {
     const struct trace_options *options = host->trace->options;
-    char clean[300];
+    char clean[300], hops[40];
     bool named = strcmp(host->host, host->address) != 0;
     text_printable(host->host, clean, sizeof clean);
-    put_line(host->trace, "path to %s%s%s%s, %" PRId64 " hops at most, %s", clean, named ? " (" : "",
-             named ? host->address : "", named ? ")" : "", options->last, options->probing.protocol);
+    put_line(host->trace, "path to %s%s%s%s, %s at most, %s", clean, named ? " (" : "", named ? host->address : "",
+             named ? ")" : "", text_count(options->last, "hop", hops, sizeof hops), options->probing.protocol);
 }
 
 /* ---- rows for programs */

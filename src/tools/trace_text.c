@@ -339,7 +339,7 @@ print_head(struct traced *host)
 {
     struct trace *trace = host->trace;
     const struct trace_options *options = trace->options;
-    char clean[300];
+    char clean[300], hops[40];
     host->headed = true;
     if (trace->headed)
         putchar('\n');
@@ -347,7 +347,7 @@ print_head(struct traced *host)
     printf("path to %s", clean);
     if (*host->address && strcmp(host->host, host->address) != 0)
         printf(" (%s)", host->address);
-    printf(", %" PRId64 " hops at most, %s", options->last, options->probing.protocol);
+    printf(", %s at most, %s", text_count(options->last, "hop", hops, sizeof hops), options->probing.protocol);
     putchar('\n');
     if (options->wide)
         print_columns_head(host);

@@ -129,6 +129,8 @@ def test_hops_asked_for(path):
         said = run(path.namespace, "probe-trace", "--json", "-q1", *args, TARGET[4])
         assert [one["hop"] for one in said.of_type("hop")] == ([4, 5, 6] if len(args) == 2 else [5])
         assert said.status == 1
+    for args in ([], ["--mtr", 1]):
+        assert run(path.namespace, "probe-trace", "-n", "-m1", *args, TARGET[4]).lines[0].endswith(", 1 hop at most, icmp")
 
 
 def test_no_route(path):
