@@ -272,10 +272,28 @@ is_limited_itself(const struct path *path, int ttl)
     return false;
 }
 
+/* Then it is not he who rations his answers at this place, but who tells of others there that they are down. */
+static bool
+target_answered_all(const struct path *path, int ttl)
+{
+    bool any = false;
+    for (int flow = 0; flow < path->flow_count; flow++)
+        for (int query = 0; query < path->queries; query++) {
+            const struct cell *cell = path_cell(path, ttl, flow, query);
+            if (cell->state == CELL_IDLE)
+                continue;
+            if (!cell->answer || cell->answer->kind != KIND_REPLY)
+                return false;
+            any = true;
+        }
+    return any;
+}
+
 bool
 path_hop_is_limited(const struct path *path, int ttl)
 {
-    return place_is_rationed(path_hop(path, ttl)->place) || is_limited_itself(path, ttl);
+    return (place_is_rationed(path_hop(path, ttl)->place) && !target_answered_all(path, ttl)) ||
+           is_limited_itself(path, ttl);
 }
 
 int

@@ -315,6 +315,27 @@ START_TEST(a_place_is_known_when_it_is_asked)
 }
 END_TEST
 
+/* A target that answers all is not limited, though who tells of its neighbours that they are down is. */
+START_TEST(a_target_beside_limits)
+{
+    struct network net = network(3, 3, 1);
+    net.path.places = places_new();
+    run_plan(&net);
+    for (int ttl = 2; ttl <= 3; ttl++)
+        for (int i = 0; i < 3; i++)
+            place_missed(path_hop(&net.path, ttl)->place, (struct instant){ net.now });
+    ck_assert(place_is_rationed(path_hop(&net.path, 3)->place));
+    ck_assert(path_hop_is_limited(&net.path, 2));
+    ck_assert(!path_hop_is_limited(&net.path, 3));
+    path_cell(&net.path, 3, 0, 1)->state = CELL_SPARED;
+    free(path_cell(&net.path, 3, 0, 1)->answer);
+    path_cell(&net.path, 3, 0, 1)->answer = NULL;
+    ck_assert(path_hop_is_limited(&net.path, 3));
+    places_free(net.path.places);
+    path_free(&net.path);
+}
+END_TEST
+
 /* One answer for each path, nothing taken for silent, and few probes in vain. */
 START_TEST(paths_take_turns_at_a_limited_router)
 {
@@ -746,6 +767,7 @@ trace_suite(void)
     tcase_add_test(tests, many_flows_are_spread);
     tcase_add_test(tests, what_hinders_itself_goes_singly);
     tcase_add_test(tests, a_place_is_known_when_it_is_asked);
+    tcase_add_test(tests, a_target_beside_limits);
     tcase_add_test(tests, paths_take_turns_at_a_limited_router);
     tcase_add_test(tests, turns_are_as_fast_as_the_router);
     tcase_add_test(tests, turns_end);
