@@ -118,6 +118,7 @@ struct request {
     uint32_t given; /* a bit for each enum feature whose argument was given */
     uint32_t stopped;    /* of stop: the token of what is to end, as its bits */
     struct part part;    /* of a sweep's probe */
+    bool yields;         /* others go ahead of it: the last descriptors are for them */
     struct sweep_request sweep;
 };
 

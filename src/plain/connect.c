@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "host/control.h"
+#include "host/descriptors.h"
 #include "packets/protocol.h"
 #include "plain/errqueue.h"
 #include "probes/index.h"
@@ -40,6 +41,7 @@ struct connections {
     uint32_t count;       /* places ever used */
     uint32_t free;        /* place + 1 of the first that is free, or 0 */
     struct index by_port; /* places of those that are open and whose port was named */
+    int descriptors;      /* that probes may have for which others are not to wait, by number */
 };
 
 struct connections *
@@ -51,6 +53,7 @@ connections_new(struct outlets *outlets)
     connections->outlets = outlets;
     chunks_init(&connections->places, sizeof(struct connection));
     index_init(&connections->by_port);
+    connections->descriptors = descriptors_to_use();
     return connections;
 }
 
@@ -234,7 +237,7 @@ read_name(const struct connection *connection, struct identity *identity)
 }
 
 static int
-open_connection(struct connections *connections, const struct connection *wanted, uint32_t *lease)
+open_connection(struct connections *connections, const struct connection *wanted, bool yields, uint32_t *lease)
 {
     uint32_t place = connections->free ? connections->free - 1 : connections->count;
     if ((!connections->free && !chunks_reach(&connections->places, place)) ||
@@ -244,6 +247,10 @@ open_connection(struct connections *connections, const struct connection *wanted
     int fd = socket(families[wanted->outlet.family].domain, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return errno;
+    if (yields && fd >= connections->descriptors) {
+        close(fd);
+        return EMFILE;
+    }
     if (connections->free)
         connections->free = connection->next_free;
     else
@@ -301,7 +308,7 @@ connections_send(struct connections *connections, const struct errand *errand, s
     if (!error && wanted.named && is_taken(connections, &wanted))
         return EAGAIN;
     if (!error)
-        error = open_connection(connections, &wanted, &model->lease);
+        error = open_connection(connections, &wanted, request->yields, &model->lease);
     if (error)
         return error;
     struct connection *connection = connection_at(connections, model->lease - 1);

@@ -111,6 +111,7 @@ sweeps_add(struct sweeps *sweeps, const struct request *request, const char *lin
     sweep->all = sweeps;
     sweep->place = place;
     sweep->request.part.sweep = (place + 1) & 0x7f;
+    sweep->request.yields = true;
     sweep->position = sweep->plan.start;
     sweep->began = sweep->due = sweep->held = now;
     sweep->progress = instant_after(now, request->sweep.progress * NS_PER_US);

@@ -3,18 +3,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include "host/descriptors.h"
 #include "probes/index.h"
 #include "raw/keep.h"
 
 #define REST (2 * NS_PER_S)
 #define NOWHERE UINT32_MAX /* no slot */
-
-/* Descriptors that chosen ports leave to all else: blocks, ports that clients name, questions to the kernel. */
-#define SPARE_SHARE 8 /* one of so many, */
-#define SPARE_MAX 256
 
 enum hold { HELD_HERE, HELD_EVERYWHERE, SHARED };
 
@@ -44,19 +40,10 @@ struct leases {
     uint32_t slot_count;   /* ever used */
     uint32_t free;         /* the first of those that are free, or NOWHERE */
     uint32_t oldest, newest; /* that rest, or NOWHERE */
-    int descriptors;       /* that chosen ports may have, by number */
+    int descriptors;       /* that chosen ports may have, by number: others are for blocks, ports that clients name, questions
+                            * to the kernel */
     struct look look;
 };
-
-static int
-descriptors_to_use(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > INT32_MAX)
-        return INT32_MAX;
-    rlim_t spare = limit.rlim_cur / SPARE_SHARE;
-    return (int)(limit.rlim_cur - (spare < SPARE_MAX ? spare : SPARE_MAX));
-}
 
 struct leases *
 leases_new(void)

@@ -321,6 +321,22 @@ def test_four_and_single_ones(swept):
     assert {heard[token][0].kind for token in asked} == {"reply"}
 
 
+def test_single_ones_have_descriptors(wide, binary):
+    """Where a sweep could take as many descriptors as there are, some are left for single requests: those go ahead."""
+    few = "sh", "-c", 'ulimit -n 128 && exec "$0" "$@"'
+    with Daemon(wide.client, binary=binary, wrapper=few) as daemon:
+        daemon.send("1 " + sweep(4, QUIET[4], protocol="tcp", rate=2000, timeout=1))
+        time.sleep(0.5)
+        for protocol in ("icmp", "udp", "tcp"):
+            for family in (4, 6):
+                reply = daemon.ask(f"send-probe {to(ANSWERS[family])} protocol {protocol}")
+                assert reply.kind == "reply", f"{protocol}: {reply}"
+        daemon.send("2 stop token 1")
+        tally = numbers(hear(daemon)[1][-1])
+        assert tally["sent"] == tally["silent"] >= 90 and tally["refused"] == 0, tally
+        assert daemon.finish() == (0, "")
+
+
 def test_nobody_reads(swept):
     """Output unread for five seconds: the sweep waits, and nothing is lost."""
     swept.pause()
