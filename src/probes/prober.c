@@ -290,14 +290,14 @@ retry(struct prober *prober, const struct clock *clock, struct waiting *waiting,
 {
     uint32_t detail;
     *sent = false;
-    if (instant_since(clock->now.instant, one->deadline) >= 0 || sweeper_has_stopped(prober, one->request.part)) {
+    if (waiting_is_over(waiting, one, clock->now.instant) || sweeper_has_stopped(prober, one->request.part)) {
         prober->transport->body->abandon(prober->transport, &one->request);
         say_never_sent(prober, one);
         return true;
     }
     if (!may_try(prober, clock, waiting, one))
         return false;
-    int error = prober_launch(prober, clock, &one->request, &one->deadline, &detail);
+    int error = prober_launch(prober, clock, &one->request, one->request.yields ? NULL : &one->deadline, &detail);
     if (error == EAGAIN) {
         waiting_refused(waiting, one, (int)detail, clock->now.instant);
         return false;

@@ -9,6 +9,7 @@
 #define RETRY_AFTER NS_PER_MS
 #define STUCK_AFTER (40 * NS_PER_MS) /* without a packet taken; then others behind are not held up for longer */
 #define STUCK_RETRY (10 * NS_PER_MS) /* how often to look at the deadlines then, */
+#define PORT_LATE (100 * NS_PER_MS)  /* that a port may be freed behind the timeout of the probe that has it */
 #define AGAIN_MAX 32                 /* and how many may be refused once more: less than a tenth of the time, at 30 us each */
 
 void
@@ -109,6 +110,15 @@ void
 waiting_move(struct waiting *from, struct waiting *to, uint32_t lane, int reason, struct instant now)
 {
     append(to, take_out(from, &from->first), lane, reason, now);
+}
+
+bool
+waiting_is_over(const struct waiting *waiting, const struct waiting_request *one, struct instant now)
+{
+    int64_t timeout = one->request.timeout * NS_PER_US;
+    struct instant port_due = instant_after(waiting->lanes[one->lane].moved, 2 * timeout + PORT_LATE);
+    bool may_get_port = one->request.yields && one->lane == PORT_LANE && instant_since(now, port_due) < 0;
+    return instant_since(now, one->deadline) >= 0 && !may_get_port;
 }
 
 /* Others than those that have just got stuck are all tried again only once that is done for all lanes: each has its turn. */

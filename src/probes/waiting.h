@@ -79,6 +79,12 @@ bool waiting_add(struct waiting *waiting, const char *line, size_t length, const
  */
 void waiting_move(struct waiting *from, struct waiting *to, uint32_t lane, int reason, struct instant now);
 
+/*
+ * True when nobody waits for it any more. One that yields has no client that waits for it alone: while others get the ports
+ * that they wait for, it may get its own.
+ */
+bool waiting_is_over(const struct waiting *waiting, const struct waiting_request *one, struct instant now);
+
 /* Begins a round, in which each request for which waiting_may_try() says so is tried once. */
 void waiting_begin(struct waiting *waiting, struct instant now);
 bool waiting_may_try(struct waiting *waiting, const struct waiting_request *one);

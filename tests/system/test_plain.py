@@ -141,6 +141,20 @@ def test_few_descriptors(path, protocol):
 
 
 @every_family
+def test_a_sweep_waits_for_its_port(path, family):
+    """Of a sweep by one port each probe leaves, as often as it is asked for, however long the one before it has the port; and
+    then has all of its time to be answered."""
+    line = f"1 sweep ip-{family} {target_address(1)[family]} protocol tcp local-port 4569 ttl 1-7 rate 1000 timeout 0.5"
+    for words, sent in (" order sequential", 7), (" seed 5", 7), (" seed 5 retries 1", 7 + 4):
+        with Daemon(path.namespace) as daemon:
+            daemon.send(line + words)
+            lines = daemon.collect(4, 10)
+            assert sorted(reply.args["probe-ttl"] for reply in lines[:3]) == ["1", "2", "3"], lines
+            assert lines[3].line.startswith(f"1 swept sent {sent} answered 3 silent 4 refused 0 next 7 "), lines[3]
+            assert daemon.finish() == (0, "")
+
+
+@every_family
 def test_one_tcp_port_waits(path, family):
     """The kernel makes one connection at a time by the same ports: what comes meanwhile waits for it, and holds up nothing
     else; it is timed from when it leaves, and the time to answer it runs from when it was read."""
