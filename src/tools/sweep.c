@@ -319,7 +319,7 @@ probe_at_once(struct sweep *sweep)
     struct large_place place = { .events = sweep->events, .client = sweep->client, .list = sweep->list,
                                  .options = sweep->options, .targets = sweep->targets, .start = sweep->start };
     sweep->large = large_new(&place);
-    int64_t answered = large_sweep(sweep->large);
+    int answered = large_sweep(sweep->large);
     return sweep->died || answered < 0 ? 2 : !answered || sweep->unresolved;
 }
 

@@ -36,6 +36,7 @@ struct large {
     uint32_t *known; /* of each address, IPv4 first; NULL: of none */
     uint64_t answered, failed;
     uint64_t kept_back; /* by this host */
+    bool reached; /* a target has answered, where routers on the way do so, too */
     void *found; /* tsearch(3)'s tree of struct found: targets that replied, where one may do so by several ttls */
     uint64_t found_count;
     bool closed; /* what comes now is too late */
@@ -136,9 +137,11 @@ note_found(struct large *large, const struct swept *swept)
 static void
 take_hop(struct large *large, const struct swept *swept, unsigned ttl, const struct reply *reply)
 {
+    bool found = service_is_met(&large->place.options->probing.question, reply);
     large->answered += reply->from != NULL;
+    large->reached = large->reached || found;
     report_hop(large->report, swept, ttl, reply);
-    if (large->place.options->limit && service_is_met(&large->place.options->probing.question, reply))
+    if (large->place.options->limit && found)
         note_found(large, swept);
 }
 
@@ -462,7 +465,7 @@ stop(struct large *large)
     run_stop(large->run, to_the_end);
 }
 
-int64_t
+int
 large_sweep(struct large *large)
 {
     struct events *events = large->place.events;
@@ -480,5 +483,5 @@ large_sweep(struct large *large)
     if (!large->place.options->quiet)
         report_lost(large->report);
     tell_sums(large);
-    return refused ? -1 : (int64_t)large->answered;
+    return refused ? -1 : by_ttls(large) ? large->reached : large->answered > 0;
 }

@@ -30,8 +30,8 @@ void large_free(struct large *large);
 /* A reply to what was asked of the client. */
 void large_heard(struct large *large, uint64_t tag, const struct reply *reply, bool last);
 
-/* All of it, until its end or a signal. Returns how many answered, or -1: the daemon refuses. */
-int64_t large_sweep(struct large *large);
+/* All of it, until its end or a signal. 1: a target has answered; 0: none has; -1: the daemon refuses. */
+int large_sweep(struct large *large);
 
 /* The daemon has ended. */
 void large_died(struct large *large);

@@ -903,6 +903,16 @@ def test_ways(path, quiet, has_sweep):
         assert said.lines[-1].startswith("2 targets by 4 hops: 6 answered, 2 silent; 8 probes in ")
 
 
+@pytest.mark.parametrize("has_sweep", [True, False])
+def test_status_of_ways(path, has_sweep):
+    """Whether a target answered: routers on the way are none."""
+    path.play(hops(3), [target(0), target(1, silent=True)])
+    for number, ttls, status in (0, "1-4", 0), (0, "1-3", 1), (1, "1-4", 1):
+        said = run(path.namespace, "probe-sweep", "-q", "-t", ttls, "-R2000", "-W0.3", "-r0", target_address(number)[4],
+                   env={} if has_sweep else without_sweep())
+        assert re.search(r"by \d hops: [34] answered", said.lines[-1]) and said.status == status, said
+
+
 def test_ways_by_single_requests(crowd):
     """At the rate, silent ones again, ended by a limit or a signal; the sums add up."""
     def sums(*args, **popen):
