@@ -32,6 +32,7 @@ struct part {
     bool alone; /* while it runs, no other does */
     bool over, settled;
     bool cut; /* it was stopped: see gives_up() */
+    uint64_t told_refused; /* with report_all: lines of refusals by this host */
     struct run_tally tally;
 };
 
@@ -415,6 +416,24 @@ take_back(struct run_tally *tally, const struct run_tally *before)
     tally->in_flight += given_up;
 }
 
+/*
+ * How many this host has refused of UNANSWERED combinations that have ended: in lines before its end the daemon does not say.
+ * Those that were told; where none is told, what follows from the probes that have left: each silent one had all of its own,
+ * each that is under way or answered one at least. Behind a stop, after which some are silent for fewer, as many as before.
+ */
+static uint64_t
+count_refused(const struct run *run, const struct part *part, const struct run_tally *tally, uint64_t before, uint64_t unanswered)
+{
+    uint64_t others = tally->answered + tally->in_flight, sent = tally->probes > others ? tally->probes - others : 0;
+    uint64_t silent = sent / (uint64_t)(run->rules->retries + 1);
+    uint64_t refused = unanswered > silent ? unanswered - silent : 0;
+    if (run->rules->report_all)
+        refused = part->told_refused;
+    else if (gives_up(run, part))
+        refused = before;
+    return refused < unanswered ? refused : unanswered;
+}
+
 /* How far a part is; of `swept`, at its end. Where that is no place in our count of the part, none is known. */
 static void
 take_tally(struct run *run, size_t number, const struct reply *reply)
@@ -434,9 +453,11 @@ take_tally(struct run *run, size_t number, const struct reply *reply)
         left = left > size ? 0 : left;
     }
     tally->left = left;
-    if (!over) /* silent or refused: what is not told of the others */
-        tally->silent = size - left < tally->answered + tally->in_flight ? 0
-                                                                         : size - left - tally->answered - tally->in_flight;
+    if (!over) {
+        uint64_t others = tally->answered + tally->in_flight, unanswered = size - left > others ? size - left - others : 0;
+        tally->refused = count_refused(run, part, tally, before.refused, unanswered);
+        tally->silent = unanswered - tally->refused;
+    }
     if (gives_up(run, part))
         take_back(tally, &before);
     part->over = over;
@@ -456,7 +477,7 @@ refuse(struct run *run, const struct reply *reply)
 
 /* Who and with which ttl a line is about: what there is one of, it does not name. */
 static void
-take_answer(struct run *run, const struct part *part, const struct reply *reply)
+take_answer(struct run *run, struct part *part, const struct reply *reply)
 {
     const struct ranges *ranges = part->ranges;
     const char *text = reply->value[FIELD_TARGET];
@@ -467,6 +488,7 @@ take_answer(struct run *run, const struct part *part, const struct reply *reply)
     if (part->ttl_low >= 0 && (ttl < part->ttl_low || ttl > part->ttl_high))
         return;
     unsigned hop = ttl < 0 ? 0 : (unsigned)ttl;
+    part->told_refused += !reply->from && reply->kind != KIND_NO_REPLY;
     if (reply->kind == KIND_NO_REPLY && gives_up(run, part))
         run->user.given_up(run->user.owner, ranges->family, &target, hop);
     else

@@ -576,6 +576,20 @@ def test_interrupt_of_many(crowd):
         assert listed == 0 if quiet else 0.2 * told[1] < listed <= told[1]
 
 
+@pytest.mark.parametrize("args", [["-q"], [], ["-t2-3"]], ids=str)
+def test_interrupt_of_what_is_refused(crowd, args):
+    """What this host has no route to was refused and not silent, also where some are under way, so that the end is not known."""
+    tool = start(crowd, "probe-sweep", "-R1000", "-r0", "-W4", *args, "10.99.0.0/20", "10.60.128.0/20")
+    time.sleep(1.2)
+    tool.send_signal(signal.SIGINT)
+    *lines, last = tool.communicate(timeout=5)[0].splitlines()
+    sums = sums_of(last)
+    refused, under_way = (int(re.search(rf"(\d+) {word}", last)[1]) for word in ("with an error", "not waited for"))
+    assert sums["answered"] == sums["silent"] == 0 and 300 < refused and 300 < under_way == sums["probes"], last
+    assert refused + under_way + sums["not probed"] == 8192 * (2 if "-t2-3" in args else 1), last
+    assert len(lines) == (0 if "-q" in args else refused)
+
+
 def sums_of(line):
     """The number before each of its words."""
     return {word: int(number) for number, word in
