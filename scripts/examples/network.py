@@ -20,17 +20,17 @@ async def sweep(targets, arguments):
                                                   stdout=asyncio.subprocess.PIPE, start_new_session=True)
     def send(line):
         daemon.stdin.write(line.encode() + b"\n")
-
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, send, f"{STOP} stop token {SWEEP}")
     send(f"{SWEEP} sweep ip-{6 if ':' in targets else 4} {targets} {' '.join(arguments)}")
     found = 0
     async for line in daemon.stdout:
         token, kind, *words = line.decode().split()
         values = dict(zip(words[::2], words[1::2]))
-        if int(token) == SWEEP and "round-trip-time" not in values:  # swept, or why it can't be
+        if int(token) == SWEEP and "round-trip-time" not in values:  # no answer, how far it is, or its end
             print(kind, *words, file=sys.stderr)
-            return found > 0
-        if int(token) == SWEEP:
+            if kind not in ("sweeping", "no-reply") and not values.keys() & {"target", "probe-ttl", "probe-port"}:
+                return found > 0
+        elif int(token) == SWEEP:
             found += kind == "reply"
             print(values.get("target", targets), kind, values.get("ip-4") or values["ip-6"],
                   int(values["round-trip-time"]) / 1000, "ms", flush=True)

@@ -57,6 +57,9 @@ def test_network(run):
     status, lines = run("network.py", TARGET, "timeout", 1, "ttl", "1-11")
     assert status == 1, "no target replied"
     assert sorted(lines) == sorted(f"{TARGET} ttl-expired {twelve.address(ttl, 4)} TIME" for ttl in range(1, 12))
+    for words in (["report", "all"], ["progress", 0.1]):  # lines that are no answer are not its end
+        status, lines = run("network.py", f"{SILENT.address[4]},10.99.1.0/29", "timeout", 0.5, "rate", 20, *words)
+        assert status == 0 and len(lines) == 4, lines
 
 
 def test_trace(run):
