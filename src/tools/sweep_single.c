@@ -171,9 +171,11 @@ single_take(struct single *single, uint64_t tag, const struct reply *reply)
     if (is_silent && more && !single->stopped) {
         ask_again(single, tag + NUMBER_MASK + 1);
     } else if (strcmp(reply->word, "probes-exhausted") != 0 || !give_back(single, tag)) {
+        bool is_refused = !reply->from && !is_silent;
         single->tally.answered += reply->from != NULL;
         single->tally.silent += is_silent;
-        single->tally.refused += !reply->from && !is_silent;
+        single->tally.refused += is_refused;
+        single->tally.probes -= is_refused; /* it never left */
         if (reply->from || single->rules->report_all)
             tell(single, number, reply);
         if (reply->kind == KIND_REPLY && note_reply(single, number))

@@ -306,6 +306,14 @@ def test_refused_by_this_host(crowd, large, route, words):
     assert said.lines[-1].startswith("4 targets: 0 answered, 0 silent, 4 with an error; 0 probes in ")
 
 
+@pytest.mark.parametrize("has_sweep", [True, False])
+def test_ways_refused_by_this_host(crowd, has_sweep):
+    """The same with several ttls, by the daemon's sweep and by single requests."""
+    said = run(crowd, "probe-sweep", "-r2", "-W0.3", "-t2-3", "10.99.8.0-3", env={} if has_sweep else without_sweep())
+    assert sorted(said.lines[:-1]) == [f"10.99.8.{n} {ttl} (this host: network unreachable)" for n in range(4) for ttl in (2, 3)]
+    assert said.lines[-1].startswith("4 targets by 2 hops: 0 answered, 0 silent, 8 with an error; 0 probes in ")
+
+
 def test_from_another_address(path):
     """Who answers in place of the target is named."""
     path.play([], [target(0, udp="error", error=(3, 3), sender={4: "10.99.0.9"})])
