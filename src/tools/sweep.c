@@ -108,7 +108,7 @@ grew(void *owner)
     struct sweep *sweep = owner;
     if (sweep->pace && !sweep->options->rate && sweep->rules.rate != LARGE_RATE) {
         sweep->rules.rate = large_rate(0, list_largest(sweep->list));
-        large_say_rate(0, list_largest(sweep->list), list_largest(sweep->list));
+        large_say_rate(sweep->options, list_largest(sweep->list), list_largest(sweep->list));
     }
     if (sweep->pace)
         pace_go_on(sweep->pace);
@@ -209,7 +209,7 @@ probe_each(struct sweep *sweep, char **words, size_t count)
     sweep->rules = (struct pace_rules){ .rate = large_rate(options->rate, count_ranges(sweep)),
                                         .tries = options->retries + 1, .timeout = options->probing.timeout,
                                         .first = sweep->first, .again = sweep->again };
-    large_say_rate(options->rate, count_ranges(sweep), count_ranges(sweep));
+    large_say_rate(options, count_ranges(sweep), count_ranges(sweep));
     prepare(sweep);
     sweep->pace = pace_new(sweep->events, sweep->client, sweep->list, &sweep->rules, end_in_time, sweep);
     sweep->report = report_new(sweep->events, sweep->list, &says);

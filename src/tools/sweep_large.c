@@ -52,16 +52,28 @@ large_rate(int64_t given, uint64_t all)
     return given ? given : all > LARGE ? LARGE_RATE : RATE;
 }
 
-void
-large_say_rate(int64_t given, uint64_t all, uint64_t mine)
+static uint64_t
+seconds_of(uint64_t probes)
 {
-    char of_all[32] = "";
-    if (given || all <= LARGE || !mine)
+    return (probes + LARGE_RATE - 1) / LARGE_RATE;
+}
+
+void
+large_say_rate(const struct sweep_options *options, uint64_t all, uint64_t mine)
+{
+    char of_all[32] = "", again[64] = "", longest[32] = "";
+    uint64_t tries = (uint64_t)options->retries + 1;
+    uint64_t waits = (tries * (uint64_t)options->probing.timeout + NS_PER_S - 1) / NS_PER_S;
+    if (options->rate || all <= LARGE || !mine)
         return;
+    if (tries > 1) {
+        snprintf(again, sizeof again, ", up to %" PRIu64 " with those sent again", mine * tries);
+        snprintf(longest, sizeof longest, " to %" PRIu64, seconds_of(mine * tries) + waits);
+    }
     if (mine < all)
         snprintf(of_all, sizeof of_all, " of %" PRIu64, all);
-    warnx("%" PRIu64 "%s probes, so %d a second, which takes %" PRIu64 " s; -R sets another rate", mine, of_all, LARGE_RATE,
-          (mine + LARGE_RATE - 1) / LARGE_RATE);
+    warnx("%" PRIu64 "%s probes%s, so %d a second, which takes %" PRIu64 "%s s; -R sets another rate", mine, of_all, again,
+          LARGE_RATE, seconds_of(mine), longest);
 }
 
 static bool
@@ -360,7 +372,7 @@ large_new(const struct large_place *place)
     if (place->options->resume)
         begin_resume(large);
     large->run = run_new(place->events, place->client, &large->rules, (struct run_user){ heard, given_up, ended, large });
-    large_say_rate(place->options->rate, count_all(large), run_tally(large->run).left);
+    large_say_rate(place->options, count_all(large), run_tally(large->run).left);
     return large;
 }
 

@@ -41,8 +41,8 @@ int64_t large_rate(int64_t given, uint64_t all);
 
 /*
  * Says so, where that is LARGE_RATE without having been given: for a sweep of ALL probes, of which this program sends MINE:
- * other parts may be under way elsewhere at the same time, or were sent before.
+ * other parts may be under way elsewhere at the same time, or were sent before. Those that are sent again come on top.
  */
-void large_say_rate(int64_t given, uint64_t all, uint64_t mine);
+void large_say_rate(const struct sweep_options *options, uint64_t all, uint64_t mine);
 
 #endif

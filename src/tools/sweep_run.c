@@ -206,12 +206,32 @@ run_tally(const struct run *run)
     return sum;
 }
 
+static double
+most(double one, double other)
+{
+    return one > other ? one : other;
+}
+
+/* Those that have not answered yet may all be silent, and so may as many of those that are left: they have all of their probes. */
+static double
+probes_left(const struct run *run, const struct run_tally *tally)
+{
+    double tries = (double)(run->rules->retries + 1), waiting = (double)(tally->silent + tally->in_flight);
+    double begun = waiting + (double)(tally->answered + tally->refused);
+    double each = begun > 0 ? 1 + (tries - 1) * waiting / begun : tries;
+    double to_others = most(waiting * tries - most((double)tally->probes - (double)tally->answered, 0), 0);
+    return (double)tally->left * each + (tally->in_flight ? to_others : 0);
+}
+
+/* The retries take their time by the rate, or by the timeouts between them. */
 int64_t
 run_left(const struct run *run)
 {
     struct run_tally tally = run_tally(run);
-    int64_t to_send = (int64_t)((double)tally.left * (double)NS_PER_S / (double)run->rules->rate);
-    return to_send + (tally.left || tally.in_flight ? time_of_each(run->rules) : 0);
+    double per_probe = (double)NS_PER_S / (double)run->rules->rate, timeout = (double)run->rules->timeout;
+    double by_rate = probes_left(run, &tally) * per_probe + timeout;
+    double by_timeout = (double)tally.left * per_probe + (double)time_of_each(run->rules);
+    return tally.left || tally.in_flight ? (int64_t)most(by_rate, by_timeout) : 0;
 }
 
 static int64_t

@@ -646,7 +646,8 @@ def test_rate_of_many(crowd):
     """1000 a second unless it is given, which is said; also of a block in a list, and without the daemon's own sweep."""
     for args, stdin, env in (["10.60.64.0/21"], "", {}), ([], "10.60.64.0/21", {}), (["10.60.64.0/21"], "", without_sweep()):
         said = run(crowd, "probe-sweep", "-q", *args, stdin=stdin, env=env, quiet=False)
-        assert said.err == "probe-sweep: 2048 probes, so 1000 a second, which takes 3 s; -R sets another rate\n"
+        assert said.err == "probe-sweep: 2048 probes, up to 6144 with those sent again, so 1000 a second, which takes 3 to 19 s; " \
+            "-R sets another rate\n"
         told = re.fullmatch(r"2048 targets: 2048 answered, 0 silent; 2048 probes in (\S+) s", said.lines[-1])
         assert 1.8 <= float(told[1]) < 3.5
 
@@ -654,7 +655,8 @@ def test_rate_of_many(crowd):
 def test_rate_of_a_part(crowd):
     """A network that is large is probed no faster for being shared out."""
     said = run(crowd, "probe-sweep", "-q", "--seed", 1, "--shard", "2/4", "10.60.64.0/21", quiet=False)
-    assert said.err == "probe-sweep: 512 of 2048 probes, so 1000 a second, which takes 1 s; -R sets another rate\n"
+    assert said.err == "probe-sweep: 512 of 2048 probes, up to 1536 with those sent again, so 1000 a second, which takes 1 to 14 s; " \
+        "-R sets another rate\n"
     told = re.fullmatch(r"512 targets: 512 answered, 0 silent; 512 probes in (\S+) s", said.lines[-1])
     assert 0.4 <= float(told[1]) < 1.5
 
@@ -749,16 +751,17 @@ def test_refusal_of_the_only_probe(crowd, args, why):
     assert said.lines[1].startswith("1 targets: 0 answered, 0 silent, 1 with an error; 0 probes ")
 
 
-def test_progress_of_many(crowd):
-    """The bar knows the time that is left."""
-    argv, env = command("probe-sweep", "10.60.0.0/21", "-W1", "-r0", "-q", "-R1000")
+@pytest.mark.parametrize("rate, tries, left", [(1000, 1, 2), (1500, 4, 6), (8000, 4, 4)])
+def test_progress_of_many(crowd, rate, tries, left):
+    """The bar knows the time that is left, and that silent ones are probed again: by the rate, and each in its timeout."""
+    argv, env = command("probe-sweep", "10.60.0.0/21", "-W1", "-r", str(tries - 1), "-q", "-R", str(rate))
     ours, theirs = pty.openpty()
     tool = crowd.popen(*argv, env=env, stderr=theirs, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
-    tool.communicate(timeout=10)
+    tool.communicate(timeout=20)
     os.close(theirs)
     shown = all_of(ours).decode()
     os.close(ours)
-    assert re.search(r"\[#+\.+\] +\d+%  \d{3,4}/s  0 answered  2 s left", shown) and shown.endswith("\r\033[K")
+    assert re.search(rf"\[#+\.+\] +\d+%  \d{{1,4}}/s  0 answered  {left} s left", shown) and shown.endswith("\r\033[K")
 
 
 def test_daemon_that_dies_while_it_sweeps(crowd, tmp_path):
