@@ -15,10 +15,17 @@ transport_refusal(const struct transport *transport)
     return transport->refusals[IPV4][PROTOCOL_ICMP];
 }
 
+/* The source that the client named; or where it named none, whatever this host had for that family. */
 static bool
 has_sent_from(const struct departures *departures, const struct request *request)
 {
     uint32_t count = departures->source_count[request->family];
+    if (address_is_unspecified(&request->local)) {
+        bool any = false;
+        for (enum protocol_id protocol = 0; protocol < PROTOCOLS; protocol++)
+            any = any || departures->any[request->family][protocol];
+        return any;
+    }
     for (uint32_t i = 0; i < count && i < TRANSPORT_SOURCES; i++)
         if (address_same(&departures->sources[request->family][i], &request->local))
             return true;

@@ -68,7 +68,10 @@ def test_address_removed(both, daemon):
 
     for family in FAMILIES:  # the last one goes too, and with it the way to the target
         both.client.ip(f"-{family} addr flush dev wire scope global")
-    only(exchange(daemon, everything(ANSWERS)), "no-route-network", "no-route-host", "address-not-available", "network-down")
+    only(exchange(daemon, everything(ANSWERS)), "no-route-network", "no-route-host", "network-down")
+    # By an interface alone IPv4 has a way all the same, but no source; and mtr -I ends itself on some words.
+    by_interface = [f"{line} local-device wire" for line in everything(ANSWERS)]
+    only(exchange(daemon, by_interface), "no-route-network", "no-route-host", "no-reply", "network-down")
     for family in FAMILIES:
         both.client.ip(f"-{family} addr add {CLIENT[family]}/{LENGTH[family]} dev wire"
                        f"{' nodad' if family == 6 else ''}")
