@@ -108,7 +108,7 @@ struct datagram {
     bool bare;            /* IPv4 too is without its IP header, as sockets give it that are not raw */
     struct address from;  /* unused if the IP header is there, as the next three */
     struct address to;
-    uint8_t ttl;
+    uint8_t ttl;          /* 0: the host does not say, and then not of the TOS either */
     uint8_t tos;
     struct instant arrived;
 };

@@ -255,7 +255,7 @@ decode_datagram(const struct outlet *outlet, const struct datagram *datagram, ui
         .from = datagram->from,
         .to = datagram->to,
         .arrived = datagram->arrived,
-        .known = KNOWN_TTL | KNOWN_TOS,
+        .known = datagram->ttl ? KNOWN_TTL | KNOWN_TOS : 0,
         .ttl = datagram->ttl,
         .tos = datagram->tos,
         .source = datagram->to,

@@ -73,6 +73,15 @@ def test_raw_sockets_are_handed_nothing(network, confine, routeless):
 
 
 @pytest.mark.parametrize("who", WHO)
+def test_unknown_headers(network, confine, who):
+    """Where the host keeps the TTL of answers to itself, `detail` has none, and not a made up one."""
+    with Daemon(network.client, wrapper=[*WHO[who], confine, "options"]) as daemon:
+        for probe in PROBES:
+            reply = daemon.ask(f"send-probe {probe} timeout 2 detail 1")
+            assert reply.kind == "reply" and reply.args.get("reply-ttl", "64") == "64", reply.line
+
+
+@pytest.mark.parametrize("who", WHO)
 def test_emulated(network, who):
     """As in a container for another machine: few socket options, and no sandbox."""
     if not shutil.which(QEMU) or cc.sanitized():
