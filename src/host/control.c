@@ -78,10 +78,20 @@ read_ip_control(const struct cmsghdr *control, struct controls *controls)
         controls->ttl = (uint8_t)int_in(control);
     } else if (is_control(control, IPPROTO_IP, IP_TOS, 1)) { /* the kernel gives it as one byte, not as an int */
         controls->tos = *CMSG_DATA(control);
+    } else if (control->cmsg_type == IP_RECVOPTS) {
+        controls->options = control->cmsg_len - CMSG_LEN(0);
     } else if (is_control(control, IPPROTO_IP, IP_PKTINFO, sizeof info)) {
         memcpy(&info, CMSG_DATA(control), sizeof info);
         memcpy(controls->to.bytes, &info.ipi_addr, sizeof info.ipi_addr);
     }
+}
+
+/* These come as they stood in the packet, each with its length in units of eight bytes, less one (RFC 8200, section 4). */
+static bool
+is_extension_header(const struct cmsghdr *control)
+{
+    int type = control->cmsg_type;
+    return (type == IPV6_HOPOPTS || type == IPV6_DSTOPTS || type == IPV6_RTHDR) && control->cmsg_len >= CMSG_LEN(2);
 }
 
 static void
@@ -94,6 +104,8 @@ read_ipv6_control(const struct cmsghdr *control, struct controls *controls)
         controls->ttl = (uint8_t)int_in(control);
     } else if (is_control(control, IPPROTO_IPV6, IPV6_TCLASS, sizeof(int))) {
         controls->tos = (uint8_t)int_in(control);
+    } else if (is_extension_header(control)) {
+        controls->options += (CMSG_DATA(control)[1] + 1u) * 8;
     } else if (is_control(control, IPPROTO_IPV6, IPV6_PKTINFO, sizeof info)) {
         memcpy(&info, CMSG_DATA(control), sizeof info);
         memcpy(controls->to.bytes, &info.ipi6_addr, sizeof info.ipi6_addr);
@@ -103,7 +115,7 @@ read_ipv6_control(const struct cmsghdr *control, struct controls *controls)
 void
 controls_read(struct msghdr *message, struct controls *controls)
 {
-    *controls = (struct controls){ .ttl = 0 };
+    *controls = (struct controls){ .cut = message->msg_flags & MSG_CTRUNC };
     for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control; control = CMSG_NXTHDR(message, control)) {
         if (control->cmsg_level == SOL_SOCKET)
             read_socket_control(control, controls);

@@ -23,6 +23,8 @@ struct controls {
     bool has_lost;
     uint32_t lost;          /* packets that the socket had no room for so far */
     uint8_t ttl, tos;
+    size_t options;         /* bytes of IPv4 options or IPv6 extension headers */
+    bool cut;               /* there was no room for all that came along */
     struct address to;
     bool has_error;
     struct sock_extended_err error; /* ip(7), IP_RECVERR */

@@ -69,6 +69,8 @@ inbox_read(struct inbox *inbox, size_t place, const struct clock *clock, struct 
     datagram->to = controls->to;
     datagram->ttl = controls->ttl;
     datagram->tos = controls->tos;
+    datagram->options = controls->options;
+    datagram->options_cut = controls->cut;
     datagram->arrived = clock_of_stamp(clock, controls->has_stamp ? controls->stamp : clock->now.wall);
     return true;
 }

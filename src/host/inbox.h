@@ -11,7 +11,12 @@
 #include "packets/packet.h"
 
 #define INBOX_BATCH 32    /* messages */
-#define INBOX_CONTROL 512 /* bytes of control messages that may come along with one */
+
+/*
+ * Bytes of control messages that may come along with one: room for all extension headers that fit into an ICMPv6 error, of
+ * 1280 bytes, since what the error is stands behind them.
+ */
+#define INBOX_CONTROL (2048 + 192)
 
 /* Not a multiple of the page size, so that the packets' first lines do not compete for the same places in the cache. */
 #define INBOX_SLOT (65536 + 320)

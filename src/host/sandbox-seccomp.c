@@ -94,6 +94,9 @@ static const struct allowed_call allowed_calls[] = {
     SET(BOTH, IPPROTO_IPV6, IPV6_FREEBIND),
     SET(BOTH, IPPROTO_IPV6, IPV6_RECVHOPLIMIT), /* the TTL of answers, from the first probe with `detail` on, */
     SET(BOTH, IPPROTO_IPV6, IPV6_RECVTCLASS),  /* and their TOS */
+    SET(BOTH, IPPROTO_IPV6, IPV6_RECVHOPOPTS), /* and how long their headers are */
+    SET(BOTH, IPPROTO_IPV6, IPV6_RECVDSTOPTS),
+    SET(BOTH, IPPROTO_IPV6, IPV6_RECVRTHDR),
     SET(BOTH, SOL_SOCKET, SO_BROADCAST),       /* for one probe, and taken back after it, */
     SET(BOTH, IPPROTO_IP, IP_MTU_DISCOVER),    /* as is this */
     SET(BOTH, IPPROTO_IPV6, IPV6_MTU_DISCOVER),
@@ -109,6 +112,7 @@ static const struct allowed_call allowed_calls[] = {
     SET(PLAIN, IPPROTO_IPV6, IPV6_RECVERR_RFC4884),
     SET(PLAIN, IPPROTO_IP, IP_RECVTTL),        /* the same of IPv4 answers as above of IPv6 */
     SET(PLAIN, IPPROTO_IP, IP_RECVTOS),
+    SET(PLAIN, IPPROTO_IP, IP_RECVOPTS),
     SET(PLAIN, IPPROTO_IP, IP_PKTINFO),        /* to which of our addresses they came */
     SET(PLAIN, IPPROTO_IPV6, IPV6_RECVPKTINFO),
     SET(PLAIN, IPPROTO_IP, IP_TTL),            /* what a SYN bears, which takes no control messages: its TTL, */

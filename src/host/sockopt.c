@@ -37,6 +37,12 @@ static const struct {
     { USE_OUTLET | USE_DETAIL, IPV6, WISH_HEADERS, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1 },
     { USE_OUTLET | USE_DETAIL, IPV6, WISH_HEADERS, IPPROTO_IPV6, IPV6_RECVTCLASS, 1 },
 
+    /* What stood in front of what these sockets hand over: it counts in the size of the packet. */
+    { USE_OUTLET, IPV4, WISH_SIZES, IPPROTO_IP, IP_RECVOPTS, 1 },
+    { USE_OUTLET | USE_DETAIL, IPV6, WISH_SIZES, IPPROTO_IPV6, IPV6_RECVHOPOPTS, 1 },
+    { USE_OUTLET | USE_DETAIL, IPV6, WISH_SIZES, IPPROTO_IPV6, IPV6_RECVDSTOPTS, 1 },
+    { USE_OUTLET | USE_DETAIL, IPV6, WISH_SIZES, IPPROTO_IPV6, IPV6_RECVRTHDR, 1 },
+
     { USE_SENDER, BOTH, WISH_BUFFERS, SOL_SOCKET, SO_SNDBUF, SENDER_BUFFER },
     { USE_SENDER, BOTH, WISH_LARGE_BUFFERS, SOL_SOCKET, SO_SNDBUFFORCE, SENDER_BUFFER },
     { USE_OUTLET, BOTH, WISH_BUFFERS, SOL_SOCKET, SO_SNDBUF, BUFFER },
@@ -71,6 +77,7 @@ static const char *const losses[WISHES] = {
     [WISH_EXTENSIONS] = "no labels and other extensions of routers that say how much they quote",
     [WISH_LOSSES] = "answers that did not fit in a buffer are not counted",
     [WISH_HEADERS] = "no reply-ttl and reply-tos",
+    [WISH_SIZES] = "reply-size lacks the options and extension headers of answers",
     [WISH_BUFFERS] = "small buffers: answers may be lost in floods",
     [WISH_FRAGMENTS] = "how packets beyond an MTU are treated is the host's choice",
     [WISH_PATHS] = "probes to one target may take several paths",

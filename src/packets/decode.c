@@ -18,7 +18,7 @@ read_header_v4(struct reader *bytes, uint8_t *number, struct answer *answer)
     size_t header = (size_t)(version_length & 15) * 4;
     if (version_length >> 4 != 4 || header < 20 || length < header || length > start.left || (fragment & 0x1fff) != 0)
         return false;
-    answer->known |= KNOWN_ID | KNOWN_TTL | KNOWN_TOS;
+    answer->known |= KNOWN_SIZE | KNOWN_ID | KNOWN_TTL | KNOWN_TOS;
     answer->size = length;
     reader_limit(&start, length);
     *bytes = start;
@@ -47,8 +47,8 @@ packet_decode(const struct datagram *datagram, struct answer *answer)
         .from = datagram->from,
         .to = datagram->to,
         .arrived = datagram->arrived,
-        .known = datagram->ttl ? KNOWN_SIZE | KNOWN_TTL | KNOWN_TOS : KNOWN_SIZE,
-        .size = families[datagram->family].header_size + bytes.left,
+        .known = (datagram->options_cut ? 0 : KNOWN_SIZE) | (datagram->ttl ? KNOWN_TTL | KNOWN_TOS : 0),
+        .size = families[datagram->family].header_size + datagram->options + bytes.left,
         .ttl = datagram->ttl,
         .tos = datagram->tos,
     };

@@ -110,6 +110,8 @@ struct datagram {
     struct address to;
     uint8_t ttl;          /* 0: the host does not say, and then not of the TOS either */
     uint8_t tos;
+    size_t options;       /* bytes of IPv4 options or IPv6 extension headers that are not in BYTES, */
+    bool options_cut;     /* or more */
     struct instant arrived;
 };
 

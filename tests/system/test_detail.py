@@ -103,6 +103,24 @@ def test_tcp_flags(path, hopping):
 
 
 @every_family
+@every_protocol
+def test_size_with_headers(path, hopping, protocol, family):
+    """`reply-size` has the options of IPv4 and the extension headers of IPv6 in it, which sockets take off."""
+    options = wire.HOP_BY_HOP, b"\0\x1e\4" + bytes(4)
+    chain = options, (wire.DESTINATION, b"\2" + options[1][1:] + b"\x1e\x0e" + bytes(14)), (wire.ROUTING, b"\2\xfd\0" + bytes(20))
+    sizes = []
+    for rules in {}, {"headers": chain[:1], "options": b"\1" * 8}, {"headers": chain, "options": b"\1" * 40}:
+        path.play(hops(1, **rules), [target(**rules)])
+        asked = [ask(hopping, family, protocol, words) for words in ("ttl 1", "ttl 2")]
+        assert [reply.kind for reply in asked] == ["ttl-expired", "reply"]
+        sizes.append([reply.args.get("reply-size") for reply in asked])
+    added = (0, 8, 40) if family == 4 else (0, 8, 56)
+    for place, known in enumerate((able("detail::size"), protocol == "icmp" or able("detail::size"))):
+        told = [int(pair[place]) for pair in sizes if known]
+        assert told == [told[0] + more for more in added] if known else not any(pair[place] for pair in sizes)
+
+
+@every_family
 def test_no_reply(daemon, family):
     """Of a probe without an answer its own side is known."""
     found = pairs(ask(daemon, family, "udp", "timeout 0.05", SILENT))
