@@ -14,6 +14,7 @@
 
 #define SOCKETS_FOR_REST 256 /* no more are opened for the sake of REST, only when probes in flight use them all */
 #define SOCKETS_MAX 1024     /* of each family */
+#define PORT_TRIES 8         /* for a port that no probe is sent to */
 #define NAMED_MAX 1024       /* sockets with ports, or sources, that clients named */
 #define NAMED_REST (2 * NS_PER_S) /* one of those is closed when no probe has used it for so long */
 
@@ -111,14 +112,26 @@ open_slot(struct datagrams *datagrams, enum family_id family, const struct addre
 
 /* ---- ports that the kernel chose ---- */
 
+/* On this host itself such a probe would come to this socket, and be lost, where the port is closed. */
+static bool
+is_far_port(uint16_t port)
+{
+    return port >= FAR_PORT_FIRST && port < FAR_PORT_FIRST + FAR_PORTS;
+}
+
 static bool
 grow(struct datagrams *datagrams, enum family_id family)
 {
     static const struct address any;
     struct pool *pool = &datagrams->pools[family];
-    if (pool->count == SOCKETS_MAX ||
-        open_slot(datagrams, family, &any, 0, 0, &pool->slots[pool->count]) != 0)
+    struct slot **slot = &pool->slots[pool->count];
+    if (pool->count == SOCKETS_MAX || open_slot(datagrams, family, &any, 0, 0, slot) != 0)
         return false;
+    for (int tries = 1; tries < PORT_TRIES && is_far_port((*slot)->outlet.near); tries++) {
+        outlet_close(&(*slot)->outlet);
+        if (open_slot(datagrams, family, &any, 0, 0, slot) != 0)
+            return false;
+    }
     pool->next = pool->count++;
     return true;
 }

@@ -328,6 +328,21 @@ def test_mapped_target(path):
         assert daemon.finish() == (0, "")
 
 
+@every_family
+def test_no_socket_where_probes_go(family):
+    """No udp socket has a port that probes without `port` are sent to: on this host itself they would come to it, unanswered."""
+    own = {4: "127.0.0.1", 6: "::1"}[family]
+    with Namespace("plain-own") as namespace:
+        namespace.sysctl("net.ipv4.ip_local_port_range", "33000 34000")  # a tenth of them are such ports
+        with Daemon(namespace) as daemon:
+            daemon.send(*(f"{number} send-probe ip-{family} {own} protocol udp port 9 timeout 1 detail 1" for number in range(200)))
+            replies = daemon.collect(200)
+            assert daemon.finish() == (0, "")
+    assert {reply.kind for reply in replies} == {"reply"}
+    ports = {int(reply.args["local-port"]) for reply in replies}
+    assert len(ports) == 200 and not ports & set(range(33434, 33534))
+
+
 @contextlib.contextmanager
 def stopped(daemon):
     os.kill(daemon.pid, signal.SIGSTOP)
