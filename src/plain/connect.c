@@ -221,17 +221,19 @@ start(const struct connection *connection, const struct errand *errand, struct r
     return connect(fd, (struct sockaddr *)&name, length) < 0 ? connect_refusal(errno, errand) : 0;
 }
 
-/* The port and the source that the kernel chose, as far as it says. */
+/* The port and the source that the kernel chose, as far as it says; for a group it chose none. */
 static void
 read_name(const struct connection *connection, struct identity *identity)
 {
     struct sockaddr_in in; /* sin_port is where sin6_port is */
     struct sockaddr_storage name = { 0 };
     socklen_t length = sizeof name;
+    struct address source;
     enum family_id family;
     if (getsockname(connection->outlet.fd, (struct sockaddr *)&name, &length) < 0 ||
-        !address_from_socket(&name, &family, &identity->source))
+        !address_from_socket(&name, &family, &source) || address_is_unspecified(&source))
         return;
+    identity->source = source;
     memcpy(&in, &name, sizeof in);
     identity->near = ntohs(in.sin_port);
 }

@@ -16,7 +16,7 @@ from lab.delay import delayed
 from lab.expect import NO_REPLY, Case, answered, hold, said
 from lab.net import Namespace, join
 from lab.pair import ANSWERS, Pair
-from lab.path import WHOLE, Path, Tun, hops, target, target_address
+from lab.path import OURS, OURS_TOO, WHOLE, Path, Tun, hops, target, target_address
 
 FAMILIES = 4, 6
 TARGET = target_address(0)
@@ -341,6 +341,19 @@ def test_no_socket_where_probes_go(family):
     assert {reply.kind for reply in replies} == {"reply"}
     ports = {int(reply.args["local-port"]) for reply in replies}
     assert len(ports) == 200 and not ports & set(range(33434, 33534))
+
+
+@every_family
+def test_tcp_to_a_group(path, family):
+    """Nobody connects to a group, so nothing is known of a port; but by which source it would have left."""
+    group = {4: "224.0.0.1", 6: "ff0e::1"}[family]
+    if family == 4:
+        path.namespace.ip(f"route add {group} dev {path.ifname}")
+    with Daemon(path.namespace) as daemon:
+        reply = daemon.ask(f"send-probe ip-{family} {group} protocol tcp timeout 0.1 detail 1")
+        assert daemon.finish() == (0, "")
+    assert reply.kind == "no-reply" and "local-port" not in reply.args
+    assert reply.args[f"local-ip-{family}"] in {OURS[family], OURS_TOO[family]}
 
 
 @contextlib.contextmanager
