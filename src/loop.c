@@ -26,7 +26,7 @@ struct state {
     struct instant flushed; /* when no reply was left unwritten, as far as the client took them */
     uint64_t lost;        /* packets that the kernel had dropped when we last said so */
     struct instant told;  /* when that was */
-    int signal;           /* that came, and ends us */
+    int end;              /* the signal that came, and ends us; or -errno: we cannot wait */
 };
 
 static bool
@@ -70,7 +70,10 @@ wait_for_events(const struct loop *loop, struct state *state, struct pollfd *fds
     int ready = clock_poll(fds, count, timed ? &when : NULL);
     for (size_t i = 0; ready < 0 && i < count; i++)
         fds[i].revents = 0;
-    return ready >= 0 || errno == EINTR || errno == EAGAIN || errno == ENOMEM;
+    if (ready >= 0 || errno == EINTR || errno == EAGAIN || errno == ENOMEM)
+        return true;
+    state->end = -errno;
+    return false;
 }
 
 static void
@@ -158,7 +161,7 @@ take_signal(const struct loop *loop, struct state *state)
     struct signalfd_siginfo info;
     if (read(loop->signal_fd, &info, sizeof info) != sizeof info)
         return false;
-    state->signal = (int)info.ssi_signo;
+    state->end = (int)info.ssi_signo;
     output_flush(loop->output);
     return true;
 }
@@ -204,5 +207,5 @@ loop_run(const struct loop *loop)
     clock_refresh(&state.clock);
     while (is_alive(loop) && turn(loop, &state))
         ;
-    return state.signal;
+    return state.end;
 }

@@ -18,7 +18,7 @@ struct loop {
 
 /*
  * Runs until all requests are answered and the input has ended, until nobody can read the replies any more, or until a
- * signal comes. Returns the number of that signal, else 0.
+ * signal comes. Returns the number of that signal, or -errno where the host does not let it wait; else 0.
  */
 int loop_run(const struct loop *loop);
 

@@ -189,8 +189,12 @@ run(const struct options *options, struct privileges *privileges, bool unprivile
         return fail("can't enter the sandbox");
     int number = loop_run(loop);
     sigprocmask(SIG_UNBLOCK, &ending, NULL);
-    if (number)
+    if (number > 0)
         return end_by(number);
+    if (number < 0) {
+        errno = -number;
+        return fail("can't wait for packets");
+    }
     errno = output_error(loop->output);
     return errno ? fail("can't write replies") : EXIT_SUCCESS;
 }

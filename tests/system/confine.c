@@ -3,7 +3,8 @@
  * confine MODE[,MODE]... PROGRAM [ARGUMENT]...: runs a program as hosts run it that confine it: with calls refused that it
  * may wish for. netlink: no sockets of that family (RestrictAddressFamilies= of systemd); seccomp: the process is killed for
  * seccomp(2) (SystemCallFilter=@system-service has all that the daemon calls but this one); limits: no limit can be set;
- * options: socket options that old kernels and emulators do not know are refused; groups: netlink tells of no changes.
+ * options: socket options that old kernels and emulators do not know are refused; groups: netlink tells of no changes;
+ * waiting: of the calls that wait for several descriptors none is there.
  */
 #include <errno.h>
 #include <linux/in6.h>
@@ -43,6 +44,11 @@ refuse(scmp_filter_ctx filter, const char *mode)
         error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(setrlimit), 0);
         if (!error)
             error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_NE, 0));
+    }
+    if (strcmp(mode, "waiting") == 0) {
+        error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(poll), 0);
+        if (!error)
+            error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(ppoll), 0);
     }
     if (strcmp(mode, "groups") == 0)
         error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(setsockopt), 1,

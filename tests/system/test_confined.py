@@ -73,6 +73,15 @@ def test_raw_sockets_are_handed_nothing(network, confine, routeless):
 
 
 @pytest.mark.parametrize("who", WHO)
+def test_no_way_to_wait(network, confine, who):
+    """What is then left unanswered is told by the status, and why on standard error."""
+    with Daemon(network.client, wrapper=[*WHO[who], confine, "waiting"]) as daemon:
+        daemon.send(f"1 send-probe {PROBES[0]} timeout 20")
+        status, said = daemon.finish()
+    assert status == 1 and "can't wait" in said, said
+
+
+@pytest.mark.parametrize("who", WHO)
 def test_unknown_headers(network, confine, who):
     """Where the host keeps the TTL of answers to itself, `detail` has none, and not a made up one."""
     with Daemon(network.client, wrapper=[*WHO[who], confine, "options"]) as daemon:
