@@ -353,6 +353,18 @@ was_accepted(int error, const struct tcp_info *info)
     return info->tcpi_rtt != 0 && (reset || (open && !error));
 }
 
+/*
+ * On this host itself the port that the kernel chose may be the one that is probed. Then the SYN comes to the socket that
+ * sent it, which answers itself (RFC 9293, section 3.5), though nobody listens there.
+ */
+static bool
+is_its_own_peer(const struct connection *connection)
+{
+    struct identity own = connection->identity;
+    read_name(connection, &own);
+    return own.near == own.far && address_same(&own.source, &connection->target);
+}
+
 /* The target's own answer: an open port, or a closed one. */
 static bool
 read_outcome(const struct connection *connection, const struct tcp_info *info, struct answer *answer)
@@ -380,6 +392,8 @@ read_outcome(const struct connection *connection, const struct tcp_info *info, s
     }
     if (!was_accepted(error, info))
         return false;
+    if (is_its_own_peer(connection))
+        answer->tcp_flags = TH_RST | TH_ACK;
     struct instant heard = instant_after(now, -(int64_t)info->tcpi_last_ack_recv * NS_PER_MS);
     answer->arrived = arrived.ns < now.ns ? arrived : now;
     return info->tcpi_total_retrans == 0 || llabs(instant_since(heard, arrived)) < RETRANSMITTED_AFTER;

@@ -344,6 +344,20 @@ def test_no_socket_where_probes_go(family):
 
 
 @every_family
+def test_tcp_to_itself(family):
+    """A SYN that comes to the socket that has sent it finds no open port, whether a client or the kernel chose its own port."""
+    own = {4: "127.0.0.1", 6: "::1"}[family]
+    with Namespace("plain-itself") as namespace:
+        namespace.sysctl("net.ipv4.ip_local_port_range", "40000 40007")
+        with Daemon(namespace) as daemon:
+            asked = [f"send-probe ip-{family} {own} protocol tcp port 20000 local-port 20000 detail 1"]
+            asked += [f"send-probe ip-{family} {own} protocol tcp port {port} detail 1" for port in range(40000, 40008)] * 8
+            replies = [daemon.ask(line) for line in asked]
+            assert daemon.finish() == (0, "")
+    assert {(reply.kind, reply.args["tcp-flags"]) for reply in replies} == {("reply", "rst")}
+
+
+@every_family
 def test_tcp_to_a_group(path, family):
     """Nobody connects to a group, so nothing is known of a port; but by which source it would have left."""
     group = {4: "224.0.0.1", 6: "ff0e::1"}[family]
