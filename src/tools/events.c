@@ -12,6 +12,9 @@
 
 #include "host/clock.h"
 
+#define STANDSTILL (200 * NS_PER_MS) /* an alarm that is so late was kept back by something else than others */
+#define MOMENT (100 * NS_PER_MS)
+
 struct events {
     struct watch **watches;
     struct pollfd *polled; /* of the same order, made anew for each wait */
@@ -22,6 +25,7 @@ struct events {
     size_t alarm_room;
     struct alarm *urgent; /* for which there was no memory */
     struct instant now;
+    struct instant held; /* no alarm rings before: see note_standstill() */
     struct watch signals;
     void (*quit)(void *owner); /* at SIGQUIT */
     void *quit_owner;
@@ -229,12 +233,31 @@ events_unset(struct events *events, struct alarm *alarm)
         move_down(events, last, place);
 }
 
+/* When the first alarm may ring; there is one. */
+static struct instant
+first_due(const struct events *events)
+{
+    struct instant due = events->heap[1]->due;
+    return due.ns < events->held.ns ? events->held : due;
+}
+
+/*
+ * Ctrl-Z, or whoever does not read what is written: we stood still, and perhaps the daemon, too. It has to tell yet what has
+ * come meanwhile, before anything is called silent.
+ */
+static void
+note_standstill(struct events *events)
+{
+    if (events->alarm_count && instant_since(events->now, first_due(events)) > STANDSTILL)
+        events->held = instant_after(events->now, MOMENT);
+}
+
 static struct alarm *
 next_due(const struct events *events)
 {
     if (events->urgent)
         return events->urgent;
-    return events->alarm_count && events->heap[1]->due.ns <= events->now.ns ? events->heap[1] : NULL;
+    return events->alarm_count && first_due(events).ns <= events->now.ns ? events->heap[1] : NULL;
 }
 
 static void
@@ -252,8 +275,8 @@ static int
 wait_for(const struct events *events, int64_t longest)
 {
     struct instant now = clock_now(), until = instant_after(now, longest);
-    if (events->alarm_count && events->heap[1]->due.ns < until.ns)
-        until = events->heap[1]->due;
+    if (events->alarm_count && first_due(events).ns < until.ns)
+        until = first_due(events);
     return clock_poll(events->polled, events->watch_count, events->urgent ? &now : &until);
 }
 
@@ -283,6 +306,7 @@ events_turn(struct events *events, int64_t longest)
         events->polled[i] = (struct pollfd){ events->watches[i]->descriptor, events->watches[i]->wanted, 0 };
     int came = wait_for(events, longest);
     events->now = clock_now();
+    note_standstill(events);
     if (came > 0)
         look(events);
     ring(events);

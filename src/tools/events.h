@@ -47,7 +47,7 @@ void events_unset(struct events *events, struct alarm *alarm);
 
 /*
  * Turns until events_end() was called or a signal came. What the tool wrote on standard output is on its way before
- * each wait. The clock is read once a turn.
+ * each wait. The clock is read once a turn. After a standstill alarms ring a moment later, behind what came meanwhile.
  */
 void events_run(struct events *events);
 void events_end(struct events *events);

@@ -21,7 +21,7 @@ from lab.nameserver import nameserver
 from lab.net import Namespace
 from lab.pair import Pair
 from lab.path import Path, hop_address, hops, target, target_address
-from lab.tools import on_terminal, run, start
+from lab.tools import on_terminal, run, stand_still, start
 
 TARGET, OTHER = target_address(0), target_address(1)
 
@@ -155,6 +155,16 @@ def test_interrupt_with_probes_under_way(path):
     rest, _ = tool.communicate(timeout=5)
     sent, received, open_ = map(int, re.search(r"^(\d+) sent, (\d+) received, 0% lost, (\d+) under way$", rest, re.M).groups())
     assert tool.returncode == 0 and sent == received + open_
+
+
+def test_standstill(path):
+    """What was answered while the tool and its daemon were stopped is not lost."""
+    path.play([], [target(delay=0.5)])
+    tool = start(path.namespace, "probe-ping", "-c5", "-i0.1", "-W1", TARGET[4])
+    tool.stdout.readline()
+    stand_still(tool)
+    rest, _ = tool.communicate(timeout=5)
+    assert "no answer" not in rest and "5 sent, 5 received, 0% lost\n" in rest
 
 
 def test_loss_of_nothing(path):

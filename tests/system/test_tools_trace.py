@@ -19,7 +19,7 @@ from lab.fake_daemon import fake_daemon
 from lab.nameserver import nameserver
 from lab.net import Namespace
 from lab.path import Path, hops, target, target_address, way_address
-from lab.tools import command, on_terminal, run, start
+from lab.tools import command, on_terminal, run, stand_still, start
 
 TARGET = target_address(0)
 BALANCED = "src", "dst", "protocol", "sport", "dport", "icmp_id", "flow_label"  # what a router hashes; of icmp, too:
@@ -227,6 +227,16 @@ def test_rounds_interrupted(path):
     os.killpg(tool.pid, signal.SIGINT)
     rest, _ = tool.communicate(timeout=5)
     assert rest.startswith("hop host") and len(rest.splitlines()) == 13 and tool.returncode == 0
+
+
+def test_rounds_and_a_standstill(path):
+    """What was answered while the tool and its daemon were stopped is not lost, though it was the last round."""
+    path.play([], [target(delay=0.5)])
+    tool = start(path.namespace, "probe-trace", "-n", "--mtr", 5, "-i0.1", "-W1", "--json", TARGET[4])
+    time.sleep(0.8)
+    stand_still(tool)
+    hop = json.loads(tool.communicate(timeout=5)[0].splitlines()[0])
+    assert (hop["sent"], hop["received"], hop["loss_percent"]) == (5, 5, 0)
 
 
 def test_rounds_on_a_terminal(path):

@@ -9,6 +9,7 @@ import os
 import pathlib
 import pty
 import shutil
+import signal
 import struct
 import subprocess
 import termios
@@ -85,6 +86,15 @@ def start(namespace, tool, *args, shell=SHELLS[0], awk=AWKS[0], **popen):
     argv, environ = command(tool, *args, shell=shell, awk=awk)
     return namespace.popen(*argv, env=environ, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
                            start_new_session=True, **popen)
+
+
+def stand_still(tool, seconds=1.5):
+    """As Ctrl-Z and fg would: the tool and its daemon are stopped for a while; the tool is the first to go on."""
+    os.killpg(tool.pid, signal.SIGSTOP)
+    time.sleep(seconds)
+    tool.send_signal(signal.SIGCONT)
+    time.sleep(0.03)
+    os.killpg(tool.pid, signal.SIGCONT)
 
 
 def on_terminal(namespace, tool, *args, columns=80, rows=24, timeout=30):
