@@ -151,7 +151,8 @@ plan(struct pace *pace)
             soonest = due;
     }
     int64_t wait = gate_wait(&pace->gate);
-    if (now && wait) {
+    /* There is room though this turn has sent: two tries of a target are due at once, if we stood still. */
+    if (now && (wait || gate_has_room(&pace->gate))) {
         int64_t next = pace->gate.latest.ns + (wait > GATE_TICK ? wait : GATE_TICK);
         soonest = next < soonest ? next : soonest;
     }

@@ -394,6 +394,17 @@ def test_no_retry_after_a_pause(crowd):
     assert tool.communicate(timeout=20)[0].splitlines()[-1].startswith("2048 targets: 2048 answered, 0 silent; 2048 probes ")
 
 
+def test_all_tries_after_a_pause(path):
+    """Of a silent target all are due at once then."""
+    path.play([], [target(0, silent=True)])
+    tool = start(path.namespace, "probe-sweep", "-W0.9", "-r2", target_address(0)[4])
+    time.sleep(0.2)
+    os.killpg(tool.pid, signal.SIGSTOP)
+    time.sleep(1)
+    os.killpg(tool.pid, signal.SIGCONT)
+    assert tool.communicate(timeout=5)[0].splitlines()[-1].startswith("1 targets: 0 answered, 1 silent; 3 probes in ")
+
+
 def test_no_retry_when_it_is_behind(crowd):
     """At a pace that no machine keeps."""
     said = run(crowd, "probe-sweep", "-q", "-R1000000", ANSWERING)
