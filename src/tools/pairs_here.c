@@ -168,6 +168,7 @@ here_read_sources(struct here *here)
 
 struct gateways {
     struct here here; /* first: it is what dump() hands on */
+    bool has_default[FAMILIES]; /* which may be without a gateway: of a tunnel, or one that refuses */
     uint32_t metric[FAMILIES];
 };
 
@@ -204,6 +205,12 @@ add_next_hops(struct here *here, enum family_id family, const struct rtattr *sev
 }
 
 static bool
+is_taken(unsigned type)
+{
+    return type == RTN_UNICAST || type == RTN_UNREACHABLE || type == RTN_PROHIBIT || type == RTN_BLACKHOLE;
+}
+
+static bool
 look_at_route(struct here *here, struct nlmsghdr *message)
 {
     struct gateways *gateways = (struct gateways *)here;
@@ -211,22 +218,22 @@ look_at_route(struct here *here, struct nlmsghdr *message)
     const struct rtattr *attribute[RTA_MAX + 1];
     enum family_id family;
     read_attributes(RTM_RTA(head), RTM_PAYLOAD(message), attribute, RTA_MAX + 1);
-    if (!known_family(head->rtm_family, &family) || head->rtm_dst_len || head->rtm_type != RTN_UNICAST ||
+    if (!known_family(head->rtm_family, &family) || head->rtm_dst_len || !is_taken(head->rtm_type) ||
         (head->rtm_flags & RTNH_F_DEAD) || number_of(attribute[RTA_TABLE], head->rtm_table) != RT_TABLE_MAIN)
         return true;
     uint32_t metric = number_of(attribute[RTA_PRIORITY], 0);
-    size_t count = here->gateway_count[family];
+    bool another = gateways->has_default[family];
     /* Of IPv6, next hops of the same metric may be routes of their own. */
-    if (count && (metric > gateways->metric[family] || (metric == gateways->metric[family] && family == IPV4)))
+    if (another && (metric > gateways->metric[family] || (metric == gateways->metric[family] && family == IPV4)))
         return true;
-    if (count && metric < gateways->metric[family])
+    if (another && metric < gateways->metric[family])
         here->gateway_count[family] = 0;
+    gateways->has_default[family] = true;
+    gateways->metric[family] = metric;
     if (attribute[RTA_MULTIPATH])
         add_next_hops(here, family, attribute[RTA_MULTIPATH]);
     else
         add_gateway(here, family, attribute, number_of(attribute[RTA_OIF], 0));
-    if (here->gateway_count[family])
-        gateways->metric[family] = metric;
     return true;
 }
 

@@ -238,6 +238,9 @@ def test_translation_seen_in_quotes(rules, translated, protocol):
     (["default nexthop via inet6 fe80::2 dev eth0 nexthop via 10.81.0.3 dev eth0"], "fe80::2%eth0, 10.81.0.3"),
     (["default via 10.81.0.3 metric 100", "default via 10.81.0.2 metric 50", "10.0.0.0/8 via 10.81.0.4"], "10.81.0.2"),
     (["default via 10.81.0.2 table 100", "unreachable default metric 200"], "none"),
+    (["default dev eth0 metric 50", "default via 10.81.0.2 metric 100"], "none"),
+    (["unreachable default metric 50", "default via 10.81.0.2 metric 100"], "none"),
+    (["unreachable default metric 200", "default via 10.81.0.2 metric 100"], "10.81.0.2"),
     (["default dev eth0"], "none"), ([], "none")], ids=str)
 def test_gateways_of_ipv4(routes, gateways):
     """However the default route is written."""
@@ -256,6 +259,9 @@ def test_gateways_of_ipv6():
         argv, env = command("probe-pairs", "--status", "--json", "-W", "0.2", "-c", 1)
         found, = objects(one.run(*argv, env=env, check=False).stdout.splitlines())
         assert found["def_gateway6"] == "fd81::2" and "def_gateway4" not in found and found["ULA_ok"]
+        one.ip("-6 route add default dev eth0 metric 5")
+        found, = objects(one.run(*argv, env=env, check=False).stdout.splitlines())
+        assert "def_gateway6" not in found
 
 
 def test_sources():
