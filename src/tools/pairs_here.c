@@ -33,6 +33,8 @@ reach_of(enum family_id family, const struct address *address)
         return REACH_LOOPBACK;
     if (byte[0] == 169 && byte[1] == 254)
         return REACH_LINK;
+    if ((byte[0] == 100 && (byte[1] & 0xc0) == 64) || (memcmp(byte, (const uint8_t[]){ 192, 0, 0 }, 3) == 0 && byte[3] < 8))
+        return REACH_SHARED;
     return byte[0] == 10 || (byte[0] == 192 && byte[1] == 168) || (byte[0] == 172 && (byte[1] & 0xf0) == 16) ? REACH_PRIVATE
                                                                                                      : REACH_GLOBAL;
 }

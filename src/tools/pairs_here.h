@@ -12,6 +12,7 @@ enum reach {
     REACH_LOOPBACK,
     REACH_LINK,    /* link local */
     REACH_PRIVATE, /* RFC 1918 */
+    REACH_SHARED,  /* of a carrier's translator, and of one on this host: RFC 6598, RFC 7335 */
     REACH_UNIQUE,  /* unique local */
     REACH_GLOBAL,
     REACHES,

@@ -220,7 +220,7 @@ note_pair(struct status *status, const struct pair *pair)
     if (family == IPV4 && near != REACH_LOOPBACK)
         note(&status->ipv4, pair);
     /* A source that means nothing out there, and is answered: somebody translates it. */
-    if (near == (family == IPV4 ? REACH_PRIVATE : REACH_UNIQUE) && far == REACH_GLOBAL)
+    if ((near == REACH_PRIVATE || near == REACH_SHARED || near == REACH_UNIQUE) && far == REACH_GLOBAL)
         note(&status->translated[family], pair);
 }
 
@@ -305,6 +305,8 @@ pairs_show_status(struct pairs *pairs, const struct here *here, const char *host
     show_kind(&status, "IPv6 link local", IPV6, REACH_LINK);
     show_kind(&status, "IPv4 global", IPV4, REACH_GLOBAL);
     show_kind(&status, "IPv4 private (RFC 1918)", IPV4, REACH_PRIVATE);
+    if (status.present[IPV4][REACH_SHARED])
+        show_kind(&status, "IPv4 shared (CGN, CLAT)", IPV4, REACH_SHARED);
     show_gateways(here, IPV4);
     show_gateways(here, IPV6);
     printf("%-25s %s\n", "IPv4 translated (NAT44)", truths[status.translated[IPV4]]);

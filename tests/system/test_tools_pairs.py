@@ -4,6 +4,7 @@
 Out there has one address that answers and one that drops all, and no way back to unique local addresses.
 """
 
+import ipaddress
 import json
 import os
 import signal
@@ -188,6 +189,19 @@ def test_own_daemon_of_mtr(run):
     assert words["IPv6 link local"] == "present, not tried"
     status, lines, said = run("-W", "1", "-p", "icmp", f"{GATE[6]}%eth0", daemon=MTR_PACKET)
     assert status == 1 and lines[0].endswith("no address with a scope is taken by this daemon")
+
+
+@pytest.mark.parametrize("source", ["100.64.0.5", "100.127.255.254", "192.0.0.5"])
+def test_status_behind_a_carriers_translator(source):
+    """Addresses of RFC 6598 and RFC 7335 are global ones no more than private ones are, and translated if answered."""
+    beside = str(ipaddress.ip_address(source) + (1 if source.endswith("5") else -1))
+    with Namespace("ways") as one, Namespace("ways-end") as other:
+        join(one, "eth0", other, "eth0", [f"{source}/30"], [f"{beside}/30", f"{THERE[4]}/32"])
+        one.ip(f"route add {THERE[4]} via {beside}")
+        argv, env = command("probe-pairs", "--status", "-c", 1, "-p", "icmp", THERE[4])
+        lines = {line[:25].strip(): line[26:] for line in one.run(*argv, env=env).stdout.splitlines()}
+    assert (lines["IPv4 global"], lines["IPv4 private (RFC 1918)"]) == ("no address", "no address")
+    assert (lines["IPv4 shared (CGN, CLAT)"], lines["IPv4 translated (NAT44)"]) == ("works", "yes")
 
 
 def test_status_json(run):
