@@ -715,6 +715,16 @@ hint(char letter)
     }
 }
 
+/* Two samples of the same name and labels: node_exporter takes that for a fault, and then tells nothing at all. */
+static void
+check_metrics(char **hosts, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        for (size_t other = 0; other < i; other++)
+            if (strcmp(hosts[i], hosts[other]) == 0)
+                wrong("a host once only with --openmetrics, not %s twice", hosts[i]);
+}
+
 static void
 read_options(int argc, char **argv, struct ping_options *options, size_t *hosts)
 {
@@ -760,6 +770,8 @@ read_options(int argc, char **argv, struct ping_options *options, size_t *hosts)
         wrong("--fragments takes do or dont, not %s", options->fragments);
     if (options->live + options->fping + options->metrics + options->probing.json > 1)
         wrong("one of --live, --fping, --openmetrics and --json");
+    if (options->metrics)
+        check_metrics(argv + 1, *hosts);
     if (options->plot && system("command -v gnuplot >/dev/null") != 0)
         wrong("no gnuplot (Debian package gnuplot-nox)");
     FILE *plot = options->plot ? fopen(options->plot, "ae") : NULL; /* not to be found out only when all is measured */

@@ -290,6 +290,12 @@ def test_open_metrics(path):
     assert f'probe_round_trip_seconds_bucket{label},le="+Inf"}} 6' in said.lines
 
 
+def test_open_metrics_of_a_host_given_twice():
+    """Its samples would be there twice, for which node_exporter tells nothing of anything."""
+    said = run(None, "probe-ping", "--openmetrics", "-c1", "127.0.0.1", "::1", "127.0.0.1", quiet=False)
+    assert (said.status, said.out) == (2, "") and "127.0.0.1 twice" in said.err
+
+
 READ = """
 import json, sys
 from prometheus_client import parser
