@@ -405,6 +405,8 @@ probing_check(struct probing *probing)
 {
     if (probing->ipv4 && probing->ipv6)
         wrong("either -4 or -6");
+    if (!probing->timeout)
+        wrong("--timeout takes more than 0: no answer is as fast as that");
     probing->family = probing->ipv4 ? 4 : probing->ipv6 ? 6 : 0;
     check_protocol(probing);
     check_service(probing);

@@ -86,9 +86,9 @@ def test_version(tool):
 
 
 @every_tool
-@pytest.mark.parametrize("args", [["--nonsense"], ["-W"], ["-W", "fast"], ["-W", "0,5"], ["-s", "0", "::1"],
-                                  ["-s", "070", "::1"], ["-p", "icmp:3", "::1"], ["-p", "gre", "::1"], ["-4", "-6", "::1"],
-                                  ["--json=1", "::1"], ["-I", "127.0.0.1", "-6", "::1"], ["a;b"], ["$(date)"], [""],
+@pytest.mark.parametrize("args", [["--nonsense"], ["-W"], ["-W", "fast"], ["-W", "0,5"], ["-W", "0.0", "::1"],
+                                  ["-s", "0", "::1"], ["-s", "070", "::1"], ["-p", "icmp:3", "::1"], ["-p", "gre", "::1"],
+                                  ["-4", "-6", "::1"], ["--json=1", "::1"], ["-I", "127.0.0.1", "-6", "::1"], ["a;b"], ["$(date)"], [""],
                                   ["-Q", "0x100", "::1"], ["evil\033[2J"]])
 def test_wrong_use(tool, args):
     """Exit status 2 and one line on stderr, of nothing that a terminal would act on."""
