@@ -18,6 +18,10 @@
 #define PORT "443"
 #define SCOUT_HOPS 8 /* how far routers are asked what they see of a probe */
 
+/* Pairs are asked so many at a time: a host lets 1000 errors out in a second, and 50 at once (Linux: icmp_msgs_per_sec). */
+#define AT_ONCE 10
+#define APART (20 * NS_PER_MS)
+
 struct pairs_options {
     struct probing probing;
     int64_t count, interval;
@@ -37,7 +41,9 @@ struct run {
     size_t host_pairs;             /* those come first; the others, with the gateways, are asked by icmp */
     bool resolving, unresolved, died;
     int64_t rounds;
-    struct alarm next_round;
+    size_t next_pair; /* of this round; 0: it has not begun */
+    struct instant round_due;
+    struct alarm next;
 };
 
 /* What a tag says: which pair, and of a probe that asks a router, how far it goes and by which of two protocols. */
@@ -196,27 +202,40 @@ send_scouts(struct run *run)
 static void
 end_if_over(struct run *run)
 {
-    if (!run->resolving && (!run->pairs.count || (run->rounds == run->options->count && !client_open(run->client))))
+    if (!run->resolving && (!run->pairs.count || (run->rounds == run->options->count && !run->next_pair && !client_open(run->client))))
         events_end(run->events);
+}
+
+static void
+send_some(struct run *run)
+{
+    for (int i = 0; i < AT_ONCE && run->next_pair < run->pairs.count; i++) {
+        size_t pair = run->next_pair++; /* first: the client may answer at once */
+        pair_sent(&run->pairs.all[pair]);
+        ask(run, (struct asked){ .pair = pair }, pair < run->host_pairs ? run->arguments : " protocol icmp");
+    }
 }
 
 static void
 send_round(void *owner)
 {
     struct run *run = owner;
-    run->rounds++;
-    for (size_t i = 0; i < run->pairs.count; i++) {
-        pair_sent(&run->pairs.all[i]);
-        ask(run, (struct asked){ .pair = i }, i < run->host_pairs ? run->arguments : " protocol icmp");
+    run->rounds += !run->next_pair;
+    send_some(run);
+    if (run->next_pair < run->pairs.count) {
+        events_set(run->events, &run->next, instant_after(events_now(run->events), APART));
+        return;
     }
+    run->next_pair = 0;
     if (run->options->status && run->rounds == 1)
         send_scouts(run);
     if (run->rounds == run->options->count)
         return;
-    struct instant now = events_now(run->events), next = instant_after(run->next_round.due, run->options->interval);
-    if (next.ns < now.ns - run->options->interval) /* rounds that a standstill kept back are not made up for at once */
-        next = instant_after(now, run->options->interval);
-    events_set(run->events, &run->next_round, next);
+    struct instant now = events_now(run->events);
+    run->round_due = instant_after(run->round_due, run->options->interval);
+    if (run->round_due.ns < now.ns - run->options->interval) /* rounds that a standstill kept back are not made up for at once */
+        run->round_due = instant_after(now, run->options->interval);
+    events_set(run->events, &run->next, run->round_due);
 }
 
 static void
@@ -249,9 +268,10 @@ begin_rounds(struct run *run)
     run->resolving = false;
     run->host_pairs = run->pairs.count;
     pair_up_gateways(run);
-    run->next_round = (struct alarm){ .rings = send_round, .owner = run, .due = clock_now() };
+    run->round_due = clock_now();
+    run->next = (struct alarm){ .rings = send_round, .owner = run };
     if (run->pairs.count)
-        events_set(run->events, &run->next_round, run->next_round.due);
+        events_set(run->events, &run->next, run->round_due);
     end_if_over(run);
 }
 

@@ -14,6 +14,7 @@ import time
 import pytest
 
 from lab.asking import MTR_PACKET
+from lab.chain import LIMITS
 from lab.nameserver import nameserver
 from lab.net import Namespace, join
 from lab.path import LONG, OURS, Hop, Path, hop_address, hops, target
@@ -292,6 +293,16 @@ def test_sources():
             ("10.81.0.1", "answered"), ("10.82.0.1", "no reply")}
         assert {(source, state) for source, _, state in pairs(one.run(*argv[:-1], "fd81::2", env=env).stdout.splitlines())} == {
             ("fd81::1", "answered"), ("fd81::5", "answered")}
+
+
+def test_many_sources():
+    """A host that lets 50 errors out at once, and 1000 in a second, answers them all."""
+    with Namespace("ways") as one, Namespace("ways-end") as other:
+        join(one, "eth0", other, "eth0", [f"10.81.0.{number}/24" for number in range(10, 130)], ["10.81.0.2/24"])
+        for name, value in LIMITS.items():
+            other.sysctl(name, value)
+        argv, env = command("probe-pairs", "-W", "1", "-c", 1, "-p", "udp", "10.81.0.2")
+        assert [state for _, _, state in pairs(one.run(*argv, env=env).stdout.splitlines())] == 120 * ["refused"]
 
 
 def test_dead_resolver(here):
