@@ -177,8 +177,8 @@ lost_daemon(struct client *client)
     end_daemon(client);
     if (client->asked)
         return; /* client_start() says it */
+    client->user.died(client->user.owner); /* first: it has a drawing to take away */
     warnx("the daemon ended before its time: %s", client->name);
-    client->user.died(client->user.owner);
 }
 
 static size_t

@@ -34,7 +34,7 @@ struct client;
 struct client_user {
     /* A reply to the request that was given TAG; LAST: no more will come for it. REPLY counts until this returns. */
     void (*heard)(void *owner, uint64_t tag, const struct reply *reply, bool last);
-    /* The daemon ended, though it was not told to: nothing more will come. It has been said on standard error. */
+    /* The daemon ended, though it was not told to: nothing more will come. It is said on standard error thereafter. */
     void (*died)(void *owner);
     void *owner;
 };

@@ -487,6 +487,8 @@ died(void *owner)
 {
     struct ping *ping = owner;
     ping->died = true;
+    if (ping->screen)
+        screen_clear(ping->screen);
     events_end(ping->events);
 }
 
@@ -508,6 +510,8 @@ found(void *owner, uint64_t tag, char (*addresses)[ADDRESS_TEXT_MAX], size_t cou
     char clean[300];
     ping->unresolved = true;
     snprintf(host->why, sizeof host->why, "%s", why);
+    if (ping->screen)
+        screen_clear(ping->screen);
     warnx("%s: %s", text_printable(host->host, clean, sizeof clean), host->why);
     end_if_all_are_done(ping);
 }

@@ -116,6 +116,15 @@ screen_end(struct screen *screen)
 }
 
 void
+screen_clear(struct screen *screen)
+{
+    if (screen->terminal && screen->drawn)
+        printf("\033[%dA\r\033[J", screen->drawn);
+    fflush(stdout);
+    screen->drawn = 0;
+}
+
+void
 screen_close(struct screen *screen)
 {
     free(screen);

@@ -25,6 +25,9 @@ void screen_heading(struct screen *screen, const char *text);
 __attribute__((format(printf, 2, 3))) void screen_line(struct screen *screen, const char *format, ...);
 void screen_end(struct screen *screen);
 
+/* Takes the drawing away, so that a line of somebody else may be written; the next one is below it. */
+void screen_clear(struct screen *screen);
+
 /* Leaves the last drawing where it is. */
 void screen_close(struct screen *screen);
 

@@ -90,6 +90,8 @@ died(void *owner)
 {
     struct sweep *sweep = owner;
     sweep->died = true;
+    if (sweep->report)
+        report_hide_bar(sweep->report);
     if (sweep->large)
         large_died(sweep->large);
     end(sweep);

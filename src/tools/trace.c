@@ -219,6 +219,8 @@ died(void *owner)
 {
     struct trace *trace = owner;
     trace->died = true;
+    if (trace->screen)
+        screen_clear(trace->screen);
     events_end(trace->events);
 }
 
@@ -286,6 +288,8 @@ found(void *owner, uint64_t tag, char (*addresses)[ADDRESS_TEXT_MAX], size_t cou
         return;
     }
     snprintf(host->why, sizeof host->why, "%s", why);
+    if (trace->screen)
+        screen_clear(trace->screen);
     warnx("%s: %s", text_printable(host->host, clean, sizeof clean), host->why);
     trace_done(host);
 }
@@ -417,7 +421,7 @@ sum_up(struct trace *trace)
     bool all = true;
     show_the_rest(trace);
     if (trace->screen)
-        screen_close(trace->screen);
+        rounds_close_screen(trace);
     if (trace->options->format == FORMAT_DOT)
         dot_draw(trace);
     for (size_t i = 0; i < trace->count; i++)

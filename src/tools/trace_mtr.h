@@ -46,5 +46,6 @@ bool rounds_end(struct traced *host);
 
 /* trace_report.c: on a terminal the tables are drawn anew twice a second. */
 void rounds_open_screen(struct trace *trace);
+void rounds_close_screen(struct trace *trace); /* the table stays, as it is then */
 
 #endif

@@ -422,6 +422,14 @@ rounds_open_screen(struct trace *trace)
     events_set(trace->events, &trace->redraw, instant_after(events_now(trace->events), REDRAW));
 }
 
+void
+rounds_close_screen(struct trace *trace)
+{
+    redraw(trace);
+    screen_close(trace->screen);
+    trace->screen = NULL;
+}
+
 bool
 rounds_show(struct traced *host)
 {

@@ -429,6 +429,8 @@ text_show(struct traced *host)
     if (!*host->address) {
         if (host->trace->count > 1) {
             char clean[300];
+            if (host->trace->screen)
+                screen_clear(host->trace->screen);
             printf("%spath to %s: %s\n", host->trace->headed ? "\n" : "",
                    text_printable(host->host, clean, sizeof clean), *host->why ? host->why : "not looked up yet");
             host->trace->headed = true;

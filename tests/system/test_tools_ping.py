@@ -334,6 +334,25 @@ def test_live_table(path):
     assert re.match(rf"{OTHER[6]} +0.0% +12 +\d", last[2]) and all(len(line) <= 80 for line in last)
 
 
+MORTAL = """sh -c '
+left=6
+while read -r token command rest; do
+    case $command in
+    check-support) echo $token feature-support support ok ;;
+    *) [ $((left -= 1)) -gt 0 ] || exit 0; echo $token reply ip-4 192.0.2.1 round-trip-time 1000 ;;
+    esac
+done'"""
+
+
+@pytest.mark.parametrize("words, lines", [(["probe-ping", "--live", "-i0.3"], 2), (["probe-trace", "--mtr", "90", "-m1", "-i0.3"], 3)])
+def test_words_beside_a_table(path, words, lines):
+    """The daemon's end is told above the table, which is taken away first and drawn anew below."""
+    out = on_terminal(path.namespace, *words, "-n", "192.0.2.1", env={"MTR_PACKET": MORTAL})
+    before, after = out.split(f"{words[0]}: the daemon ended before its time")
+    up = f"\033[{lines}A\r"
+    assert before.endswith(up + "\033[J") and "loss" in after and up not in after.split("loss")[0]
+
+
 def test_live_table_on_a_low_terminal(path):
     """For how many hosts there is no room is told, in the last line."""
     path.play([], [target(number) for number in range(12)])

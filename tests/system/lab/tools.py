@@ -97,12 +97,12 @@ def stand_still(tool, seconds=1.5):
     os.killpg(tool.pid, signal.SIGCONT)
 
 
-def on_terminal(namespace, tool, *args, columns=80, rows=24, timeout=30):
+def on_terminal(namespace, tool, *args, columns=80, rows=24, timeout=30, env=None):
     """What a tool writes on a terminal of that size, until it ends."""
     argv, environ = command(tool, *args)
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
-    process = namespace.popen(*argv, env={**environ, "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs)
+    process = namespace.popen(*argv, env={**environ, **(env or {}), "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     written, end = b"", time.monotonic() + timeout
     with contextlib.suppress(OSError):  # EIO: nobody has its other end any more
