@@ -27,8 +27,11 @@ struct events {
     struct instant now;
     struct instant held; /* no alarm rings before: see note_standstill() */
     struct watch signals;
+    sigset_t heard; /* by `signals` */
     void (*quit)(void *owner); /* at SIGQUIT */
     void *quit_owner;
+    void (*continued)(void *owner); /* at SIGCONT */
+    void *continued_owner;
     int signal;
     bool ended;
 };
@@ -43,6 +46,10 @@ take_signal(void *owner, short came)
         return;
     if (info.ssi_signo == SIGQUIT) {
         events->quit(events->quit_owner);
+        return;
+    }
+    if (info.ssi_signo == SIGCONT) {
+        events->continued(events->continued_owner);
         return;
     }
     events->signal = (int)info.ssi_signo;
@@ -88,9 +95,9 @@ events_new(void)
     struct events *events = fill_standard_descriptors() ? calloc(1, sizeof *events) : NULL;
     if (!events)
         return NULL;
-    sigset_t set = ending_signals();
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    events->signals = (struct watch){ signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), POLLIN, take_signal, events };
+    events->heard = ending_signals();
+    sigprocmask(SIG_BLOCK, &events->heard, NULL);
+    events->signals = (struct watch){ signalfd(-1, &events->heard, SFD_NONBLOCK | SFD_CLOEXEC), POLLIN, take_signal, events };
     if (events->signals.descriptor < 0 || !events_watch(events, &events->signals)) {
         events_free(events);
         return NULL;
@@ -99,17 +106,29 @@ events_new(void)
     return events;
 }
 
+static void
+hear_too(struct events *events, int number)
+{
+    sigaddset(&events->heard, number);
+    sigprocmask(SIG_BLOCK, &events->heard, NULL);
+    signalfd(events->signals.descriptor, &events->heard, 0);
+}
+
 void
 events_on_quit(struct events *events, void (*told)(void *owner), void *owner)
 {
-    sigset_t set = ending_signals();
     events->quit = told;
     events->quit_owner = owner;
-    if (is_ignored(SIGQUIT))
-        return;
-    sigaddset(&set, SIGQUIT);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signalfd(events->signals.descriptor, &set, 0);
+    if (!is_ignored(SIGQUIT))
+        hear_too(events, SIGQUIT);
+}
+
+void
+events_on_continue(struct events *events, void (*told)(void *owner), void *owner)
+{
+    events->continued = told;
+    events->continued_owner = owner;
+    hear_too(events, SIGCONT);
 }
 
 void

@@ -58,6 +58,9 @@ void events_turn(struct events *events, int64_t longest);
 /* TOLD is called at each SIGQUIT (Ctrl-\) from now on, which ends the program otherwise; not where it was ignored. */
 void events_on_quit(struct events *events, void (*told)(void *owner), void *owner);
 
+/* TOLD is called when it goes on after it was stopped (Ctrl-Z and fg), before any alarm rings. */
+void events_on_continue(struct events *events, void (*told)(void *owner), void *owner);
+
 /* The instant when this turn began to be worked on. */
 struct instant events_now(const struct events *events);
 

@@ -583,6 +583,14 @@ draw(void *owner)
     events_set(ping->events, &ping->redraw, instant_after(events_now(ping->events), LIVE_EVERY));
 }
 
+static void
+leave_table(void *owner)
+{
+    struct ping *ping = owner;
+    if (ping->screen)
+        screen_leave(ping->screen);
+}
+
 /* ---- all of it */
 
 /* At Ctrl-\, as ping and fping do. On a terminal the line begins behind what it shows for the key. */
@@ -690,6 +698,7 @@ run(struct ping *ping)
     if (ping->options->live && (ping->screen = screen_open()))
         events_set(ping->events, &ping->redraw, ping->start);
     events_on_quit(ping->events, tell, ping);
+    events_on_continue(ping->events, leave_table, ping);
     events_run(ping->events);
     if (ping->refused) {
         screen_close(ping->screen);

@@ -125,6 +125,12 @@ screen_clear(struct screen *screen)
 }
 
 void
+screen_leave(struct screen *screen)
+{
+    screen->drawn = 0;
+}
+
+void
 screen_close(struct screen *screen)
 {
     free(screen);

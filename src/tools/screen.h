@@ -28,6 +28,9 @@ void screen_end(struct screen *screen);
 /* Takes the drawing away, so that a line of somebody else may be written; the next one is below it. */
 void screen_clear(struct screen *screen);
 
+/* The shell has written below the drawing: it is left where it is, and the next one is below that. */
+void screen_leave(struct screen *screen);
+
 /* Leaves the last drawing where it is. */
 void screen_close(struct screen *screen);
 

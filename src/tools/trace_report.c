@@ -409,6 +409,14 @@ redraw(void *owner)
     events_set(trace->events, &trace->redraw, instant_after(events_now(trace->events), REDRAW));
 }
 
+static void
+leave_tables(void *owner)
+{
+    struct trace *trace = owner;
+    if (trace->screen)
+        screen_leave(trace->screen);
+}
+
 void
 rounds_open_screen(struct trace *trace)
 {
@@ -418,6 +426,7 @@ rounds_open_screen(struct trace *trace)
         return;
     }
     trace->screen = screen;
+    events_on_continue(trace->events, leave_tables, trace);
     trace->redraw = (struct alarm){ .rings = redraw, .owner = trace };
     events_set(trace->events, &trace->redraw, instant_after(events_now(trace->events), REDRAW));
 }

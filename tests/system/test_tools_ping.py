@@ -4,6 +4,7 @@
 import dataclasses
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -21,7 +22,7 @@ from lab.nameserver import nameserver
 from lab.net import Namespace
 from lab.pair import Pair
 from lab.path import Path, hop_address, hops, target, target_address
-from lab.tools import on_terminal, run, stand_still, start
+from lab.tools import command, on_terminal, run, stand_still, start
 
 TARGET, OTHER = target_address(0), target_address(1)
 
@@ -351,6 +352,23 @@ def test_words_beside_a_table(path, words, lines):
     before, after = out.split(f"{words[0]}: the daemon ended before its time")
     up = f"\033[{lines}A\r"
     assert before.endswith(up + "\033[J") and "loss" in after and up not in after.split("loss")[0]
+
+
+def test_live_table_after_a_standstill(path):
+    """The shell writes below it at Ctrl-Z and fg: the table is drawn anew below that, and covers nothing."""
+    path.play([], [target()])
+    ours, theirs = pty.openpty()
+    argv, env = command("probe-ping", "--live", "-n", "-c9", "-i0.1", TARGET[4])
+    tool = path.namespace.popen(*argv, env={**env, "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs)
+    time.sleep(0.6)
+    tool.send_signal(signal.SIGSTOP)
+    os.write(theirs, b"stopped\n")
+    tool.send_signal(signal.SIGCONT)
+    tool.wait(timeout=5)
+    before, after = os.read(ours, 65536).decode().split("stopped\r\n")
+    os.close(ours)
+    os.close(theirs)
+    assert "\033[2A" in before and after.startswith("host ") and "\033[2A" in after
 
 
 def test_live_table_on_a_low_terminal(path):
