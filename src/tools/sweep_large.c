@@ -35,6 +35,7 @@ struct large {
     char arguments[ARGUMENTS_MAX + SERVICE_ARGUMENTS_MAX];
     uint32_t *known; /* of each address, IPv4 first; NULL: of none */
     uint64_t answered, failed;
+    uint64_t silent;    /* that were told of, and */
     uint64_t kept_back; /* by this host */
     bool reached; /* a target has answered, where routers on the way do so, too */
     void *found; /* tsearch(3)'s tree of struct found: targets that replied, where one may do so by several ttls */
@@ -152,6 +153,7 @@ take_hop(struct large *large, const struct swept *swept, unsigned ttl, const str
     bool found = service_is_met(&large->place.options->probing.question, reply);
     large->answered += reply->from != NULL;
     large->reached = large->reached || found;
+    large->silent += reply->kind == KIND_NO_REPLY;
     report_hop(large->report, swept, ttl, reply);
     if (large->place.options->limit && found)
         note_found(large, swept);
@@ -203,6 +205,7 @@ heard(void *owner, enum family_id family, const struct address *target, unsigned
     } else if (service_is_met(&large->place.options->probing.question, reply)) {
         take_answer(large, &swept, reply);
     } else if (reply_is_silence(reply)) {
+        large->silent++;
         keep(large, &swept, KNOWN_SILENT);
     } else {
         take_error(large, &swept, reply);
@@ -408,15 +411,6 @@ list_silent(const struct large *large)
 }
 
 static uint64_t
-count_silent(const struct large *large)
-{
-    uint64_t count = 0, all = count_addresses(large);
-    for (uint64_t number = 0; large->known && number < all; number++)
-        count += large->known[number] == KNOWN_SILENT;
-    return count;
-}
-
-static uint64_t
 least(uint64_t one, uint64_t other)
 {
     return one < other ? one : other;
@@ -447,7 +441,7 @@ tell_sums(const struct large *large)
     struct run_tally tally = tally_of(large);
     uint64_t all = tally.answered + tally.silent + tally.refused + tally.in_flight + tally.left;
     uint64_t ttls = (uint64_t)(large->rules.ttl_high - large->rules.ttl_low) + 1;
-    uint64_t told = count_silent(large), later = told > tally.silent ? told - tally.silent : 0; /* than the tally */
+    uint64_t told = large->silent + large->kept_back, later = told > tally.silent ? told - tally.silent : 0; /* than the tally */
     later = least(later, tally.in_flight);
     uint64_t silent = tally.silent + later, kept_back = least(large->kept_back, silent);
     struct report_sums sums = {

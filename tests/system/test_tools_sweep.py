@@ -638,6 +638,17 @@ def test_silent_before_a_limit(crowd, args):
     assert sums["answered"] + sums["not waited for"] + sums["not probed"] == 2304 * (2 if "-t2-3" in args else 1)
 
 
+@pytest.mark.parametrize("args", [["-t2-3"], []], ids=str)
+def test_silent_before_an_interrupt(crowd, args):
+    """As many are counted as are told: those, too, that ended since the daemon last said how far it is."""
+    for after in 0.8, 0.9, 1.0:  # it says so five times a second
+        tool = start(crowd, "probe-sweep", "-R400", "-W0.2", "-r1", *args, "10.60.128.0/22")
+        time.sleep(after)
+        tool.send_signal(signal.SIGINT)
+        *lines, last = tool.communicate(timeout=5)[0].splitlines()
+        assert sums_of(last)["silent"] == sum(line.endswith(("silent", "*")) for line in lines) > 0, last
+
+
 @pytest.mark.parametrize("hops", [[], ["-t2-3"]], ids=str)
 def test_daemon_that_dies_in_the_middle(crowd, tmp_path, hops):
     """The sums add up, and all answers that came are among them."""
