@@ -154,7 +154,8 @@ take_hop(struct large *large, const struct swept *swept, unsigned ttl, const str
     large->answered += reply->from != NULL;
     large->reached = large->reached || found;
     large->silent += reply->kind == KIND_NO_REPLY;
-    report_hop(large->report, swept, ttl, reply);
+    if (reply->from || !large->place.options->quiet) /* a file to go on from needs them all */
+        report_hop(large->report, swept, ttl, reply);
     if (large->place.options->limit && found)
         note_found(large, swept);
 }

@@ -1043,6 +1043,16 @@ def test_limit_of_ways(path):
     assert re.search(r", \d+ not probed; ", said.lines[-1])
 
 
+def test_quiet_ways_to_go_on_from(path, tmp_path):
+    """The file needs to know of the silent ones and of those refused here; nobody else does."""
+    path.play(hops(2), [target(0), target(1, silent=True)])
+    args = ["-t2-3", "-R2000", "-W0.3", "-r0", "-q", target_address(0)[4], target_address(1)[4]]
+    said = run(path.namespace, "probe-sweep", *args, "--resume", tmp_path / "place")
+    assert len(said.lines) == 4 and said.lines[-1].startswith("2 targets by 2 hops: 3 answered, 1 silent; ")
+    said = run(path.namespace, "probe-sweep", *args, "--resume", tmp_path / "place", "-I", "nowhere0")
+    assert len(said.lines) == 1 and said.lines[-1].startswith("2 targets by 2 hops: 0 answered, 0 silent, 4 with an error; ")
+
+
 # ---------------------------------------------------------------- going on
 
 def sweep_until(namespace, file, ends, *args, after=0.8):
