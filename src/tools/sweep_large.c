@@ -40,7 +40,7 @@ struct large {
     bool reached; /* a target has answered, where routers on the way do so, too */
     void *found; /* tsearch(3)'s tree of struct found: targets that replied, where one may do so by several ttls */
     uint64_t found_count;
-    bool closed; /* what comes now is too late */
+    bool closed; /* answers that come now are too late */
     bool died;   /* the daemon */
     struct resume resume;
     struct run_set *again; /* what an earlier run left unfinished */
@@ -196,7 +196,7 @@ heard(void *owner, enum family_id family, const struct address *target, unsigned
 {
     struct large *large = owner;
     struct swept swept = swept_of(large, family, target);
-    if (large->closed) {
+    if (large->closed && reply->from) {
         given_up(owner, family, target, ttl);
         return;
     }

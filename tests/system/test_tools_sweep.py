@@ -1104,6 +1104,17 @@ def test_resume_with_a_limit_gets_on(crowd, tmp_path):
     assert sorted(found) == sorted(f"10.60.64.{n}" for n in range(256))
 
 
+@pytest.mark.parametrize("args", [["-t2-3"], []], ids=str)
+def test_silent_behind_a_limit(crowd, tmp_path, args):
+    """Who is waited for to the end of his time, and has no more probes to come, is silent: told, counted, and not probed again."""
+    place = tmp_path / "place"
+    said = run(crowd, "probe-sweep", "-R1000", "-W0.3", "-r0", "--limit", 20, "--seed", 5, "--resume", place, *args, "10.60.63.0-10.60.64.255")
+    sums = sums_of(said.lines[-1])
+    assert sums["silent"] == sum(line.endswith(("silent", "*")) for line in said.lines) > 0
+    late = sums.get("not waited for", 0)  # answers in the same moment as the last one that was wanted
+    assert sums["answered"] + sums["silent"] + late == sums["probes"] and rest_of(place) == late
+
+
 @pytest.mark.parametrize("stand_still", [0, 1], ids=["at-once", "behind-a-standstill"])
 @pytest.mark.parametrize("hops", [[], ["-t2-3"]], ids=str)
 def test_resume_of_unfinished(crowd, tmp_path, hops, stand_still):
