@@ -35,8 +35,8 @@ struct large {
     char arguments[ARGUMENTS_MAX + SERVICE_ARGUMENTS_MAX];
     uint32_t *known; /* of each address, IPv4 first; NULL: of none */
     uint64_t answered, failed;
-    uint64_t silent;    /* that were told of, and */
-    uint64_t kept_back; /* by this host */
+    uint64_t silent, refused; /* that were told of, and */
+    uint64_t kept_back;       /* by this host */
     bool reached; /* a target has answered, where routers on the way do so, too */
     void *found; /* tsearch(3)'s tree of struct found: targets that replied, where one may do so by several ttls */
     uint64_t found_count;
@@ -147,6 +147,12 @@ note_found(struct large *large, const struct swept *swept)
         free(fresh);
 }
 
+static bool
+is_refusal(const struct reply *reply)
+{
+    return !reply->from && reply->kind != KIND_NO_REPLY;
+}
+
 static void
 take_hop(struct large *large, const struct swept *swept, unsigned ttl, const struct reply *reply)
 {
@@ -154,6 +160,7 @@ take_hop(struct large *large, const struct swept *swept, unsigned ttl, const str
     large->answered += reply->from != NULL;
     large->reached = large->reached || found;
     large->silent += reply->kind == KIND_NO_REPLY;
+    large->refused += is_refusal(reply);
     if (reply->from || !large->place.options->quiet) /* a file to go on from needs them all */
         report_hop(large->report, swept, ttl, reply);
     if (large->place.options->limit && found)
@@ -166,6 +173,7 @@ take_error(struct large *large, struct swept *swept, const struct reply *reply)
 {
     large->failed += reply->from != NULL;
     large->kept_back += reply->kind == KIND_NO_REPLY;
+    large->refused += is_refusal(reply);
     if (!large->known)
         return;
     report_error(large->report, swept, reply);
@@ -417,22 +425,34 @@ least(uint64_t one, uint64_t other)
     return one < other ? one : other;
 }
 
+/* So many more have ended than were COUNTED: of those in flight then, or that left after it. */
+static uint64_t
+take_later(struct run_tally *tally, uint64_t counted, uint64_t told)
+{
+    uint64_t later = told > counted ? told - counted : 0;
+    uint64_t in_flight = least(later, tally->in_flight), left = least(later - in_flight, tally->left);
+    tally->in_flight -= in_flight;
+    tally->left -= left;
+    tally->probes += left;
+    return in_flight + left;
+}
+
 /*
- * What the daemon last said of how far it is, made to fit the answers that came. Those that it had counted, and that were
- * still under way to us or behind the limit, were not waited for. Those that came later, because it has died or was not
- * waited for, are of probes that were in flight then, or left after it.
+ * What the daemon last said of how far it is, made to fit what came. Answers that it had counted, and that were still under
+ * way to us or behind the limit, were not waited for. What came later, because it has died or was not waited for, is of
+ * probes that were in flight then, or left after it; or did not leave, when this host refused them.
  */
 static struct run_tally
 tally_of(const struct large *large)
 {
     struct run_tally tally = run_tally(large->run);
-    uint64_t came = large->answered + large->failed, later = came > tally.answered ? came - tally.answered : 0;
-    uint64_t in_flight = least(later, tally.in_flight), left = least(later - in_flight, tally.left);
-    tally.in_flight += tally.answered > came ? tally.answered - came : 0;
-    tally.in_flight -= in_flight;
-    tally.left -= left;
-    tally.probes += left;
-    tally.answered = least(came, tally.answered + in_flight + left);
+    uint64_t came = large->answered + large->failed, counted = least(tally.answered, came);
+    tally.in_flight += tally.answered - counted;
+    tally.answered = counted + take_later(&tally, counted, came);
+    tally.silent += take_later(&tally, tally.silent, large->silent + large->kept_back);
+    uint64_t refused = large->refused > tally.refused ? least(large->refused - tally.refused, tally.left) : 0;
+    tally.refused += refused;
+    tally.left -= refused;
     return tally;
 }
 
@@ -442,17 +462,15 @@ tell_sums(const struct large *large)
     struct run_tally tally = tally_of(large);
     uint64_t all = tally.answered + tally.silent + tally.refused + tally.in_flight + tally.left;
     uint64_t ttls = (uint64_t)(large->rules.ttl_high - large->rules.ttl_low) + 1;
-    uint64_t told = large->silent + large->kept_back, later = told > tally.silent ? told - tally.silent : 0; /* than the tally */
-    later = least(later, tally.in_flight);
-    uint64_t silent = tally.silent + later, kept_back = least(large->kept_back, silent);
+    uint64_t kept_back = least(large->kept_back, tally.silent);
     struct report_sums sums = {
         .targets = all / ttls + (all % ttls != 0),
         .hops = by_ttls(large) ? (unsigned)ttls : 0,
         .answered = large->answered,
         .failed = large->failed + tally.refused + kept_back,
-        .silent = silent - kept_back,
+        .silent = tally.silent - kept_back,
         .not_probed = tally.left,
-        .not_waited_for = tally.in_flight - later,
+        .not_waited_for = tally.in_flight,
         .probes = (int64_t)tally.probes,
         .took = instant_since(clock_now(), large->place.start),
     };

@@ -664,6 +664,22 @@ def test_daemon_that_dies_in_the_middle(crowd, tmp_path, hops):
     assert sums["answered"] + sums["silent"] + sums.get("not waited for", 0) + sums["not probed"] == 4096 * (2 if hops else 1)
 
 
+@pytest.mark.parametrize("hops", [[], ["-t2-3"]], ids=str)
+def test_sums_of_a_daemon_that_dies(crowd, tmp_path, hops):
+    """Silent ones and those refused here, too, are counted as they were told, though the daemon last counted before that."""
+    pid = tmp_path / "pid"
+    argv, given = command("probe-sweep", "-R2000", "-r0", "-W0.02", *hops, "10.60.120.0-10.60.135.255", "10.99.0.0/20")
+    tool = crowd.popen(*argv, env={**given, "MTR_PACKET": f"echo $$ > {pid}; exec {default_binary()}"}, stdout=subprocess.PIPE,
+                       stderr=subprocess.PIPE, text=True)
+    time.sleep(0.75)  # the last count was at 0.6
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+    *lines, last = tool.communicate(timeout=5)[0].splitlines()
+    silent, refused = (sum(line.endswith(words) for line in lines) for words in ((" silent", "*"), ("unreachable", "unreachable)")))
+    sums, failed = sums_of(last), int(re.search(r"(\d+) with an error", last)[1])
+    assert silent > 50 < refused and (sums["silent"], failed) == (silent, refused) and len(lines) == sums["answered"] + silent + refused
+    assert len(lines) + sums.get("not waited for", 0) + sums["not probed"] == 8192 * (2 if hops else 1)
+
+
 def test_rate_of_many(crowd):
     """1000 a second unless it is given, which is said; also of a block in a list, and without the daemon's own sweep."""
     for args, stdin, env in (["10.60.64.0/21"], "", {}), ([], "10.60.64.0/21", {}), (["10.60.64.0/21"], "", without_sweep()):
