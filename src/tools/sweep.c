@@ -325,6 +325,25 @@ probe_at_once(struct sweep *sweep)
     return sweep->died || answered < 0 ? 2 : !answered || sweep->unresolved;
 }
 
+/* It was ended while the list was read, or names were looked up: nothing was probed. */
+static void
+tell_unbegun(struct sweep *sweep)
+{
+    const struct sweep_options *options = sweep->options;
+    struct report_rules says = { .json = options->probing.json, .quiet = options->quiet,
+                                 .lost_is_silent = options->ignore_lookup_errors, .question = &options->probing.question };
+    uint64_t ttls = (uint64_t)(options->ttl_high - options->ttl_low) + 1;
+    uint64_t all = (count_ranges(sweep) + list_waiting(sweep->list)) * ttls;
+    uint64_t mine = all / options->shards + (all % options->shards >= options->shard);
+    struct report_sums sums = { .targets = mine / ttls + (mine % ttls != 0), .hops = options->ttl_low < 0 ? 0 : (unsigned)ttls,
+                                .not_probed = mine, .took = instant_since(clock_now(), sweep->start) };
+    sweep->report = report_new(sweep->events, sweep->list, &says);
+    if (!options->quiet)
+        report_lost(sweep->report);
+    report_count_lost(sweep->report, &sums);
+    report_sums(sweep->report, &sums);
+}
+
 static int
 probe_all(struct sweep *sweep, char **words, size_t count)
 {
@@ -343,8 +362,10 @@ probe_all(struct sweep *sweep, char **words, size_t count)
     }
     sweep->start = clock_now();
     read_ranges(sweep, words, count);
-    if (events_signal(sweep->events) || sweep->died)
+    if (events_signal(sweep->events) || sweep->died) {
+        tell_unbegun(sweep);
         return sweep->died ? 2 : 1;
+    }
     bool large = sweep->all_ranges && sweep->named > LARGE && client_can(sweep->client, FEATURE_SWEEP);
     return large || is_asked_for(options) ? probe_at_once(sweep) : probe_each(sweep, words, count);
 }

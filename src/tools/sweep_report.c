@@ -434,12 +434,13 @@ report_count_lost(const struct report *report, struct report_sums *sums)
 }
 
 void
-report_lost(const struct report *report)
+report_lost(struct report *report)
 {
     for (size_t i = 0; i < list_lost_count(report->list); i++) {
         const struct lost *lost = list_lost(report->list, i);
         tell_word(report, lost->word, "no-address", lost->why);
     }
+    list_visit_waiting(report->list, tell_waiting, report);
 }
 
 static void
@@ -513,7 +514,6 @@ report_end(struct report *report, int64_t probes, int64_t took)
     if (!report->rules->quiet) {
         list_visit(list, tell_silent, report);
         report_lost(report);
-        list_visit_waiting(list, tell_waiting, report);
     }
     report_sums(report, &sums);
 }

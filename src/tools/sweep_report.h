@@ -58,9 +58,9 @@ void report_hop(struct report *report, const struct swept *swept, unsigned ttl, 
 /* One that did not answer, by its outcome, is told. */
 void report_silent(const struct report *report, const struct swept *swept);
 
-/* Adds the words that stand for no address to SUMS; they are told, each in a line. */
+/* Adds the words that stand for no address to SUMS; they are told, each in a line, and those of which that is not known yet. */
 void report_count_lost(const struct report *report, struct report_sums *sums);
-void report_lost(const struct report *report);
+void report_lost(struct report *report);
 
 /* The bar is gone for good. */
 void report_close_bar(struct report *report);

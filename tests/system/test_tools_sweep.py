@@ -1059,6 +1059,23 @@ def test_limit_of_ways(path):
     assert re.search(r", \d+ not probed; ", said.lines[-1])
 
 
+@pytest.mark.parametrize("args, probes", [(["-t2-4"], 6), (["--seed", "1"], 2)], ids=str)
+def test_interrupt_before_the_first_probe(path, args, probes):
+    """While names are looked up: the sums are told, and what was not probed."""
+    with nameserver(path.namespace, delay="silent"):
+        for form in [], ["--json"]:
+            tool = start(path.namespace, "probe-sweep", *args, *form, "one.example", "10.99.1.1")
+            time.sleep(0.5)
+            tool.send_signal(signal.SIGINT)
+            lines = tool.communicate(timeout=5)[0].splitlines()
+            assert tool.returncode == 1 and len(lines) == 2, lines
+            if form:
+                waiting, sums = map(json.loads, lines)
+                assert (waiting["kind"], sums["targets"], sums["not_probed"], sums["probes"]) == ("not-probed", 2, probes, 0)
+            else:
+                assert lines[0] == "one.example not probed" and f" 0 answered, 0 silent, {probes} not probed; 0 probes in " in lines[1]
+
+
 def test_quiet_ways_to_go_on_from(path, tmp_path):
     """The file needs to know of the silent ones and of those refused here; nobody else does."""
     path.play(hops(2), [target(0), target(1, silent=True)])
