@@ -76,11 +76,6 @@ static struct {
     uint32_t sent, released;
     struct swept swept[SWEPT_MAX];
     uint32_t swept_count;
-    struct {
-        uint64_t serial;
-        struct instant when;
-    } aside[SWEPT_MAX];     /* requests of sweeps that were refused for now, and when first */
-    uint32_t aside_count;
     char held[LINE_MAX_HERE];
     size_t held_length;     /* of a line to be given again, or 0 */
 
@@ -145,31 +140,14 @@ identity_of(const struct request *request, uint32_t n)
     return identity;
 }
 
-/* When a request of a sweep was first refused for now; NULL: never. NOTE: just now, if it was not before. */
-static const struct instant *
-find_aside(uint64_t serial, bool note)
-{
-    for (uint32_t i = 0; i < world.aside_count; i++)
-        if (world.aside[i].serial == serial)
-            return &world.aside[i].when;
-    if (!note || world.aside_count == SWEPT_MAX)
-        return NULL;
-    world.aside[world.aside_count].serial = serial;
-    world.aside[world.aside_count].when = world.clock.now.instant;
-    return &world.aside[world.aside_count++].when;
-}
-
 static int
 send_swept(const struct request *request, struct probe *model)
 {
     struct entry *entry = &world.entries[request->token];
     MUST(entry->sweep && entry->replies == 0 && model->part.sweep == request->part.sweep && model->part.sweep > 0);
     entry->begun = true;
-    if (world.error == EAGAIN && !find_aside(request->serial, true))
-        return ENETUNREACH;
     if (world.error || world.swept_count == SWEPT_MAX)
         return world.error ? world.error : ENETUNREACH;
-    const struct instant *since = find_aside(request->serial, false);
     struct swept *swept = &world.swept[world.swept_count];
     world.sent++;
     world.now.ns += NS_PER_US;
@@ -179,7 +157,7 @@ send_swept(const struct request *request, struct probe *model)
     MUST(!model->collect && model->detail == request->detail);
     *swept = (struct swept){
         .probe = *model,
-        .deadline = instant_after(since ? *since : world.now, request->timeout * NS_PER_US),
+        .deadline = instant_after(world.now, request->timeout * NS_PER_US),
     };
     struct writer nonce = { .start = swept->nonce, .size = NONCE_SIZE };
     write_u64(&nonce, model->identity.nonce);
