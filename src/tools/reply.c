@@ -288,6 +288,12 @@ reply_is_silence(const struct reply *reply)
     return reply->kind == KIND_NO_REPLY && !reply->value[FIELD_ERRNO];
 }
 
+bool
+reply_never_left(const struct reply *reply)
+{
+    return !reply->from && reply->kind != KIND_NO_REPLY;
+}
+
 /* ---- words */
 
 /* The row of an error's type and code; CODES when it has none. */

@@ -109,6 +109,9 @@ int64_t reply_number(const struct reply *reply, enum field field);
 /* True when nothing came, and this host had let the probe out: else it is an error. */
 bool reply_is_silence(const struct reply *reply);
 
+/* True when this host refused to let the probe out: not when it kept it back until the timeout. */
+bool reply_never_left(const struct reply *reply);
+
 /* "time to live exceeded" and the like, in BUFFER or constant; "" of an answer by the target. */
 const char *reply_error(const struct reply *reply, char *buffer, size_t size);
 

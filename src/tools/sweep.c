@@ -26,6 +26,7 @@ struct sweep {
     struct list *list;
     struct pace *pace;
     struct report *report;
+    struct report_rules says;
     struct pace_rules rules;
     struct large *large; /* in place of pace and report: the daemon sweeps */
     struct ranges targets[FAMILIES], exclude[FAMILIES]; /* those that are addresses and no names */
@@ -206,15 +207,13 @@ static int
 probe_each(struct sweep *sweep, char **words, size_t count)
 {
     const struct sweep_options *options = sweep->options;
-    struct report_rules says = { .json = options->probing.json, .quiet = options->quiet,
-                                 .lost_is_silent = options->ignore_lookup_errors, .question = &options->probing.question };
     sweep->rules = (struct pace_rules){ .rate = large_rate(options->rate, count_ranges(sweep)),
                                         .tries = options->retries + 1, .timeout = options->probing.timeout,
                                         .first = sweep->first, .again = sweep->again };
     large_say_rate(options, count_ranges(sweep), count_ranges(sweep));
     prepare(sweep);
     sweep->pace = pace_new(sweep->events, sweep->client, sweep->list, &sweep->rules, end_in_time, sweep);
-    sweep->report = report_new(sweep->events, sweep->list, &says);
+    sweep->report = report_new(sweep->events, sweep->list, &sweep->says);
     client_on_room(sweep->client, room);
     report_show_bar(sweep->report, pace_of, sweep);
     read_targets(sweep, words, count);
@@ -319,7 +318,8 @@ static int
 probe_at_once(struct sweep *sweep)
 {
     struct large_place place = { .events = sweep->events, .client = sweep->client, .list = sweep->list,
-                                 .options = sweep->options, .targets = sweep->targets, .start = sweep->start };
+                                 .options = sweep->options, .says = &sweep->says, .targets = sweep->targets,
+                                 .start = sweep->start };
     sweep->large = large_new(&place);
     int answered = large_sweep(sweep->large);
     return sweep->died || answered < 0 ? 2 : !answered || sweep->unresolved;
@@ -330,14 +330,12 @@ static void
 tell_unbegun(struct sweep *sweep)
 {
     const struct sweep_options *options = sweep->options;
-    struct report_rules says = { .json = options->probing.json, .quiet = options->quiet,
-                                 .lost_is_silent = options->ignore_lookup_errors, .question = &options->probing.question };
     uint64_t ttls = (uint64_t)(options->ttl_high - options->ttl_low) + 1;
     uint64_t all = (count_ranges(sweep) + list_waiting(sweep->list)) * ttls;
     uint64_t mine = all / options->shards + (all % options->shards >= options->shard);
     struct report_sums sums = { .targets = mine / ttls + (mine % ttls != 0), .hops = options->ttl_low < 0 ? 0 : (unsigned)ttls,
                                 .not_probed = mine, .took = instant_since(clock_now(), sweep->start) };
-    sweep->report = report_new(sweep->events, sweep->list, &says);
+    sweep->report = report_new(sweep->events, sweep->list, &sweep->says);
     if (!options->quiet)
         report_lost(sweep->report);
     report_count_lost(sweep->report, &sums);
@@ -377,6 +375,8 @@ main(int argc, char **argv)
     struct sweep sweep = { .options = &options, .targets = { { .family = IPV4 }, { .family = IPV6 } },
                            .exclude = { { .family = IPV4 }, { .family = IPV6 } } };
     size_t count = sweep_read_options(argc, argv, &options);
+    sweep.says = (struct report_rules){ .json = options.probing.json, .quiet = options.quiet,
+                                        .lost_is_silent = options.ignore_lookup_errors, .question = &options.probing.question };
     if (options.exclude)
         exclude_read(options.exclude, sweep.exclude);
     sweep.events = events_new();

@@ -31,7 +31,6 @@ struct large {
     struct run *run;
     struct run_rules rules;
     struct report *report;
-    struct report_rules says;
     char arguments[ARGUMENTS_MAX + SERVICE_ARGUMENTS_MAX];
     uint32_t *known; /* of each address, IPv4 first; NULL: of none */
     uint64_t answered, failed;
@@ -147,12 +146,6 @@ note_found(struct large *large, const struct swept *swept)
         free(fresh);
 }
 
-static bool
-is_refusal(const struct reply *reply)
-{
-    return !reply->from && reply->kind != KIND_NO_REPLY;
-}
-
 static void
 take_hop(struct large *large, const struct swept *swept, unsigned ttl, const struct reply *reply)
 {
@@ -160,7 +153,7 @@ take_hop(struct large *large, const struct swept *swept, unsigned ttl, const str
     large->answered += reply->from != NULL;
     large->reached = large->reached || found;
     large->silent += reply->kind == KIND_NO_REPLY;
-    large->refused += is_refusal(reply);
+    large->refused += reply_never_left(reply);
     if (reply->from || !large->place.options->quiet) /* a file to go on from needs them all */
         report_hop(large->report, swept, ttl, reply);
     if (large->place.options->limit && found)
@@ -173,7 +166,7 @@ take_error(struct large *large, struct swept *swept, const struct reply *reply)
 {
     large->failed += reply->from != NULL;
     large->kept_back += reply->kind == KIND_NO_REPLY;
-    large->refused += is_refusal(reply);
+    large->refused += reply_never_left(reply);
     if (!large->known)
         return;
     report_error(large->report, swept, reply);
@@ -377,10 +370,7 @@ large_new(const struct large_place *place)
         err(2, NULL);
     large->place = *place;
     prepare(large);
-    large->says = (struct report_rules){ .json = place->options->probing.json, .quiet = place->options->quiet,
-                                          .lost_is_silent = place->options->ignore_lookup_errors,
-                                          .question = &place->options->probing.question };
-    large->report = report_new(place->events, place->list, &large->says);
+    large->report = report_new(place->events, place->list, place->says);
     if (place->options->resume)
         begin_resume(large);
     large->run = run_new(place->events, place->client, &large->rules, (struct run_user){ heard, given_up, ended, large });

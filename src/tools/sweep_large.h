@@ -19,6 +19,7 @@ struct large_place {
     struct client *client;
     struct list *list; /* of those that were named, complete, and of words that are no target */
     const struct sweep_options *options;
+    const struct report_rules *says;
     const struct ranges *targets; /* by family, sorted, without those that are excluded */
     struct instant start;         /* from when on the time is told */
 };

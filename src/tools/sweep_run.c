@@ -508,7 +508,7 @@ take_answer(struct run *run, struct part *part, const struct reply *reply)
     if (part->ttl_low >= 0 && (ttl < part->ttl_low || ttl > part->ttl_high))
         return;
     unsigned hop = ttl < 0 ? 0 : (unsigned)ttl;
-    part->told_refused += !reply->from && reply->kind != KIND_NO_REPLY;
+    part->told_refused += reply_never_left(reply);
     if (reply->kind == KIND_NO_REPLY && gives_up(run, part))
         run->user.given_up(run->user.owner, ranges->family, &target, hop);
     else
